@@ -1,0 +1,213 @@
+"""What users name, pass as a class or as an object: to fresh Keras optimizers, losses, metrics and callbacks."""
+
+import copy
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.utils.naming import to_snake_case
+
+from sk_mlp._compat import route_params, unflatten_params
+
+OPTIMIZERS = {
+    name.lower(): cls
+    for name, cls in vars(keras.optimizers).items()
+    if inspect.isclass(cls) and issubclass(cls, keras.optimizers.Optimizer) and cls is not keras.optimizers.Optimizer
+}
+LOSSES = {
+    to_snake_case(name): cls
+    for name, cls in vars(keras.losses).items()
+    if inspect.isclass(cls) and issubclass(cls, keras.losses.Loss) and cls is not keras.losses.Loss
+}
+# Names that Keras resolves by the model's output, which is known here by the layout of y.
+ACCURACIES = {
+    "binary": keras.metrics.BinaryAccuracy,
+    "sparse": keras.metrics.SparseCategoricalAccuracy,
+    "one-hot": keras.metrics.CategoricalAccuracy,
+}
+CROSSENTROPIES = {
+    "binary": keras.metrics.BinaryCrossentropy,
+    "sparse": keras.metrics.SparseCategoricalCrossentropy,
+    "one-hot": keras.metrics.CategoricalCrossentropy,
+}
+
+
+def unknown_name(parameter: str, value: str, known: list[str]) -> ValueError:
+    """The error for a name that nobody knows, with the nearest that somebody does."""
+    near = difflib.get_close_matches(value.lower(), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"The {parameter!r} parameter must be one of {sorted(known)}. Got {value!r} instead.{hint}")
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar, as searches draw them, to the Python number that Keras wants."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def routed_to(params: Mapping[str, Any], destination: str) -> dict[str, Any]:
+    """The parameters named ``destination__...``, without that prefix."""
+    return {name: plain(value) for name, value in route_params(params, destination, pass_filter=set()).items()}
+
+
+def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """Class and configuration of the optimizer that the ``optimizer`` parameters describe.
+
+    Returns
+    -------
+    optimizer_class : type
+    config : dict
+        Arguments other than ``learning_rate`` and ``weight_decay``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or argument, and where the learning rate or the weight decay is given in a second place.
+    """
+    optimizer, routed = params["optimizer"], routed_to(params, "optimizer")
+    for name in ("learning_rate", "weight_decay"):
+        if name in routed:
+            raise ValueError(f"optimizer__{name}={routed[name]!r} is set by the parameter {name!r} alone.")
+    if isinstance(optimizer, str):
+        if optimizer.lower() not in OPTIMIZERS:
+            raise unknown_name("optimizer", optimizer, list(OPTIMIZERS))
+        optimizer = OPTIMIZERS[optimizer.lower()]
+    if inspect.isclass(optimizer):
+        if not issubclass(optimizer, keras.optimizers.Optimizer):
+            raise ValueError(f"The 'optimizer' parameter must be a Keras optimizer. Got {optimizer!r} instead.")
+        try:
+            instance = optimizer(**routed)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"The optimizer's arguments {routed} are not valid: {error}") from error
+    else:
+        if routed:
+            raise ValueError(
+                f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or "
+                "a class instead."
+            )
+        instance = optimizer
+        own = {"learning_rate": instance.get_config()["learning_rate"], "weight_decay": instance.weight_decay or 0.0}
+        for name, value in own.items():
+            if not isinstance(value, float) or not np.isclose(value, params[name], rtol=1e-6, atol=0):
+                raise ValueError(
+                    f"The {name!r} parameter must be that of optimizer={type(instance).__name__}, {value!r}. "
+                    f"Got {params[name]!r} instead."
+                )
+    config = {k: v for k, v in instance.get_config().items() if k not in ("name", "learning_rate", "weight_decay")}
+    return type(instance), config
+
+
+class FunctionLoss(keras.losses.Loss):
+    """Loss by a function of (y_true, y_pred) that returns a number a row."""
+
+    def __init__(self, function, name="loss"):
+        super().__init__(name=name)
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+    def get_config(self):
+        return {**super().get_config(), "function": self.function}
+
+
+def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
+    """A fresh Keras loss from the ``loss`` parameters, or of the default's name.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or argument.
+    """
+    loss, routed = default if params["loss"] is None else params["loss"], routed_to(params, "loss")
+    if isinstance(loss, str):
+        name = loss.lower()
+        if name not in LOSSES:
+            function = getattr(keras.losses, name, None) or getattr(keras.metrics, name, None)  # aliases such as "mse"
+            name = getattr(function, "__name__", name)
+        if name not in LOSSES:
+            raise unknown_name("loss", loss, [*LOSSES, "mse", "mae"])
+        loss = LOSSES[name]
+    if inspect.isclass(loss) and issubclass(loss, keras.losses.Loss):
+        try:
+            return loss(**routed)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"The loss's arguments {routed} are not valid: {error}") from error
+    if routed:
+        raise ValueError(f"loss={loss!r} takes no further arguments. Got {routed}; pass a name or a class instead.")
+    return loss if isinstance(loss, keras.losses.Loss) else FunctionLoss(loss)
+
+
+def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:
+    """How y is laid out for a loss: "binary" (0/1 columns), "sparse" (class numbers) or "one-hot"."""
+    if kind == "multilabel" or width == 1:
+        return "binary"
+    return "sparse" if "sparse" in to_snake_case(type(loss).__name__) + "_" + str(loss.name) else "one-hot"
+
+
+def resolve_metrics(params: Mapping[str, Any], layout: str | None) -> list[keras.metrics.Metric]:
+    """Fresh Keras metrics from the ``metrics`` parameters.
+
+    Parameters
+    ----------
+    params : mapping
+    layout : {"binary", "sparse", "one-hot"} or None
+        How y is laid out, which decides what "accuracy" means; None for regression.
+    """
+    metrics = params["metrics"]
+    if metrics is None:
+        return []
+    if isinstance(metrics, Mapping):
+        metrics = list(metrics.values())
+    metrics = list(metrics) if isinstance(metrics, (list, tuple)) else [metrics]
+    metrics = [_metric_class(metric, layout) if isinstance(metric, str) else metric for metric in metrics]
+    resolved = []
+    for metric in unflatten_params(metrics, routed_to(params, "metrics")):
+        if isinstance(metric, keras.metrics.Metric):
+            resolved.append(type(metric).from_config(metric.get_config()))
+        elif callable(metric):
+            resolved.append(keras.metrics.MeanMetricWrapper(metric, name=getattr(metric, "__name__", "metric")))
+        else:
+            raise ValueError(f"The 'metrics' parameter must hold names, Keras metrics or functions. Got {metric!r}.")
+    names = [metric.name for metric in resolved]
+    if len(set(names)) < len(names) or "loss" in names:
+        raise ValueError(f"The 'metrics' parameter must hold metrics of different names, none 'loss'. Got {names}.")
+    return resolved
+
+
+def _metric_class(name: str, layout: str | None) -> Any:
+    by_layout = {"accuracy": ACCURACIES, "acc": ACCURACIES, "crossentropy": CROSSENTROPIES, "ce": CROSSENTROPIES}
+    if name in by_layout and layout is not None:
+        return by_layout[name][layout](name=name)
+    try:
+        found = keras.metrics.get(name)
+    except ValueError:
+        known = {to_snake_case(key) for key, value in vars(keras.metrics).items() if inspect.isclass(value)}
+        raise unknown_name("metrics", name, sorted(known - {"metric"})) from None
+    if inspect.isclass(found):
+        return found(name=name)
+    return found if isinstance(found, keras.metrics.Metric) else keras.metrics.MeanMetricWrapper(found, name=name)
+
+
+def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """The fit's own callbacks: classes are made with their routed arguments, objects are deep copies.
+
+    Raises
+    ------
+    TypeError
+        If something among them is no callback.
+    """
+    callbacks = unflatten_params(params["callbacks"] or [], routed_to(params, "callbacks"))
+    if isinstance(callbacks, Mapping):
+        callbacks = list(callbacks.values())
+    flat: list[Any] = []
+    for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        flat.extend(callback if isinstance(callback, (list, tuple)) else [callback])
+    for callback in flat:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                f"The 'callbacks' parameter must hold Keras callbacks or their classes. Got {callback!r} instead."
+            )
+    return [copy.deepcopy(callback) for callback in flat]

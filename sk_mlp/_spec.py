@@ -1,0 +1,159 @@
+"""Frozen descriptions of what to build and how to train it. Plain Python."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Structure of a multilayer perceptron: all that decides its graph, nothing that is mere data.
+
+    Attributes
+    ----------
+    n_features, n_outputs : int
+    hidden_layer_sizes : tuple of int
+        Neurons of each hidden layer; empty for a linear model.
+    activation : str
+        Keras name.
+    batch_norm : bool
+        Batch normalization before each activation.
+    dropout : bool
+        Whether there are dropout layers after the activations; their rate is data.
+    output_activation : {"linear", "sigmoid", "softmax"}
+    """
+
+    n_features: int
+    n_outputs: int
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    batch_norm: bool
+    dropout: bool
+    output_activation: str
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Training data of a population, shared by its members.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n_rows, n_features), float32
+    y : ndarray of shape (n_rows, n_columns), float32 or int32
+    y_mean, y_scale : ndarray of shape (n_columns,), float64
+        ``y * y_scale + y_mean`` is y in the user's units, in which metrics are computed.
+    """
+
+    X: NDArray
+    y: NDArray
+    y_mean: NDArray
+    y_scale: NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """All that one member of a population may have for itself.
+
+    Attributes
+    ----------
+    seed : int
+        Decides initial weights, the order of the rows and dropout.
+    train, validation : ndarray of int
+        Numbers of this member's rows; ``validation`` may be empty.
+    weights : ndarray of shape (n_rows,), float32
+        Weight of each row, mean 1 over ``train`` and over ``validation``.
+    hyper : dict of str to float
+        ``learning_rate``, ``weight_decay``, dropout rates and the optimizer's own numbers, by name.
+    epochs : int
+        The last epoch's number + 1.
+    patience : int or None
+        Epochs without improvement of ``monitor`` after which to stop; None for never.
+    min_delta : float
+        What counts as an improvement.
+    """
+
+    seed: int
+    train: NDArray
+    validation: NDArray
+    weights: NDArray
+    hyper: dict[str, float]
+    epochs: int
+    patience: int | None
+    min_delta: float
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Weights and optimizer slots of one member: floats of shape (n_floats,), ints of shape (n_ints,)."""
+
+    floats: NDArray
+    ints: NDArray
+
+    @property
+    def finite(self) -> bool:
+        """Whether every number is finite."""
+        return bool(np.isfinite(self.floats).all())
+
+    def equals(self, other: "State") -> bool:
+        """Whether all numbers are the same, nan being the same as nan."""
+        return np.array_equal(self.floats, other.floats, equal_nan=True) and np.array_equal(self.ints, other.ints)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training one member has produced.
+
+    Attributes
+    ----------
+    state : State
+        Of the epoch that was kept.
+    history : dict of str to list of float
+        One entry an epoch.
+    best_epoch : int
+        Number of the epoch that was kept, -1 for the initial weights.
+    stopped_by : {"epochs", "patience", "perfect", "non-finite", "callback"}
+    layout : StateLayout
+        Where each variable lies in the state.
+    n_weights : int
+        How many of the variables are the network's.
+    """
+
+    state: State
+    history: dict[str, list[float]]
+    best_epoch: int
+    stopped_by: str
+    layout: Any
+    n_weights: int
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What a fitted estimator predicts with, and goes on from. Free of Keras and TensorFlow objects.
+
+    Attributes
+    ----------
+    state : State
+    layout : StateLayout
+        Where each variable lies in the state.
+    n_weights : int
+        How many of the variables are the network's.
+    spec : NetworkSpec or None
+        None for a user's own model.
+    make_model : callable () -> keras.Model
+    targets : ClassTargets or RegressionTargets
+    """
+
+    state: State
+    layout: Any
+    n_weights: int
+    spec: NetworkSpec | None
+    make_model: Callable[[], Any]
+    targets: Any
+
+    @property
+    def weights(self) -> list[NDArray]:
+        """The network's variables: trainable, then non-trainable ones."""
+        return self.layout.unpack(self.state, self.n_weights)

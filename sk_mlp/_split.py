@@ -1,0 +1,51 @@
+"""Which rows train and which are held out. Plain numpy."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+
+def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) -> tuple[NDArray, NDArray]:
+    """Split the rows at random, stratified by class where that is possible.
+
+    A class with a single row stays in the training part, so that every class is seen in training. Where the held-out
+    part is too small for a row of each class, the split is not stratified.
+
+    Parameters
+    ----------
+    n_samples : int
+    fraction : float
+        Share of the rows to hold out, in (0, 1).
+    seed : int
+    codes : ndarray of shape (n_samples,), int, or None
+        Number of each row's class; None for a plain random split.
+
+    Returns
+    -------
+    train, validation : ndarrays of int64
+        Sorted row numbers.
+
+    Raises
+    ------
+    ValueError
+        If no row would be left on one of the sides.
+    """
+    n_validation = max(1, round(fraction * n_samples))
+    pool, strata = np.arange(n_samples), None
+    if codes is not None:
+        counts = np.bincount(codes)
+        pool = pool[counts[codes] > 1]
+        n_classes = np.count_nonzero(counts > 1)
+        n_validation = min(n_validation, len(pool) - 1)
+        if n_validation >= n_classes and len(pool) - n_validation >= n_classes:
+            strata = codes[pool]
+    if n_samples < 2 or not 0 < n_validation < n_samples:
+        raise ValueError(
+            f"early_stopping=True needs at least one row to train on and one to hold out, of classes with two rows or "
+            f"more. Got n_samples={n_samples} with validation_fraction={fraction}; pass X_val and y_val, or set "
+            "early_stopping=False."
+        )
+    if n_validation == len(pool):
+        return np.setdiff1d(np.arange(n_samples), pool), pool
+    validation = np.sort(train_test_split(pool, test_size=n_validation, random_state=seed, stratify=strata)[1])
+    return np.setdiff1d(np.arange(n_samples), validation), validation

@@ -1,0 +1,173 @@
+"""Labels and targets to the arrays a network is trained on, and back. Plain numpy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+KINDS = {"binary": "binary", "multiclass": "multiclass", "multilabel-indicator": "multilabel"}
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTargets:
+    """What is known of the labels.
+
+    Attributes
+    ----------
+    kind : {"binary", "multiclass", "multilabel"}
+        A single class counts as binary.
+    classes : ndarray of shape (n_classes,)
+        Sorted labels; for multilabel the column numbers.
+    """
+
+    kind: str
+    classes: NDArray
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    def check(self, y: NDArray, name: str = "y") -> NDArray:
+        """Return y as an array of the shape this kind has, or say what is wrong with it."""
+        if self.kind == "multilabel":
+            if y.ndim != 2 or y.shape[1] != len(self.classes):
+                raise ValueError(
+                    f"{name} must be a label indicator matrix with {len(self.classes)} columns. Got shape {y.shape}."
+                )
+            return y
+        y = column_or_1d(y, warn=True)
+        unseen = np.setdiff1d(y, self.classes)
+        if len(unseen):
+            raise ValueError(
+                f"{name} must hold only the classes {self.classes.tolist()}. Got {unseen.tolist()} as well."
+            )
+        return y
+
+    def codes(self, y: NDArray) -> NDArray:
+        """Number of each row's class: (n_samples,) int; multilabel rows pass unchanged."""
+        return y if self.kind == "multilabel" else np.searchsorted(self.classes, y)
+
+    def encode(self, y: NDArray, width: int, sparse: bool) -> NDArray:
+        """Labels to what the loss expects.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        width : int
+            Columns of the network's output.
+        sparse : bool
+            Whether the loss takes class numbers rather than a column a class.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 1), int32, for a sparse loss; else of shape (n_samples, width), float32
+        """
+        codes = self.codes(y)
+        if self.kind == "multilabel":
+            return codes.astype(np.float32)
+        if width == 1:
+            return codes[:, None].astype(np.float32)
+        if sparse:
+            return codes[:, None].astype(np.int32)
+        return np.eye(width, dtype=np.float32)[codes]
+
+    def probabilities(self, output: NDArray, from_logits: bool) -> NDArray:
+        """Output of the network, (n_samples, width), to probabilities, (n_samples, n_classes)."""
+        output = output.astype(np.float64, copy=False)
+        if from_logits:
+            exclusive = self.kind != "multilabel" and output.shape[1] > 1
+            output = softmax(output, axis=1) if exclusive else expit(output)
+        if self.kind == "multilabel":
+            return output
+        if len(self.classes) == 1:
+            return np.ones((len(output), 1))
+        if output.shape[1] == 1:
+            return np.hstack([1.0 - output, output])
+        total = output.sum(axis=1, keepdims=True)  # a softmax in float32 misses 1 by 1e-7
+        return np.divide(output, total, out=output, where=total > 0)
+
+    def labels(self, probabilities: NDArray) -> NDArray:
+        """Most probable label of each row; for multilabel, 1 where the probability exceeds one half."""
+        if self.kind == "multilabel":
+            return (probabilities > 0.5).astype(int)
+        return self.classes[np.argmax(probabilities, axis=1)]
+
+
+def class_targets(y: NDArray, classes: NDArray | None = None) -> ClassTargets:
+    """Learn the classes of y, or take those that the caller names.
+
+    Raises
+    ------
+    ValueError
+        If y is continuous, or has several columns that are not a label indicator matrix.
+    """
+    check_classification_targets(y)
+    target_type = type_of_target(y, input_name="y")
+    if target_type not in KINDS:
+        raise ValueError(
+            f"Unknown label type: {target_type}. y must be binary, multiclass or a label indicator matrix; "
+            "wrap the estimator in sklearn.multioutput.MultiOutputClassifier for several multiclass columns."
+        )
+    if target_type == "multilabel-indicator":
+        return ClassTargets("multilabel", np.arange(y.shape[1]))
+    y = column_or_1d(y, warn=True)
+    classes = np.unique(y if classes is None else classes)
+    targets = ClassTargets("binary" if len(classes) <= 2 else "multiclass", classes)
+    targets.check(y)
+    return targets
+
+
+@dataclass(frozen=True, eq=False)
+class RegressionTargets:
+    """Location and scale of the targets.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_outputs,), float64, in y's units
+    one_dimensional : bool
+        Whether predictions are returned as (n_samples,).
+    """
+
+    mean: NDArray
+    scale: NDArray
+    one_dimensional: bool
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.mean)
+
+    def check(self, y: NDArray, name: str = "y") -> NDArray:
+        """Return y as (n_samples, n_outputs), or say what is wrong with its shape."""
+        y = y.reshape(len(y), -1)
+        if y.shape[1] != self.n_outputs:
+            raise ValueError(f"{name} must have {self.n_outputs} columns, as in fit. Got {y.shape[1]}.")
+        return y
+
+    def encode(self, y: NDArray) -> NDArray:
+        """(n_samples, n_outputs) in y's units to float32 with mean 0 and variance 1."""
+        return ((y - self.mean) / self.scale).astype(np.float32)
+
+    def decode(self, output: NDArray) -> NDArray:
+        """Output of the network, (n_samples, n_outputs), to y's units, float64."""
+        y = output.astype(np.float64, copy=False) * self.scale + self.mean
+        return y[:, 0] if self.one_dimensional else y
+
+
+def regression_targets(y: NDArray, weights: NDArray, standardise: bool) -> RegressionTargets:
+    """Learn the weighted mean and standard deviation of y, (n_samples,) or (n_samples, n_outputs).
+
+    With ``standardise=False`` the network sees y as it is: mean 0, scale 1.
+    """
+    columns = y.reshape(len(y), -1).astype(np.float64)
+    mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
+    if standardise:
+        mean = np.average(columns, axis=0, weights=weights)
+        scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+        # A constant column keeps scale 1, also where rounding leaves a deviation of some 1e-16 of the mean.
+        scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
+    return RegressionTargets(mean, scale, one_dimensional=y.ndim == 1)

@@ -1,0 +1,273 @@
+"""Classification by multilayer perceptrons."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.class_weight import compute_sample_weight
+
+from sk_mlp._base import BaseKerasMLP
+from sk_mlp._resolve import target_layout
+from sk_mlp._targets import class_targets
+
+
+class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
+    """Multilayer perceptron for binary, multiclass and multilabel classification, trained by a compiled program.
+
+    Parameters
+    ----------
+    model : callable or None, default=None
+        A function that returns a new Keras model at each call, in place of the parameters that describe the network
+        (``n_hidden`` to ``batch_norm``). Its arguments are set by ``model__argument``; if it has arguments of the names
+        ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets those.
+        A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
+    n_hidden : int, default=2
+        Number of hidden layers; 0 for a linear model.
+    n_neurons : int, default=100
+        Neurons of each hidden layer.
+    hidden_layer_sizes : int, array-like of int or None, default=None
+        Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
+    activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="relu"
+        Of the hidden layers. Initial weights follow it: He for relu's family, LeCun for selu, Glorot otherwise.
+    dropout : float in [0, 1), default=0.0
+        Share of each hidden layer's outputs that is left out in training.
+    batch_norm : bool, default=False
+        Whether to normalise each hidden layer's inputs to its activation over the batch.
+    optimizer : str, type or keras.optimizers.Optimizer, default="adam"
+        Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
+        used itself but copied; its learning rate and weight decay must be those below.
+    learning_rate : float, default=1e-3
+    weight_decay : float, default=0.0
+        Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
+        arXiv 1711.05101). Biases and normalizations are exempt.
+    batch_size : int, default=32
+        Rows a step; all rows if they are fewer.
+    epochs : int, default=100
+        Passes over the training rows, at most.
+    early_stopping : bool, default=True
+        Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
+    patience : int, default=10
+        Epochs without improvement after which to stop.
+    min_delta : float, default=0.0
+        By how much the held-out loss must fall to count as an improvement.
+    shuffle : bool, default=True
+        Whether to take the rows in a new random order in each epoch.
+    loss : str, callable, keras.losses.Loss or None, default=None
+        Keras name, class, object, or function of (y_true, y_pred) that returns a number a row. None for the cross-entropy that fits y.
+        Arguments of a name or class are set by ``loss__argument``.
+    metrics : list or None, default=None
+        Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
+    callbacks : list, dict, keras.callbacks.Callback or None, default=None
+        Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by the
+        compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit's weights, optimizer state and targets' scale.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, held-out rows, the order of rows and dropout. The process's own generators are neither
+        used nor changed.
+    verbose : int, default=0
+        Whether to print a line an epoch, and why an engine was chosen.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weight of each class, ``{label: weight}``; "balanced" for n_samples / (n_classes * count). A list holds a dict a
+        label of a multilabel y. Multiplies ``sample_weight``, also of the held-out rows.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels in sorted order; column numbers for multilabel.
+    model_ : keras.Model
+        The trained network as a stock Keras model; a copy, made when it is first asked for.
+    history_ : dict of list of float
+        One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``.
+    n_iter_ : int
+        Number of epochs run.
+    best_epoch_ : int
+        Index into ``history_`` of the epoch whose weights were kept; -1 if those are the initial ones.
+    n_outputs_ : int
+        Width of the network's output.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,), of str
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    KerasMLPRegressor : The same for numbers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sk_mlp import KerasMLPClassifier
+    >>> X, y = make_classification(200, 5, random_state=0)
+    >>> mlp = KerasMLPClassifier(n_neurons=16, learning_rate=1e-2, random_state=0).fit(X, y)
+    >>> mlp.predict_proba(X[:2]).shape
+    (2, 2)
+    >>> mlp.score(X, y) > 0.8
+    True
+    """
+
+    scorer = staticmethod(accuracy_score)
+
+    _parameter_constraints: dict = {
+        **BaseKerasMLP._parameter_constraints,
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
+    def __init__(
+        self,
+        model=None,
+        *,
+        n_hidden=2,
+        n_neurons=100,
+        hidden_layer_sizes=None,
+        activation="relu",
+        dropout=0.0,
+        batch_norm=False,
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        batch_size=32,
+        epochs=100,
+        early_stopping=True,
+        validation_fraction=0.1,
+        patience=10,
+        min_delta=0.0,
+        shuffle=True,
+        loss=None,
+        metrics=None,
+        callbacks=None,
+        engine="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        class_weight=None,
+        **routed,
+    ):
+        super().__init__(
+            model,
+            n_hidden=n_hidden,
+            n_neurons=n_neurons,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            epochs=epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            min_delta=min_delta,
+            shuffle=shuffle,
+            loss=loss,
+            metrics=metrics,
+            callbacks=callbacks,
+            engine=engine,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            **routed,
+        )
+        self.class_weight = class_weight
+
+    def predict_proba(self, X):
+        """Predict the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64
+            Columns in the order of ``classes_``, rows summing to 1; for multilabel, the probability of each label.
+        """
+        output = self._output(X)
+        return self._fitted.targets.probabilities(output, self._from_logits())
+
+    def predict(self, X):
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), dtype of ``classes_``, or of shape (n_samples, n_labels), int
+        """
+        probabilities = self.predict_proba(X)
+        return self._fitted.targets.labels(probabilities)
+
+    def _from_logits(self):
+        return bool(getattr(self.loss, "from_logits", self.get_params().get("loss__from_logits", False)))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    @property
+    def _y_checks(self):
+        return {}
+
+    def _learn_targets(self, y, classes, previous):
+        y = y.toarray() if issparse(y) else y
+        targets = previous or class_targets(y, classes)
+        return targets, targets.check(y)
+
+    def _with_units(self, targets, y, weights, builder):
+        return targets
+
+    def _class_weights(self, targets, y):
+        if self.class_weight is None:
+            return 1.0
+        weights = self.class_weight
+        tables = [weights] if isinstance(weights, dict) else weights if isinstance(weights, list) else []
+        for table in tables:
+            known = [0, 1] if targets.kind == "multilabel" else targets.classes.tolist()
+            unknown = [label for label in table if label not in known]
+            if unknown:
+                raise ValueError(f"class_weight must be a dict of weights of the classes {known}. Got {unknown} too.")
+            for label, weight in table.items():
+                if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                    raise ValueError(
+                        f"class_weight must hold finite weights of at least 0. Got {weight!r} for class {label!r}."
+                    )
+        return compute_sample_weight(weights, y)
+
+    def _strata(self, targets, y):
+        return None if targets.kind == "multilabel" else targets.codes(y)
+
+    def _output_activation(self, targets):
+        return "softmax" if targets.kind == "multiclass" else "sigmoid"
+
+    def _default_loss(self, targets, width):
+        sparse = targets.kind != "multilabel" and width > 1
+        return "sparse_categorical_crossentropy" if sparse else "binary_crossentropy"
+
+    def _widths(self, targets):
+        if targets.kind == "binary":
+            return (1, 2)
+        return (targets.n_outputs,)
+
+    def _meta(self, targets):
+        target_type = {"multilabel": "multilabel-indicator"}.get(targets.kind, targets.kind)
+        return {"target_type_": target_type, "classes_": targets.classes, "n_classes_": len(targets.classes)}
+
+    def _encode(self, targets, y, loss, width):
+        layout = target_layout(loss, width, targets.kind)
+        return targets.encode(y, width, sparse=layout == "sparse"), layout
+
+    def _set_target_attributes(self, targets):
+        self.classes_ = targets.classes
+        self.n_outputs_ = targets.n_outputs

@@ -1,0 +1,46 @@
+"""What the compiled engine cannot run, known before it tries."""
+
+import keras
+
+from sk_mlp.engine.recipe import Recipe
+
+BATCH_EVENTS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_begin",
+    "on_test_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+# Keras' own callbacks that have batch methods, which do nothing while this holds.
+WITHOUT_BATCHES = {
+    keras.callbacks.BackupAndRestore: lambda callback: callback._save_freq == "epoch",
+    keras.callbacks.ModelCheckpoint: lambda callback: callback.save_freq == "epoch",
+    keras.callbacks.TensorBoard: lambda callback: callback.update_freq == "epoch" and not callback.profile_batch,
+}
+# Settings of an optimizer by which Keras' `fit` does more than apply the rule.
+OUTSIDE_THE_RULE = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
+
+
+def wants_batches(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback has something to do at batches or evaluations, of which the compiled engine tells nothing."""
+    for cls, is_quiet in WITHOUT_BATCHES.items():
+        if type(callback) is cls:
+            return not is_quiet(callback)
+    base = keras.callbacks.Callback
+    return any(getattr(type(callback), event) is not getattr(base, event) for event in BATCH_EVENTS)
+
+
+def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]) -> str | None:
+    """The reason why a fit needs Keras' own `fit`, or None."""
+    for callback in callbacks:
+        if wants_batches(callback):
+            return f"the callback {type(callback).__name__} wants to be called at every batch"
+    for name in OUTSIDE_THE_RULE:
+        if recipe.optimizer_config.get(name):
+            return f"optimizer__{name}={recipe.optimizer_config[name]!r} needs Keras' fit"
+    if recipe.loss.reduction not in ("sum_over_batch_size", "mean"):
+        return f"the loss's reduction {recipe.loss.reduction!r} needs Keras' fit"
+    return None

@@ -1,0 +1,249 @@
+"""Members in training, by the compiled program or by Keras `fit`: the same interface, the same rows in the same order."""
+
+from abc import ABC, abstractmethod
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from sk_mlp._spec import Member, Rows, State
+from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
+from sk_mlp.engine.recipe import Parts, Recipe
+from sk_mlp.exceptions import NotCompilableError
+
+
+def epoch_order(member: Member, epoch: int, shuffle: bool) -> NDArray:
+    """The member's training rows in the order of this epoch, which follows from its seed alone."""
+    if not shuffle:
+        return member.train
+    return np.random.default_rng([member.seed, epoch]).permutation(member.train)
+
+
+def evaluation_rows(member: Member) -> NDArray:
+    """The rows on which a member is evaluated after each epoch: held-out ones, or else some of its training rows.
+
+    Their loss tells whether the weights are still finite, for the training loss is that of the weights before.
+    """
+    return member.validation if len(member.validation) else member.train[:EVALUATION_BATCH]
+
+
+class Population(ABC):
+    """Members of one structure that train side by side.
+
+    Attributes
+    ----------
+    members : list of Member
+    parts : Parts
+    states
+        The members' present states, whatever form they have; for `select` and `extract` only.
+    """
+
+    members: list[Member]
+    parts: Parts
+
+    @abstractmethod
+    def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
+        """Train every member for one epoch.
+
+        Returns
+        -------
+        logs : dict of str to ndarray of shape (n_members,)
+            ``loss`` and metrics over the training rows; those over `evaluation_rows` with ``val_`` before the name.
+        """
+
+    @abstractmethod
+    def select(self, improved: NDArray, kept):
+        """The present states where ``improved``, (n_members,) bool, else the kept ones."""
+
+    @abstractmethod
+    def extract(self, kept, m: int) -> State:
+        """State of member m."""
+
+    @abstractmethod
+    def replace(self, m: int, state: State) -> None:
+        """Set the present state of member m."""
+
+
+class CompiledPopulation(Population):
+    """Members trained by one compiled program."""
+
+    def __init__(self, recipe: Recipe, rows: Rows, members: list[Member], states: list[State | None]):
+        self.members = members
+        self._shuffle = recipe.shuffle
+        names = tuple(members[0].hyper)
+        self._program = PROGRAMS.get(recipe, names, len(members))
+        parts = self.parts = self._program.parts
+        states = [parts.start(member, state) for member, state in zip(members, states, strict=True)]
+        arrays = zip(*(parts.layout.unpack(state) for state in states), strict=True)
+        self.states = [tf.constant(np.stack(members_arrays)) for members_arrays in arrays]
+        n_rows = padded_size(len(rows.X))
+        self._hyper = np.array([[member.hyper[name] for name in names] for member in members], np.float32)
+        self._learning_rate = names.index("learning_rate")
+        self._seeds = tf.constant([member.seed for member in members], tf.int32)
+        self._data = (
+            tf.constant(_padded(rows.X, n_rows)),
+            tf.constant(_padded(rows.y, n_rows)),
+            tf.constant(np.stack([_padded(member.weights, n_rows) for member in members])),
+            tf.constant(np.stack([rows.y_mean, rows.y_scale]).astype(np.float32)),
+        )
+        self._width = recipe.batch_size
+        self._steps = max(-(-len(member.train) // self._width) for member in members)
+        self._padded_train = -(-padded_size(max(len(member.train) for member in members)) // self._width) * self._width
+        evaluated = [evaluation_rows(member) for member in members]
+        most = max(len(numbers) for numbers in evaluated)
+        padded = -(-padded_size(most) // EVALUATION_BATCH) * EVALUATION_BATCH
+        validation = np.stack([_padded(numbers, padded, -1) for numbers in evaluated])
+        self._validation = (
+            tf.constant(validation.reshape(len(members), -1, EVALUATION_BATCH).astype(np.int32)),
+            tf.constant(-(-most // EVALUATION_BATCH)),
+        )
+
+    def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
+        train = np.full((len(self.members), self._padded_train), -1, np.int32)
+        for numbers, member in zip(train, self.members, strict=True):
+            numbers[: len(member.train)] = epoch_order(member, epoch, self._shuffle)
+        self._hyper[:, self._learning_rate] = learning_rates
+        try:
+            self.states, logs = self._program(
+                self.states,
+                tf.constant(self._hyper),
+                self._seeds,
+                *self._data,
+                tf.constant(train.reshape(len(self.members), -1, self._width)),
+                tf.constant(self._steps),
+                *self._validation,
+            )
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+            raise NotCompilableError(f"XLA does not compile the training step: {error.message}") from error
+        return dict(zip(self._program.log_names, logs.numpy().T.astype(np.float64), strict=True))
+
+    def select(self, improved: NDArray, kept):
+        if improved.all():
+            return self.states
+        return [
+            tf.where(tf.reshape(improved, (-1,) + (1,) * (new.shape.rank - 1)), new, old)
+            for new, old in zip(self.states, kept, strict=True)
+        ]
+
+    def extract(self, kept, m: int) -> State:
+        return self.parts.layout.pack([tensor[m].numpy() for tensor in kept])
+
+    def replace(self, m: int, state: State) -> None:
+        self.states = [
+            tf.tensor_scatter_nd_update(old, [[m]], [new])
+            for old, new in zip(self.states, self.parts.layout.unpack(state), strict=True)
+        ]
+
+
+def _padded(array: NDArray, n: int, value: float = 0) -> NDArray:
+    """The array with rows of ``value`` appended, n rows in all."""
+    padded = np.full((n, *array.shape[1:]), value, array.dtype)
+    padded[: len(array)] = array
+    return padded
+
+
+class KerasPopulation(Population):
+    """One member trained by Keras `fit` and `evaluate`, an epoch a call.
+
+    Parameters
+    ----------
+    parts : Parts
+        Of a stock optimizer.
+    batch_callbacks : list of keras.callbacks.Callback
+        Called for every batch; their epoch methods are the training loop's to call.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        recipe: Recipe,
+        rows: Rows,
+        member: Member,
+        state: State | None,
+        batch_callbacks: list[keras.callbacks.Callback],
+    ):
+        self.members = [member]
+        self.parts, self._recipe, self._rows = parts, recipe, rows
+        self._callbacks = batch_callbacks
+        parts.write(parts.start(member, state))
+        parts.optimizer.weight_decay = member.hyper["weight_decay"] or None
+        metrics = [InUnits(metric, rows) for metric in parts.metrics] if rows.y.dtype.kind == "f" else parts.metrics
+        parts.model.compile(parts.optimizer, recipe.loss, metrics=metrics, jit_compile=False)
+
+    @property
+    def states(self) -> State:
+        return self.parts.read()
+
+    def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
+        (member,) = self.members
+        model = self.parts.model
+        self.parts.optimizer.learning_rate = learning_rates[0]
+        order = epoch_order(member, epoch, self._recipe.shuffle)
+        x, y, weight = self._arrays(order)
+        history = model.fit(
+            x,
+            y,
+            sample_weight=weight,
+            batch_size=self._recipe.batch_size,
+            epochs=1,
+            shuffle=False,
+            verbose=0,
+            callbacks=[BatchEventsOnly(callback) for callback in self._callbacks],
+        )
+        logs = {name: values[0] for name, values in history.history.items()}
+        x, y, weight = self._arrays(evaluation_rows(member))
+        figures = model.evaluate(x, y, sample_weight=weight, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+        logs |= {f"val_{name}": value for name, value in figures.items()}
+        return {name: np.array([value], np.float64) for name, value in logs.items()}
+
+    def _arrays(self, numbers: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+        (member,) = self.members
+        return self._rows.X[numbers], self._rows.y[numbers], member.weights[numbers]
+
+    def select(self, improved: NDArray, kept: State) -> State:
+        return self.states if improved[0] else kept
+
+    def extract(self, kept: State, m: int) -> State:
+        return kept
+
+    def replace(self, m: int, state: State) -> None:
+        self.parts.write(state)
+
+
+class InUnits(keras.metrics.Metric):
+    """A metric of y and predictions in y's units, for a network that is trained on standardised y.
+
+    Parameters
+    ----------
+    metric : keras.metrics.Metric
+    rows : Rows
+        Tells mean and scale.
+    """
+
+    def __init__(self, metric: keras.metrics.Metric, rows: Rows):
+        super().__init__(name=metric.name)
+        self.metric = metric
+        self._mean, self._scale = rows.y_mean.astype(np.float32), rows.y_scale.astype(np.float32)
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.metric.update_state(
+            y_true * self._scale + self._mean, y_pred * self._scale + self._mean, sample_weight=sample_weight
+        )
+
+    def result(self):
+        return self.metric.result()
+
+    def reset_state(self):
+        self.metric.reset_state()
+
+
+class BatchEventsOnly(keras.callbacks.Callback):
+    """Pass on a fit's batch events to a callback, whose epoch events somebody else sends."""
+
+    def __init__(self, callback: keras.callbacks.Callback):
+        super().__init__()
+        self.on_train_batch_begin = callback.on_train_batch_begin
+        self.on_train_batch_end = callback.on_train_batch_end
+        self.on_test_batch_begin = callback.on_test_batch_begin
+        self.on_test_batch_end = callback.on_test_batch_end

@@ -1,0 +1,184 @@
+"""An epoch of a whole population, training and validation, as one XLA program; and the cache of such programs."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+
+import tensorflow as tf
+
+from sk_mlp.engine.recipe import Parts, Recipe, stateless
+from sk_mlp.engine.step import evaluation_step, metric_results, train_step, update_metrics
+from sk_mlp.exceptions import NotCompilableError
+
+EVALUATION_BATCH = 256  # rows; one size for all, since it is part of a program's structure
+
+
+class Program:
+    """The compiled epoch of ``n_members`` members of one structure.
+
+    Traced once. XLA compiles it anew for other numbers of rows, which are padded to few different sizes (`padded_size`).
+
+    Parameters
+    ----------
+    recipe : Recipe
+    hyper_names : tuple of str
+        Order of the columns of ``hyper``.
+    n_members : int
+    """
+
+    def __init__(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int):
+        self.parts = Parts(recipe, stateless(recipe.optimizer_class))
+        self.hyper_names = hyper_names
+        self.n_members = n_members
+        self.log_names = [*self.parts.log_names, *(f"val_{name}" for name in self.parts.log_names)]
+        self._learning_rate = self.parts.index(self.parts.optimizer._learning_rate)
+        self._run: Callable | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, values: list[tf.Tensor], *data: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Train for one epoch.
+
+        Parameters
+        ----------
+        values : list of Tensor of shape (M, ...)
+            The members' variables.
+        hyper : Tensor of shape (M, n_hyper)
+        seeds : Tensor of shape (M,), int32
+        X : Tensor of shape (N, n_features)
+        y : Tensor of shape (N, n_columns)
+        weights : Tensor of shape (M, N)
+        units : Tensor of shape (2, n_columns)
+            Mean and scale of y.
+        train : Tensor of shape (M, S, batch_size), int32
+            Row numbers of each batch, -1 for padding.
+        n_steps : Tensor of shape (), int32
+            Batches to run, at most S.
+        validation : Tensor of shape (M, V, evaluation batch), int32
+        n_validation_steps : Tensor of shape (), int32
+
+        Returns
+        -------
+        values : list of Tensor
+            New ones.
+        logs : Tensor of shape (M, n_logs)
+            In the order of ``log_names``.
+        """
+        with self._lock:
+            if self._run is None:
+                self._run = self._trace([*data, *values])
+        logs, *values = self._run(*data, *values)
+        return values, logs
+
+    def _trace(self, arguments: list[tf.Tensor]) -> Callable:
+        signature = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
+        for i, rows_axis in ((2, 0), (3, 0), (4, 1), (6, 1), (8, 1)):  # X, y, weights, train, validation
+            shape = [None if axis == rows_axis else size for axis, size in enumerate(signature[i].shape)]
+            signature[i] = tf.TensorSpec(shape, signature[i].dtype)
+        epoch = tf.function(self._epoch, jit_compile=True, autograph=False)
+        try:
+            return epoch.get_concrete_function(*signature)
+        except Exception as error:  # tracing runs code of the model, loss and optimizer: anything may come out of it
+            raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
+
+    def _epoch(self, hyper, seeds, X, y, weights, units, train, n_steps, validation, n_validation_steps, *values):
+        parts, lift, single = self.parts, self._lift, self.n_members == 1
+        members = (hyper, seeds, weights, train, validation, *values)
+        if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
+            members = tuple(tensor[0] for tensor in members)
+        hyper, seeds, weights, train, validation, *values = members
+        values[self._learning_rate] = hyper[..., self.hyper_names.index("learning_rate")]
+
+        def rows(numbers, weights):
+            real = numbers >= 0
+            safe = tf.maximum(numbers, 0)
+            weight = tf.where(real, tf.gather(weights, safe), 0.0)
+            return tf.gather(X, safe), tf.gather(y, safe), weight, real
+
+        def step(values, metrics, total, n, hyper, seed, weights, numbers):
+            batch = rows(numbers, weights)
+            named = dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
+            values, output, loss = train_step(parts, values, named, seed, batch)
+            metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
+            return values, metrics, total + loss, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
+
+        def evaluate(metrics, total, n, values, weights, numbers):
+            batch = rows(numbers, weights)
+            output, loss = evaluation_step(parts, values, batch)
+            metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
+            return metrics, total + loss, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
+
+        def figures(metrics, total, n, val_metrics, val_total, val_n):
+            averages = [total / n, *metric_results(parts, metrics)]
+            return tf.stack([*averages, val_total / val_n, *metric_results(parts, val_metrics)])
+
+        zero = tf.zeros_like(seeds, tf.float32)
+        start = tf.nest.map_structure(tf.constant, parts.metric_start)
+        if not single:
+            start = tf.nest.map_structure(lambda t: tf.broadcast_to(t, (self.n_members, *t.shape)), start)
+
+        def train_body(i, values, metrics, total, n):
+            numbers = train[..., i, :]
+            return i + 1, *lift(step)(values, metrics, total, n, hyper, seeds, weights, numbers)
+
+        _, values, *trained = tf.while_loop(
+            lambda i, *_: i < n_steps, train_body, (tf.constant(0), values, start, zero, zero)
+        )
+
+        def evaluation_body(i, metrics, total, n):
+            numbers = validation[..., i, :]
+            return i + 1, *lift(evaluate)(metrics, total, n, values, weights, numbers)
+
+        _, *evaluated = tf.while_loop(
+            lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zero, zero)
+        )
+        results = [lift(figures)(*trained, *evaluated), *values]
+        return [tensor[None] for tensor in results] if single else results
+
+    def _lift(self, function: Callable) -> Callable:
+        """A function of one member's tensors to one of tensors with a leading member axis."""
+        if self.n_members == 1:
+            return function
+        return lambda *arguments: tf.vectorized_map(
+            lambda tensors: function(*tensors), arguments, fallback_to_while_loop=False
+        )
+
+
+def padded_size(n: int) -> int:
+    """The number of rows to which n rows are padded: powers of two up to 4096, then steps of at most an eighth.
+
+    Padding costs memory only: the program runs over the batches that hold real rows.
+    """
+    power = 1 << max(6, (n - 1).bit_length())
+    if power <= 4096:
+        return power
+    step = power // 16
+    return -(-n // step) * step
+
+
+class ProgramCache:
+    """The programs used last, by structure.
+
+    Parameters
+    ----------
+    size : int
+        How many to keep.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int) -> Program:
+        """The program for this structure, made if need be."""
+        key = (recipe.key, recipe.batch_size, hyper_names, n_members)
+        with self._lock:
+            if key not in self._programs:
+                self._programs[key] = Program(recipe, hyper_names, n_members)
+            self._programs.move_to_end(key)
+            while len(self._programs) > self.size:
+                self._programs.popitem(last=False)
+            return self._programs[key]
+
+
+PROGRAMS = ProgramCache(size=32)

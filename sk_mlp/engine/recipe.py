@@ -1,0 +1,215 @@
+"""What both engines train: a model, an optimizer, a loss and metrics, and the layout of their state."""
+
+import json
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.backend.tensorflow.optimizer import TFOptimizer
+from keras.src.optimizers.base_optimizer import BaseOptimizer
+
+from sk_mlp._spec import Member, State
+from sk_mlp.network import random_variables, seed_states
+
+# Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
+# (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.
+OPTIMIZER_DATA = ("beta_1", "beta_2", "epsilon", "momentum", "rho")
+
+
+def optimizer_data(config: dict[str, Any]) -> dict[str, float]:
+    """The numbers of an optimizer's configuration that may differ between members, and 1 - each of them.
+
+    In float32, 1 - 0.999 would be wrong by 1e-5; the differences are taken here, in float64.
+    """
+    numbers = {name: float(config[name]) for name in OPTIMIZER_DATA if config.get(name)}
+    return numbers | {f"1 - {name}": 1.0 - number for name, number in numbers.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How to make the Keras objects that are trained.
+
+    Attributes
+    ----------
+    key : hashable
+        Equal for recipes whose compiled programs may be shared.
+    make_model : callable () -> keras.Model
+        A new, built, uncompiled model from float32 rows to (batch, width); always of the same structure.
+    own_model : bool
+        Whether the model is one of ours, all of whose initial weights follow from the member's seed.
+    optimizer_class : type
+    optimizer_config : dict
+        Without ``learning_rate`` and ``weight_decay``, which are data.
+    loss : keras.losses.Loss
+    make_metrics : callable () -> list of keras.metrics.Metric
+    batch_size : int
+    shuffle : bool
+    """
+
+    key: Hashable
+    make_model: Callable[[], keras.Model]
+    own_model: bool
+    optimizer_class: type
+    optimizer_config: dict[str, Any] = field(hash=False)
+    loss: keras.losses.Loss
+    make_metrics: Callable[[], list]
+    batch_size: int
+    shuffle: bool
+
+
+def structure_of(obj: Any) -> Hashable:
+    """A key that is equal for Keras objects of one class and configuration."""
+    if not hasattr(obj, "get_config"):
+        return obj
+    config = {name: value for name, value in obj.get_config().items() if name != "name"}
+    return type(obj), json.dumps(keras.saving.serialize_keras_object(config), sort_keys=True, default=str)
+
+
+class StateLayout:
+    """Where each variable lies in a `State`'s two vectors.
+
+    A state is packed for what happens to it outside of the compiled program: comparing, keeping, pickling.
+
+    Parameters
+    ----------
+    variables : list of keras.Variable
+    """
+
+    def __init__(self, variables: list[keras.Variable]):
+        self.shapes = [tuple(variable.shape) for variable in variables]
+        self.dtypes = [np.dtype(variable.dtype) for variable in variables]
+        self.is_int = [dtype.kind in "iub" for dtype in self.dtypes]
+        self.slices: list[slice] = []
+        ends = {True: 0, False: 0}
+        for shape, is_int in zip(self.shapes, self.is_int, strict=True):
+            start = ends[is_int]
+            ends[is_int] += int(np.prod(shape, dtype=int))
+            self.slices.append(slice(start, ends[is_int]))
+        self.n_floats, self.n_ints = ends[False], ends[True]
+
+    def pack(self, arrays: list[np.ndarray]) -> State:
+        """Arrays of one member to its state."""
+        state = State(np.empty(self.n_floats, np.float32), np.empty(self.n_ints, np.int64))
+        for array, where, is_int in zip(arrays, self.slices, self.is_int, strict=True):
+            (state.ints if is_int else state.floats)[where] = np.ravel(array)
+        return state
+
+    def unpack(self, state: State, n: int | None = None) -> list[np.ndarray]:
+        """State of one member to the first n arrays, or all; views where the dtype allows."""
+        return [
+            (state.ints if is_int else state.floats)[where].reshape(shape).astype(dtype, copy=False)
+            for where, is_int, shape, dtype in list(
+                zip(self.slices, self.is_int, self.shapes, self.dtypes, strict=True)
+            )[:n]
+        ]
+
+
+class WithoutDistribution(TFOptimizer):
+    """Keras' own optimizer code without the tf.distribute layer that the TensorFlow backend puts over it.
+
+    That layer needs tf.Variables, while these methods work on values within a keras.StatelessScope.
+    """
+
+    _apply_weight_decay = BaseOptimizer._apply_weight_decay
+    _backend_update_step = BaseOptimizer._backend_update_step
+    _overwrite_model_variables_with_average_value = BaseOptimizer._overwrite_model_variables_with_average_value
+    _var_key = BaseOptimizer._var_key
+    add_variable_from_reference = BaseOptimizer.add_variable_from_reference
+    assign = BaseOptimizer.assign
+    assign_add = BaseOptimizer.assign_add
+    assign_sub = BaseOptimizer.assign_sub
+    stateless_apply = BaseOptimizer.stateless_apply
+
+
+def stateless(optimizer_class: type) -> type:
+    """A subclass of a Keras optimizer class whose ``stateless_apply`` works on the TensorFlow backend."""
+    return type(f"Stateless{optimizer_class.__name__}", (optimizer_class, WithoutDistribution), {})
+
+
+class Parts:
+    """A recipe's Keras objects, made once.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    optimizer_class : type
+        The recipe's, or `stateless` of it.
+
+    Attributes
+    ----------
+    model, optimizer, loss, metrics
+        The optimizer is built on the model's variables; biases and norms are exempt from weight decay.
+    variables : list of keras.Variable
+        Trainable, then non-trainable ones of the model, then the optimizer's: the order of a state.
+    layout : StateLayout
+    """
+
+    def __init__(self, recipe: Recipe, optimizer_class: type):
+        self.model = recipe.make_model()
+        self.loss = recipe.loss
+        self.metrics = recipe.make_metrics()
+        trainable = self.model.trainable_variables
+        if not trainable:
+            raise ValueError("The model has no trainable weights.")
+        # A number, not None: the rule must contain the decay, whose size is data.
+        self.optimizer = optimizer_class(**recipe.optimizer_config, weight_decay=0.0)
+        exempt = [variable for variable in trainable if len(variable.shape) < 2]
+        if exempt:
+            self.optimizer.exclude_from_weight_decay(var_list=exempt)
+        self.optimizer.build(trainable)
+        for value in list(vars(self.optimizer).values()):  # Nadam does not list its running product of betas
+            if isinstance(value, keras.Variable) and not any(value is v for v in self.optimizer.variables):
+                self.optimizer._track_variable(value)
+        self.n_trainable = len(trainable)
+        self.n_weights = len(trainable) + len(self.model.non_trainable_variables)
+        self.variables = [*trainable, *self.model.non_trainable_variables, *self.optimizer.variables]
+        self.layout = StateLayout(self.variables)
+        self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
+        self.built_with = [np.asarray(variable) for variable in self.variables]
+        index = {id(variable): i for i, variable in enumerate(self.variables)}
+        self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model, not recipe.own_model)]
+        self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index]
+
+    def start(self, member: Member, state: State | None) -> State:
+        """The state from which a member trains: the given one, or initial weights from its seed; at its learning rate."""
+        state = state or self._initial_state(member.seed)
+        if (len(state.floats), len(state.ints)) != (self.layout.n_floats, self.layout.n_ints):
+            raise ValueError(
+                "The network or the optimizer has changed since the last fit, so training cannot go on from there. Set "
+                "the parameters back, or use warm_start=False and fit."
+            )
+        arrays = self.layout.unpack(state)
+        rate = self.index(self.optimizer._learning_rate)
+        arrays[rate] = np.array(member.hyper["learning_rate"], arrays[rate].dtype)
+        return self.layout.pack(arrays)
+
+    def _initial_state(self, seed: int) -> State:
+        """Initial weights and optimizer slots that follow from a member's seed alone."""
+        arrays = list(self.built_with)
+        seeds = np.random.SeedSequence(seed).generate_state(len(self.redrawn) + len(self.seeded)) >> 1
+        for (i, initializer), part in zip(self.redrawn, seeds, strict=False):
+            config = {**initializer.get_config(), "seed": int(part)}
+            arrays[i] = np.asarray(type(initializer).from_config(config)(arrays[i].shape, dtype=arrays[i].dtype))
+        for i, part in zip(self.seeded, seeds[len(self.redrawn) :], strict=True):
+            arrays[i] = np.array([part, 0], arrays[i].dtype)
+        return self.layout.pack(arrays)
+
+    def read(self) -> State:
+        """The variables' present values."""
+        return self.layout.pack([np.asarray(variable) for variable in self.variables])
+
+    def write(self, state: State) -> None:
+        """Set the variables."""
+        for variable, array in zip(self.variables, self.layout.unpack(state), strict=True):
+            variable.assign(array)
+
+    def index(self, variable: keras.Variable) -> int:
+        """Number of a variable in ``variables``."""
+        return next(i for i, other in enumerate(self.variables) if other is variable)
+
+    @property
+    def log_names(self) -> list[str]:
+        """Names of an epoch's figures over the training rows; those over the validation rows have ``val_`` before."""
+        return ["loss", *(metric.name for metric in self.metrics)]

@@ -1,0 +1,157 @@
+"""One member's training step and its evaluation on one batch: written for one model, mapped over many."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
+from sk_mlp.exceptions import NotCompilableError
+from sk_mlp.layers import Batch, engine_layers, scramble
+
+
+def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, list, tf.Tensor]:
+    """Run the model with the given weights.
+
+    Returns
+    -------
+    output : Tensor of shape (batch, width)
+    non_trainable : list of Tensor
+        New values, as batch normalization moves its statistics.
+    penalty : Tensor of shape ()
+        Sum of the losses that layers add (regularizers).
+    """
+    model = parts.model
+    variables = parts.variables[: parts.n_weights]
+    arguments = {"training": training} if model._call_has_training_arg else {}
+    with keras.StatelessScope(state_mapping=zip(variables, weights, strict=True), collect_losses=True) as scope:
+        output = model(x, **arguments)
+        penalty = tf.add_n([tf.reduce_sum(loss) for loss in model.losses] or [tf.zeros(())])
+    return output, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty
+
+
+def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
+    """Loss of each row, shape (batch,), float32."""
+    losses = tf.cast(loss.call(y, output), tf.float32)
+    return tf.reduce_mean(tf.reshape(losses, (y.shape[0], -1)), axis=1)
+
+
+def update_metrics(
+    parts: Parts, values: list, y: tf.Tensor, output: tf.Tensor, real: tf.Tensor, units: tf.Tensor
+) -> list:
+    """State of the metrics, a list a metric, after a batch; in y's units, padding left out."""
+    if y.dtype.is_floating:
+        y, output = y * units[1] + units[0], output * units[1] + units[0]
+    weight = tf.cast(real, tf.float32)
+    return [
+        metric.stateless_update_state(value, y, output, sample_weight=weight)
+        for metric, value in zip(parts.metrics, values, strict=True)
+    ]
+
+
+def metric_results(parts: Parts, values: list) -> list[tf.Tensor]:
+    """Value of each metric, scalars."""
+    results = [m.stateless_result(v) for m, v in zip(parts.metrics, values, strict=True)]
+    for metric, result in zip(parts.metrics, results, strict=True):
+        if isinstance(result, dict) or result.shape.rank != 0:
+            raise NotCompilableError(f"metric {metric.name!r} has no single number as its result")
+    return [tf.cast(result, tf.float32) for result in results]
+
+
+class TracedNumber:
+    """A number of an optimizer as data: a scalar tensor with ``1 - x`` known to full precision, and never zero.
+
+    Parameters
+    ----------
+    value, complement : Tensor of shape (), float32
+        x and 1 - x.
+    """
+
+    def __init__(self, value: tf.Tensor, complement: tf.Tensor):
+        self.value, self.complement = value, complement
+        self.dtype, self.shape = value.dtype, value.shape
+
+    def __tf_tensor__(self, dtype=None, name=None) -> tf.Tensor:
+        return self.value
+
+    def __rsub__(self, other):
+        return self.complement if other == 1 else other - self.value
+
+    def __mul__(self, other):
+        return self.value * other
+
+    __rmul__ = __mul__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __ne__(self, other) -> bool:  # optimizers ask whether momentum != 0, or > 0; a zero is no data but structure
+        return True
+
+    def __gt__(self, other) -> bool:
+        return True
+
+
+@contextmanager
+def numbers_as_data(optimizer: keras.optimizers.Optimizer, hyper: dict[str, tf.Tensor]) -> Iterator[None]:
+    """Let the optimizer calculate with traced numbers within the context."""
+    traced = {name: TracedNumber(hyper[name], hyper[f"1 - {name}"]) for name in OPTIMIZER_DATA if name in hyper}
+    traced["weight_decay"] = hyper["weight_decay"]
+    before = {name: getattr(optimizer, name) for name in traced}
+    vars(optimizer).update(traced)
+    try:
+        yield
+    finally:
+        vars(optimizer).update(before)
+
+
+def train_step(
+    parts: Parts, values: list, hyper: dict, seed: tf.Tensor, batch: tuple
+) -> tuple[list, tf.Tensor, tf.Tensor]:
+    """One optimizer step of one member.
+
+    The loss is the sum over the batch's real rows of weight x loss, divided by their number, plus penalties: what Keras
+    computes from a batch without padding. A batch that is all padding changes nothing.
+
+    Parameters
+    ----------
+    parts : Parts
+    values : list of Tensor
+        The member's variables, in the order of ``parts.variables``.
+    hyper : dict of str to Tensor of shape ()
+        Learning rate, weight decay, dropout rates, optimizer's numbers.
+    seed : Tensor of shape (), int32
+    batch : (x, y, weight, real)
+        Tensors with ``batch_size`` rows; ``real`` is False for padding.
+
+    Returns
+    -------
+    values : list of Tensor
+    output : Tensor of shape (batch, width)
+    loss : Tensor of shape ()
+        Times the number of real rows.
+    """
+    x, y, weight, real = batch
+    trainable, rest = values[: parts.n_trainable], values[parts.n_trainable : parts.n_weights]
+    slots = values[parts.n_weights :]
+    n = tf.reduce_sum(tf.cast(real, tf.float32))
+    iteration = values[parts.index(parts.optimizer._iterations)]
+    rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
+    noise = scramble(seed + scramble(tf.cast(iteration, tf.int32)))
+    with engine_layers(parts.model, Batch(real, noise, rates)), tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(trainable)
+        output, new_rest, penalty = forward(parts, [*trainable, *rest], x, training=True)
+        loss = tf.reduce_sum(row_losses(parts.loss, y, output) * weight) / tf.maximum(n, 1.0) + penalty
+    gradients = tape.gradient(loss, trainable)
+    with numbers_as_data(parts.optimizer, hyper):
+        new_trainable, new_slots = parts.optimizer.stateless_apply(slots, gradients, trainable)
+    new = [*new_trainable, *new_rest, *new_slots]
+    return [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)], output, loss * n
+
+
+def evaluation_step(parts: Parts, values: list, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
+    """Output (batch, width) and loss, times the number of real rows, of one member on one batch."""
+    x, y, weight, real = batch
+    output, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
+    loss = tf.reduce_sum(row_losses(parts.loss, y, output) * weight)
+    return output, loss + penalty * tf.reduce_sum(tf.cast(real, tf.float32))

@@ -1,0 +1,190 @@
+"""The training loop: epochs, callbacks, when to stop, and which epoch's weights to keep."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp._spec import Member, Trained
+from sk_mlp.engine.population import Population
+from sk_mlp.engine.recipe import Parts
+
+# A loss below float32's resolution of 1 has nothing left to improve.
+PERFECT = float(np.finfo(np.float32).eps)
+
+
+class StopRule:
+    """When each member stops and which of its epochs is kept.
+
+    With ``patience``, the epoch of the least validation loss is kept; otherwise the last one. A member whose loss or
+    weights are no longer finite stops and keeps what it had.
+
+    Attributes
+    ----------
+    best_epoch : ndarray of shape (n_members,), int
+        The kept epoch, -1 before the first.
+    stopped_by : list of str or None
+        None while the member trains.
+    """
+
+    def __init__(self, members: list[Member], first_epoch: int = 0):
+        self._patience = np.array([np.inf if m.patience is None else m.patience for m in members])
+        self._min_delta = np.array([m.min_delta for m in members])
+        self._epochs = np.array([m.epochs for m in members])
+        self._best = np.full(len(members), np.inf)
+        self._watched = np.array([m.patience is not None for m in members])
+        self.best_epoch = np.full(len(members), first_epoch - 1)
+        self.stopped_by: list[str | None] = [None] * len(members)
+
+    @property
+    def training(self) -> NDArray:
+        """Which members still train: (n_members,) bool."""
+        return np.array([reason is None for reason in self.stopped_by])
+
+    def update(self, epoch: int, logs: dict[str, NDArray]) -> NDArray:
+        """Take in an epoch's figures.
+
+        Returns
+        -------
+        improved : ndarray of shape (n_members,), bool
+            Whose present state is the one to keep.
+        """
+        watched = np.where(self._watched, logs["val_loss"], logs["loss"])
+        finite = np.isfinite(logs["loss"]) & np.isfinite(logs["val_loss"])
+        better = ~self._watched | (watched < self._best - self._min_delta)
+        improved = self.training & finite & better
+        self._best[improved] = watched[improved]
+        self.best_epoch[improved] = epoch
+        waited = epoch - self.best_epoch
+        for m in np.flatnonzero(self.training):
+            if not finite[m]:
+                self.stopped_by[m] = "non-finite"
+            elif self._watched[m] and watched[m] <= PERFECT:
+                self.stopped_by[m] = "perfect"
+            elif self._watched[m] and waited[m] >= self._patience[m]:
+                self.stopped_by[m] = "patience"
+            elif epoch + 1 >= self._epochs[m]:
+                self.stopped_by[m] = "epochs"
+        return improved
+
+    def stop_all(self) -> None:
+        """Stop every member that still trains, as a callback asked."""
+        self.stopped_by = [reason or "callback" for reason in self.stopped_by]
+
+
+class CallbackBridge:
+    """Keras callbacks of a fit, with a Keras model that shows them the state of member 0.
+
+    What a callback does to the model (learning rate, weights, ``stop_training``) takes effect on the member.
+
+    Parameters
+    ----------
+    callbacks : list of keras.callbacks.Callback
+    parts : Parts
+        Of a stock optimizer; its variables are those of ``model``.
+    model : keras.Model
+        What callbacks get as their ``model``, compiled.
+    epochs, n_steps : int
+        What they get as ``params``.
+    """
+
+    def __init__(
+        self, callbacks: list[keras.callbacks.Callback], parts: Parts, model: keras.Model, epochs: int, n_steps: int
+    ):
+        self._parts, self._model = parts, model
+        model.stop_training = False
+        self._list = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=n_steps, verbose=0)
+
+    def call(self, population: Population, event: str, *arguments) -> bool:
+        """Send an event to the callbacks.
+
+        Returns
+        -------
+        changed : bool
+            Whether a callback has changed the member's state.
+        """
+        before = population.extract(population.states, 0)
+        self._parts.write(before)
+        getattr(self._list, event)(*arguments)
+        after = self._parts.read()
+        if after.equals(before):
+            return False
+        population.replace(0, after)
+        return True
+
+    @property
+    def stop(self) -> bool:
+        """Whether a callback has asked to stop."""
+        return bool(self._model.stop_training)
+
+    @property
+    def learning_rate(self) -> float:
+        """The optimizer's rate, which callbacks read and set."""
+        return float(self._parts.optimizer.learning_rate)
+
+
+def train(
+    population: Population,
+    bridge: CallbackBridge | None = None,
+    report: Callable[[int, dict[str, float]], None] | None = None,
+    first_epoch: int = 0,
+) -> list[Trained]:
+    """Train a population until each of its members has stopped.
+
+    Parameters
+    ----------
+    population : Population
+    bridge : CallbackBridge or None
+        Only for a population of one.
+    report : callable (epoch, logs of member 0) or None
+        Called after every epoch.
+    first_epoch : int
+        Number of the first epoch to run.
+
+    Returns
+    -------
+    list of Trained, one a member
+    """
+    members = population.members
+    rule = StopRule(members, first_epoch)
+    rates = np.array([member.hyper["learning_rate"] for member in members])
+    histories: list[dict[str, list[float]]] = [{} for _ in members]
+    kept = population.states
+    if bridge:
+        bridge.call(population, "on_train_begin")
+    for epoch in range(first_epoch, max(member.epochs for member in members)):
+        if bridge:
+            bridge.call(population, "on_epoch_begin", epoch)
+            rates[:] = bridge.learning_rate
+        logs = population.run_epoch(epoch, rates)
+        was_training = rule.training
+        improved = rule.update(epoch, logs)
+        for m in np.flatnonzero(was_training):
+            for name, values in {**logs, "learning_rate": rates}.items():
+                if len(members[m].validation) or not name.startswith("val_"):
+                    histories[m].setdefault(name, []).append(float(values[m]))
+        latest = {name: values[-1] for name, values in histories[0].items()}
+        if report:
+            report(epoch, latest)
+        if bridge:
+            bridge.call(population, "on_epoch_end", epoch, latest)
+            if bridge.stop:
+                rule.stop_all()
+        if improved.any():
+            kept = population.select(improved, kept)
+        if not rule.training.any():
+            break
+    if bridge and bridge.call(population, "on_train_end"):  # a callback has restored weights of its own choice
+        kept = population.states
+    return [
+        Trained(
+            state=population.extract(kept, m),
+            history=histories[m],
+            best_epoch=int(rule.best_epoch[m]),
+            stopped_by=rule.stopped_by[m] or "epochs",
+            layout=population.parts.layout,
+            n_weights=population.parts.n_weights,
+        )
+        for m in range(len(members))
+    ]

@@ -1,0 +1,8 @@
+"""Exceptions that callers may want to tell apart."""
+
+
+class NotCompilableError(TypeError):
+    """A model, loss, optimizer or callback that the compiled engine cannot run.
+
+    ``engine="auto"`` answers it by training with ``engine="keras"``; ``engine="compiled"`` lets it pass.
+    """

@@ -1,0 +1,111 @@
+"""From a spec to a stock Keras model, and its initial weights from a seed."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from keras.initializers import GlorotUniform, HeNormal, LecunNormal
+from keras.layers import Activation, BatchNormalization, Dense, Dropout, Input
+from keras.random import SeedGenerator
+
+from sk_mlp._spec import NetworkSpec
+
+HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
+# Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
+# generator. `initial_weights` then draws what counts.
+ANY_SEED = 0
+# Keras' 0.99 needs some 500 steps until the statistics follow the data: on small data, early stopping would be over first.
+NORM_MOMENTUM = 0.9
+
+
+def hidden_initializer(activation: str) -> keras.Initializer:
+    """Initial weights that keep the variance of a layer's outputs: He for relu's family, LeCun for selu, else Glorot.
+
+    He et al. 2015 (arXiv 1502.01852), Klambauer et al. 2017 (arXiv 1706.02515), Glorot and Bengio 2010.
+    """
+    if activation in HE_ACTIVATIONS:
+        return HeNormal(seed=ANY_SEED)
+    return LecunNormal(seed=ANY_SEED) if activation == "selu" else GlorotUniform(seed=ANY_SEED)
+
+
+def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Sequential:
+    """Build a multilayer perceptron of stock Keras layers.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    dropout : float
+        Rate of the dropout layers, where the spec has them.
+
+    Returns
+    -------
+    keras.Sequential
+        From (batch, n_features) to (batch, n_outputs), float32.
+    """
+    layers = [Input((spec.n_features,), name="features")]
+    for i, width in enumerate(spec.hidden_layer_sizes, start=1):
+        initializer = hidden_initializer(spec.activation)
+        # Batch normalization subtracts any bias again; Adam would blow up the rounding errors of its zero gradient.
+        layers.append(Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}"))
+        if spec.batch_norm:
+            layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=f"batch_norm_{i}"))
+        layers.append(Activation(spec.activation, name=f"activation_{i}"))
+        if spec.dropout:
+            layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}"))
+    layers.append(
+        Dense(
+            spec.n_outputs,
+            activation=spec.output_activation,
+            kernel_initializer=GlorotUniform(seed=ANY_SEED),
+            name="output",
+        )
+    )
+    return keras.Sequential(layers, name="mlp")
+
+
+def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
+    """Append the layer that takes a regression network's output to y's units; the layers and weights are shared."""
+    rescaling = keras.layers.Rescaling(scale.tolist(), mean.tolist(), name="target_units")
+    if isinstance(model, keras.Sequential):
+        return keras.Sequential([*model.layers, rescaling] if model.inputs is None else _chain(model, rescaling))
+    if getattr(model, "inputs", None):
+        return keras.Model(model.inputs, rescaling(model.output), name=model.name)
+    return keras.Sequential([model, rescaling])
+
+
+def _chain(model: keras.Sequential, last: keras.layers.Layer) -> list:
+    return [Input(batch_shape=model.input_shape, name="features"), *model.layers, last]
+
+
+def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers, nested ones too, in the order of their creation."""
+    return [layer for layer in model._flatten_layers(include_self=False)]
+
+
+def random_variables(model: keras.Model, keep_seeded: bool) -> Iterator[tuple[keras.Variable, keras.Initializer]]:
+    """Variables whose initial value is random, with their initializers.
+
+    A layer keeps the initializer of ``kernel`` in ``kernel_initializer``, and so on; what a layer initialises in
+    another way keeps the value that it was built with.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Built.
+    keep_seeded : bool
+        Whether to leave out initializers that were given a seed, which their author means to be fixed.
+    """
+    for layer in layers_of(model):
+        for name, initializer in sorted(vars(layer).items()):
+            variable = getattr(layer, name.removesuffix("_initializer"), None)
+            if not name.endswith("_initializer") or not isinstance(variable, keras.Variable):
+                continue
+            config = initializer.get_config() if isinstance(initializer, keras.Initializer) else {}
+            if "seed" in config and not (keep_seeded and config["seed"] is not None):
+                yield variable, initializer
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """State variables of the model's random layers."""
+    generators = (value for layer in layers_of(model) for value in vars(layer).values())
+    return [generator.state for generator in generators if isinstance(generator, SeedGenerator)]

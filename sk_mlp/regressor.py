@@ -1,0 +1,184 @@
+"""Regression by multilayer perceptrons."""
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.validation import column_or_1d
+
+from sk_mlp._base import BaseKerasMLP
+from sk_mlp._builder import has_linear_output
+from sk_mlp._resolve import to_snake_case
+from sk_mlp._targets import RegressionTargets, regression_targets
+
+# Losses of counts and of ratios, which mean nothing for a standardised y.
+LOSSES_IN_UNITS = {"poisson", "mean_squared_logarithmic_error", "mean_absolute_percentage_error"}
+
+
+class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
+    """Multilayer perceptron for regression, trained by a compiled program.
+
+    The network is trained on y standardised by the mean and the standard deviation of the training rows, and predicts in
+    y's units. It is not standardised for losses of counts and ratios (poisson, ...), nor for a ``model`` whose last layer
+    has an activation.
+
+    Parameters
+    ----------
+    model : callable or None, default=None
+        A function that returns a new Keras model at each call, in place of the parameters that describe the network
+        (``n_hidden`` to ``batch_norm``). Its arguments are set by ``model__argument``; if it has arguments of the names
+        ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets those.
+        A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
+    n_hidden : int, default=2
+        Number of hidden layers; 0 for a linear model.
+    n_neurons : int, default=100
+        Neurons of each hidden layer.
+    hidden_layer_sizes : int, array-like of int or None, default=None
+        Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
+    activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="relu"
+        Of the hidden layers. Initial weights follow it: He for relu's family, LeCun for selu, Glorot otherwise.
+    dropout : float in [0, 1), default=0.0
+        Share of each hidden layer's outputs that is left out in training.
+    batch_norm : bool, default=False
+        Whether to normalise each hidden layer's inputs to its activation over the batch.
+    optimizer : str, type or keras.optimizers.Optimizer, default="adam"
+        Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
+        used itself but copied; its learning rate and weight decay must be those below.
+    learning_rate : float, default=1e-3
+    weight_decay : float, default=0.0
+        Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
+        arXiv 1711.05101). Biases and normalizations are exempt.
+    batch_size : int, default=32
+        Rows a step; all rows if they are fewer.
+    epochs : int, default=100
+        Passes over the training rows, at most.
+    early_stopping : bool, default=True
+        Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
+    validation_fraction : float in (0, 1), default=0.1
+        Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
+    patience : int, default=10
+        Epochs without improvement after which to stop.
+    min_delta : float, default=0.0
+        By how much the held-out loss must fall to count as an improvement.
+    shuffle : bool, default=True
+        Whether to take the rows in a new random order in each epoch.
+    loss : str, callable, keras.losses.Loss or None, default=None
+        Keras name, class, object, or function of (y_true, y_pred) that returns a number a row. None for the mean squared error.
+        Arguments of a name or class are set by ``loss__argument``.
+    metrics : list or None, default=None
+        Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
+    callbacks : list, dict, keras.callbacks.Callback or None, default=None
+        Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
+    engine : {"auto", "compiled", "keras"}, default="auto"
+        "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by the
+        compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last fit's weights, optimizer state and targets' scale.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, held-out rows, the order of rows and dropout. The process's own generators are neither
+        used nor changed.
+    verbose : int, default=0
+        Whether to print a line an epoch, and why an engine was chosen.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+        The trained network as a stock Keras model; a copy, made when it is first asked for.
+    history_ : dict of list of float
+        One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``.
+    n_iter_ : int
+        Number of epochs run.
+    best_epoch_ : int
+        Index into ``history_`` of the epoch whose weights were kept; -1 if those are the initial ones.
+    n_outputs_ : int
+        Width of the network's output.
+    n_features_in_ : int
+        Number of features seen during `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,), of str
+        Names of the features, if X had names that are all strings.
+
+    Notes
+    -----
+    ``history_["loss"]`` and ``history_["val_loss"]`` are losses of the standardised y; metrics are in y's units.
+
+    See Also
+    --------
+    KerasMLPClassifier : The same for labels.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sk_mlp import KerasMLPRegressor
+    >>> X, y = make_regression(200, 5, random_state=0)
+    >>> mlp = KerasMLPRegressor(n_neurons=16, learning_rate=1e-2, random_state=0).fit(X, y)
+    >>> mlp.predict(X[:2]).shape
+    (2,)
+    >>> mlp.score(X, y) > 0.9
+    True
+    """
+
+    scorer = staticmethod(r2_score)
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            In y's units.
+        """
+        return self._in_y_units(self._output(X))
+
+    def _in_y_units(self, output):
+        return self._fitted.targets.decode(output)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    @property
+    def _y_checks(self):
+        return {"y_numeric": True}
+
+    def _learn_targets(self, y, classes, previous):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        targets = previous or regression_targets(y, np.ones(len(y)), standardise=False)
+        return targets, targets.check(y)
+
+    def _with_units(self, targets, y, weights, builder):
+        loss = self._default_loss(targets, 1) if self.loss is None else self.loss
+        loss = getattr(loss, "name", getattr(loss, "__name__", loss))
+        standardise = to_snake_case(str(loss)) not in LOSSES_IN_UNITS and (
+            self.model is None or has_linear_output(builder())
+        )
+        learned = regression_targets(y, weights, standardise)
+        return RegressionTargets(learned.mean, learned.scale, targets.one_dimensional)
+
+    def _class_weights(self, targets, y):
+        return 1.0
+
+    def _strata(self, targets, y):
+        return None
+
+    def _output_activation(self, targets):
+        return "linear"
+
+    def _default_loss(self, targets, width):
+        return "mean_squared_error"
+
+    def _widths(self, targets):
+        return (targets.n_outputs,)
+
+    def _meta(self, targets):
+        return {"target_type_": "continuous" if targets.n_outputs == 1 else "continuous-multioutput"}
+
+    def _encode(self, targets, y, loss, width):
+        return targets.encode(y), None
+
+    def _set_target_attributes(self, targets):
+        self.n_outputs_ = targets.n_outputs
