@@ -4,7 +4,7 @@ import difflib
 import inspect
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -216,12 +216,12 @@ class BaseKerasMLP(BaseWrapper, ABC):
         work = object.__new__(type(self))
         kept = set(self._get_param_names()) if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or "callback" in name}
-        vars(work).update({name: value for name, value in vars(self).items() if name in kept | requests})
+        work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
 
     def _adopt(self, work):
-        vars(self).clear()
-        vars(self).update(vars(work))
+        self.__dict__.clear()
+        self.__dict__.update(work.__dict__)
         return self
 
     def _train(self, X, y, sample_weight, held_out, stop_early, first_epoch, last_epoch, classes):
@@ -346,6 +346,7 @@ class BaseKerasMLP(BaseWrapper, ABC):
     ) -> tuple[Recipe, NDArray, list[float]]:
         """The recipe, y encoded for its loss, and the rates of the dropout layers."""
         params = self.get_params(deep=False)
+        structure: Hashable
         if spec is not None:
             width, structure = spec.n_outputs, spec
             rates = [float(self.dropout)] * len(spec.hidden_layer_sizes) * spec.dropout
@@ -394,8 +395,8 @@ class BaseKerasMLP(BaseWrapper, ABC):
         if self.engine != "keras" and not reason:
             try:
                 bridge = self._bridge(recipe, None, targets, callbacks, member) if callbacks else None
-                population = CompiledPopulation(recipe, rows, [member], [start])
-                return train(population, bridge, self._reporter(member), first_epoch)[0]
+                compiled = CompiledPopulation(recipe, rows, [member], [start])
+                return train(compiled, bridge, self._reporter(member), first_epoch)[0]
             except NotCompilableError as error:
                 if self.engine == "compiled":
                     raise
@@ -429,8 +430,8 @@ class BaseKerasMLP(BaseWrapper, ABC):
     ) -> None:
         if trained.stopped_by == "non-finite":
             warnings.warn(
-                f"The loss was no longer finite after epoch {first_epoch + len(trained.history['loss'])}; the weights of "
-                f"the last good epoch ({trained.best_epoch + 1}) are kept. Try a smaller learning_rate "
+                f"The loss was no longer finite after epoch {first_epoch + len(trained.history['loss'])}; the weights "
+                f"of the last good epoch ({trained.best_epoch + 1}) are kept. Try a smaller learning_rate "
                 f"(it is {self.learning_rate}) or scale X.",
                 ConvergenceWarning,
                 stacklevel=4,
@@ -440,14 +441,14 @@ class BaseKerasMLP(BaseWrapper, ABC):
         self.n_iter_ = len(self.history_["loss"])
         self.best_epoch_ = trained.best_epoch
         self._fitted = Fitted(trained.state, trained.layout, trained.n_weights, spec, builder, targets)
-        vars(self).pop("_live", None)
+        self.__dict__.pop("_live", None)
         self._set_target_attributes(targets)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch on these rows.
 
-        The first call starts a new network, whose targets (classes; mean and scale of y) are learned from it. No rows are
-        held out, so early stopping does not take part: ``early_stopping`` is for `fit`.
+        The first call starts a new network, whose targets (classes; mean and scale of y) are learned from it. No rows
+        are held out, so early stopping does not take part: ``early_stopping`` is for `fit`.
 
         Parameters
         ----------
@@ -492,7 +493,7 @@ class BaseKerasMLP(BaseWrapper, ABC):
 
     def _live_objects(self) -> dict[str, Any]:
         """Keras and TensorFlow objects made from the fitted state, which are not pickled."""
-        return vars(self).setdefault("_live", {})
+        return self.__dict__.setdefault("_live", {})
 
     def _stock_model(self) -> keras.Model:
         model = self._fitted.make_model()
@@ -520,8 +521,9 @@ class BaseKerasMLP(BaseWrapper, ABC):
         return live["model"]
 
     def _in_units(self, model: keras.Model, targets: Targets) -> keras.Model:
-        standardised = isinstance(targets, RegressionTargets) and (targets.mean.any() or (targets.scale != 1).any())
-        return with_units(model, targets.mean, targets.scale) if standardised else model
+        if isinstance(targets, RegressionTargets) and targets.is_standardised:
+            return with_units(model, targets.mean, targets.scale)
+        return model
 
     # What classification and regression do each in their own way
 

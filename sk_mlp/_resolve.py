@@ -66,7 +66,8 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     ValueError
         For an unknown name or argument, and where the learning rate or the weight decay is given in a second place.
     """
-    optimizer, routed = params["optimizer"], routed_to(params, "optimizer")
+    optimizer: Any = params["optimizer"]
+    routed = routed_to(params, "optimizer")
     for name in ("learning_rate", "weight_decay"):
         if name in routed:
             raise ValueError(f"optimizer__{name}={routed[name]!r} is set by the parameter {name!r} alone.")
@@ -182,7 +183,7 @@ def _metric_class(name: str, layout: str | None) -> Any:
     if name in by_layout and layout is not None:
         return by_layout[name][layout](name=name)
     try:
-        found = keras.metrics.get(name)
+        found: Any = keras.metrics.get(name)
     except ValueError:
         known = {to_snake_case(key) for key, value in vars(keras.metrics).items() if inspect.isclass(value)}
         raise unknown_name("metrics", name, sorted(known - {"metric"})) from None

@@ -141,6 +141,11 @@ class RegressionTargets:
         """Width of the network's output."""
         return len(self.mean)
 
+    @property
+    def is_standardised(self) -> bool:
+        """Whether the network sees other numbers than y's own."""
+        return bool(self.mean.any() or (self.scale != 1).any())
+
     def check(self, y: NDArray, name: str = "y") -> NDArray:
         """Return y as (n_samples, n_outputs), or say what is wrong with its shape."""
         y = y.reshape(len(y), -1)

@@ -22,7 +22,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     model : callable or None, default=None
         A function that returns a new Keras model at each call, in place of the parameters that describe the network
         (``n_hidden`` to ``batch_norm``). Its arguments are set by ``model__argument``; if it has arguments of the names
-        ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets those.
+        ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets
+        those.
         A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
     n_hidden : int, default=2
         Number of hidden layers; 0 for a linear model.
@@ -58,15 +59,16 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     loss : str, callable, keras.losses.Loss or None, default=None
-        Keras name, class, object, or function of (y_true, y_pred) that returns a number a row. None for the cross-entropy that fits y.
+        Keras name, class, object, or function of (y_true, y_pred) that returns a number a row; None for
+        the cross-entropy that fits y.
         Arguments of a name or class are set by ``loss__argument``.
     metrics : list or None, default=None
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
     engine : {"auto", "compiled", "keras"}, default="auto"
-        "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by the
-        compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
+        "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
+        the compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit's weights, optimizer state and targets' scale.
     random_state : int, RandomState instance or None, default=None

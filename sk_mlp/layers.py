@@ -57,6 +57,7 @@ class CounterDropout(keras.layers.Dropout):
     """Dropout whose noise is a hash of (member and step, layer, position), in int32 arithmetic."""
 
     def call(self, inputs, training=False):
+        """Drop a share of the inputs in training."""
         if not training:
             return inputs
         number = _traced.numbers[id(self)]

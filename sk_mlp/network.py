@@ -14,7 +14,7 @@ HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish",
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
 # generator. `initial_weights` then draws what counts.
 ANY_SEED = 0
-# Keras' 0.99 needs some 500 steps until the statistics follow the data: on small data, early stopping would be over first.
+# Keras' 0.99 needs some 500 steps until the statistics follow the data: on small data, fits would be over by then.
 NORM_MOMENTUM = 0.9
 
 

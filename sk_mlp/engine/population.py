@@ -1,6 +1,7 @@
-"""Members in training, by the compiled program or by Keras `fit`: the same interface, the same rows in the same order."""
+"""Members in training, by the compiled program or by Keras `fit`: one interface, the same rows in the same order."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import keras
 import numpy as np
@@ -41,6 +42,7 @@ class Population(ABC):
 
     members: list[Member]
     parts: Parts
+    states: Any
 
     @abstractmethod
     def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
@@ -74,8 +76,8 @@ class CompiledPopulation(Population):
         names = tuple(members[0].hyper)
         self._program = PROGRAMS.get(recipe, names, len(members))
         parts = self.parts = self._program.parts
-        states = [parts.start(member, state) for member, state in zip(members, states, strict=True)]
-        arrays = zip(*(parts.layout.unpack(state) for state in states), strict=True)
+        started = [parts.start(member, state) for member, state in zip(members, states, strict=True)]
+        arrays = zip(*(parts.layout.unpack(state) for state in started), strict=True)
         self.states = [tf.constant(np.stack(members_arrays)) for members_arrays in arrays]
         n_rows = padded_size(len(rows.X))
         self._hyper = np.array([[member.hyper[name] for name in names] for member in members], np.float32)
@@ -172,7 +174,7 @@ class KerasPopulation(Population):
         parts.model.compile(parts.optimizer, recipe.loss, metrics=metrics, jit_compile=False)
 
     @property
-    def states(self) -> State:
+    def states(self) -> State:  # type: ignore[override]
         return self.parts.read()
 
     def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:

@@ -1,8 +1,8 @@
 """Output of a network from its weights: plain numpy for our own networks, a traced call for others' models.
 
-A call into TensorFlow costs some 0.5 ms whatever the work; our own networks are a few matrix products. A row's prediction
-must not depend on the rows beside it, but in float32 a matrix product's rounding depends on its shape: numpy works in
-float64, as scikit-learn does, and the traced call on chunks of one shape.
+A call into TensorFlow costs some 0.5 ms whatever the work; our own networks are a few matrix products. A row's
+prediction must not depend on the rows beside it, but in float32 a matrix product's rounding depends on its shape: numpy
+works in float64, as scikit-learn does, and the traced call on chunks of one shape.
 """
 
 from collections.abc import Callable
@@ -48,8 +48,9 @@ def network_output(spec: NetworkSpec, weights: list[NDArray], X: NDArray) -> NDA
     spec : NetworkSpec
         ``activation`` is a key of `ACTIVATIONS`.
     weights : list of ndarray, float32
-        In the order of a built network's variables: trainable ones (kernel and bias, or kernel, gamma and beta, a layer),
-        then the non-trainable ones (moving mean and variance a normalization; seeds, which are integers, are passed over).
+        In the order of a built network's variables: trainable ones (kernel and bias, or kernel, gamma and beta, a
+        layer), then the non-trainable ones (moving mean and variance a normalization; integers, the seeds of dropout,
+        are passed over).
     X : ndarray of shape (n_samples, n_features), float32
 
     Returns
@@ -87,12 +88,13 @@ def model_function(model: keras.Model) -> Callable[[NDArray], NDArray]:
     def traced(chunks):
         return tf.map_fn(lambda x: model(x, **arguments), chunks, parallel_iterations=1)
 
+    call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, model.input_shape[1]), tf.float32))
+
     def predict(X: NDArray) -> NDArray:
         n_chunks = -(-len(X) // TRACED_CHUNK)
         chunks = np.zeros((n_chunks, TRACED_CHUNK, X.shape[1]), np.float32)
         chunks.reshape(-1, X.shape[1])[: len(X)] = X
-        output = function(tf.constant(chunks)).numpy()
+        output = call(tf.constant(chunks)).numpy()
         return output.reshape(-1, output.shape[2])[: len(X)]
 
-    function = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, model.input_shape[1]), tf.float32))
     return predict

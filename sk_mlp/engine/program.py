@@ -16,7 +16,7 @@ EVALUATION_BATCH = 256  # rows; one size for all, since it is part of a program'
 class Program:
     """The compiled epoch of ``n_members`` members of one structure.
 
-    Traced once. XLA compiles it anew for other numbers of rows, which are padded to few different sizes (`padded_size`).
+    Traced once. XLA compiles it anew for other numbers of rows, which are padded to few sizes (`padded_size`).
 
     Parameters
     ----------
@@ -80,13 +80,13 @@ class Program:
         except Exception as error:  # tracing runs code of the model, loss and optimizer: anything may come out of it
             raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
 
-    def _epoch(self, hyper, seeds, X, y, weights, units, train, n_steps, validation, n_validation_steps, *values):
+    def _epoch(self, hyper, seeds, X, y, weights, units, train, n_steps, validation, n_validation_steps, *variables):
         parts, lift, single = self.parts, self._lift, self.n_members == 1
-        members = (hyper, seeds, weights, train, validation, *values)
         if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
-            members = tuple(tensor[0] for tensor in members)
-        hyper, seeds, weights, train, validation, *values = members
-        values[self._learning_rate] = hyper[..., self.hyper_names.index("learning_rate")]
+            hyper, seeds, weights, train, validation = (t[0] for t in (hyper, seeds, weights, train, validation))
+            variables = tuple(tensor[0] for tensor in variables)
+        learning_rate = hyper[..., self.hyper_names.index("learning_rate")]
+        values = [learning_rate if i == self._learning_rate else value for i, value in enumerate(variables)]
 
         def rows(numbers, weights):
             real = numbers >= 0

@@ -173,7 +173,7 @@ class Parts:
         self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index]
 
     def start(self, member: Member, state: State | None) -> State:
-        """The state from which a member trains: the given one, or initial weights from its seed; at its learning rate."""
+        """The state from which a member trains: the given one, or one from its seed; at its learning rate."""
         state = state or self._initial_state(member.seed)
         if (len(state.floats), len(state.ints)) != (self.layout.n_floats, self.layout.n_ints):
             raise ValueError(
