@@ -1,32 +1,27 @@
 """What classifier and regressor share: validate -> encode y -> spec -> split -> engine -> attributes."""
 
-import difflib
-import inspect
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from functools import partial
-from numbers import Integral, Real
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sk_mlp._builder import call_builder, compile_arguments, output_width, structure_key
-from sk_mlp._compat import BaseWrapper
+from sk_mlp._parameters import Parameters
 from sk_mlp._resolve import resolve_callbacks, resolve_loss, resolve_metrics, resolve_optimizer
 from sk_mlp._spec import Fitted, Member, NetworkSpec, Rows, State, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._targets import ClassTargets, RegressionTargets
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.population import CompiledPopulation, KerasPopulation
-from sk_mlp.engine.predict import ACTIVATIONS, model_function, network_output
+from sk_mlp.engine.predict import model_function, network_output
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data, structure_of
 from sk_mlp.engine.train import CallbackBridge, train
@@ -34,141 +29,12 @@ from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import dropout_layers
 from sk_mlp.network import build_network, with_units
 
-ROUTED = ("model", "optimizer", "loss", "metrics", "callbacks")
 Targets = ClassTargets | RegressionTargets
 HeldOut = tuple[NDArray, NDArray, NDArray]
 
 
-class BaseKerasMLP(BaseWrapper, ABC):
-    """Parameters, fitting and prediction of multilayer perceptrons. Abstract."""
-
-    _parameter_constraints: dict = {
-        "model": [callable, None],
-        "n_hidden": [Interval(Integral, 0, None, closed="left")],
-        "n_neurons": [Interval(Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "activation": [StrOptions(set(ACTIVATIONS) - {"linear", "softmax"})],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "batch_norm": ["boolean"],
-        "optimizer": [str, type, keras.optimizers.Optimizer],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "min_delta": [Interval(Real, 0, None, closed="left")],
-        "shuffle": ["boolean"],
-        "loss": [str, callable, keras.losses.Loss, None],
-        "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
-        "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
-        "engine": [StrOptions({"auto", "compiled", "keras"})],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        model=None,
-        *,
-        n_hidden=2,
-        n_neurons=100,
-        hidden_layer_sizes=None,
-        activation="relu",
-        dropout=0.0,
-        batch_norm=False,
-        optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        batch_size=32,
-        epochs=100,
-        early_stopping=True,
-        validation_fraction=0.1,
-        patience=10,
-        min_delta=0.0,
-        shuffle=True,
-        loss=None,
-        metrics=None,
-        callbacks=None,
-        engine="auto",
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-        **routed,
-    ):
-        self.model = model
-        self.n_hidden = n_hidden
-        self.n_neurons = n_neurons
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.batch_norm = batch_norm
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.min_delta = min_delta
-        self.shuffle = shuffle
-        self.loss = loss
-        self.metrics = metrics
-        self.callbacks = callbacks
-        self.engine = engine
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        for name, value in routed.items():  # scikit-learn wants names, too, judged by fit
-            setattr(self, name, value)
-
-    # Parameters: scikit-learn's ways, and those named destination__argument besides.
-
-    def _get_param_names(self):
-        named = inspect.signature(type(self).__init__).parameters.values()
-        own = [p.name for p in named if p.name != "self" and p.kind != p.VAR_KEYWORD]
-        return [*own, *sorted(self._further_names() - set(own))]
-
-    def _further_names(self) -> set[str]:
-        """Names of what the constructor got beyond its signature."""
-        return {name for name in vars(self) if not name.startswith("_") and not name.endswith("_")}
-
-    def _validate_names(self) -> None:
-        signature = inspect.signature(type(self).__init__).parameters
-        for name in self._further_names() - set(signature):
-            if not _is_routed(name):
-                near = difflib.get_close_matches(name, signature, n=1)
-                raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-                    + (f" Did you mean {near[0]!r}?" if near else "")
-                    + f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
-                )
-
-    def set_params(self, **params):
-        """Set parameters, routed ones (``optimizer__beta_1=0.95``) too.
-
-        Parameters
-        ----------
-        **params : dict
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            For a name that is no parameter.
-        """
-        BaseEstimator.set_params(self, **{k: v for k, v in params.items() if not _is_routed(k)})
-        for name in filter(_is_routed, params):
-            setattr(self, name, params[name])
-        return self
-
-    __repr__ = BaseEstimator.__repr__
+class BaseKerasMLP(Parameters, ABC):
+    """Fitting and prediction of multilayer perceptrons. Abstract."""
 
     def __getstate__(self):
         return {name: value for name, value in super().__getstate__().items() if name != "_live"}
@@ -288,28 +154,6 @@ class BaseKerasMLP(BaseWrapper, ABC):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         weights = _without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
         return X, y, weights
-
-    def _layer_sizes(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        if sizes is None:
-            return (int(self.n_neurons),) * int(self.n_hidden)
-        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
-        for size in sizes:
-            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
-                raise ValueError(
-                    f"hidden_layer_sizes must hold integers of at least 1. Got {self.hidden_layer_sizes!r}."
-                )
-        signature = inspect.signature(type(self).__init__).parameters
-        contradicts = {"n_hidden": len(sizes) != self.n_hidden, "n_neurons": set(sizes) - {self.n_neurons}}
-        for name, contradiction in contradicts.items():
-            value = getattr(self, name)
-            if contradiction and value != signature[name].default:
-                raise ValueError(
-                    f"hidden_layer_sizes stands for n_hidden and n_neurons, so {name} must not contradict it. "
-                    f"Got hidden_layer_sizes={self.hidden_layer_sizes!r} and {name}={value!r}; set "
-                    "hidden_layer_sizes=None to use n_hidden and n_neurons."
-                )
-        return tuple(int(size) for size in sizes)
 
     def _builder(self, targets: Targets) -> tuple[Callable[[], keras.Model], NetworkSpec | None]:
         """A function that builds the network, and the spec if it is one of ours."""
@@ -571,10 +415,6 @@ class BaseKerasMLP(BaseWrapper, ABC):
     @abstractmethod
     def _set_target_attributes(self, targets: Targets) -> None:
         """Set n_outputs_ and the like."""
-
-
-def _is_routed(name: str) -> bool:
-    return name.split("__")[0] in ROUTED and "__" in name
 
 
 def _rows_with_weight(X: NDArray, y: NDArray, weights: NDArray) -> HeldOut:

@@ -79,7 +79,7 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
         if not issubclass(optimizer, keras.optimizers.Optimizer):
             raise ValueError(f"The 'optimizer' parameter must be a Keras optimizer. Got {optimizer!r} instead.")
         try:
-            instance = optimizer(**routed)
+            instance: Any = optimizer(**routed)
         except (TypeError, ValueError) as error:
             raise ValueError(f"The optimizer's arguments {routed} are not valid: {error}") from error
     else:
@@ -182,13 +182,14 @@ def _metric_class(name: str, layout: str | None) -> Any:
     by_layout = {"accuracy": ACCURACIES, "acc": ACCURACIES, "crossentropy": CROSSENTROPIES, "ce": CROSSENTROPIES}
     if name in by_layout and layout is not None:
         return by_layout[name][layout](name=name)
+    found: Any
     try:
-        found: Any = keras.metrics.get(name)
+        found = keras.metrics.get(name)
     except ValueError:
         known = {to_snake_case(key) for key, value in vars(keras.metrics).items() if inspect.isclass(value)}
         raise unknown_name("metrics", name, sorted(known - {"metric"})) from None
-    if inspect.isclass(found):
-        return found(name=name)
+    if isinstance(found, type):
+        return found(name=name)  # type: ignore[call-arg]
     return found if isinstance(found, keras.metrics.Metric) else keras.metrics.MeanMetricWrapper(found, name=name)
 
 

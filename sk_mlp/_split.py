@@ -30,7 +30,7 @@ def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) 
     ValueError
         If no row would be left on one of the sides.
     """
-    n_validation = max(1, round(fraction * n_samples))
+    n_validation = min(max(1, round(fraction * n_samples)), n_samples - 1)
     pool, strata = np.arange(n_samples), None
     if codes is not None:
         counts = np.bincount(codes)

@@ -1,0 +1,171 @@
+"""The estimators' parameters: scikit-learn's ways, and those named destination__argument besides."""
+
+import difflib
+import inspect
+from abc import ABC
+from numbers import Integral, Real
+
+import keras
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from sk_mlp._compat import BaseWrapper
+from sk_mlp.engine.predict import ACTIVATIONS
+
+ROUTED = ("model", "optimizer", "loss", "metrics", "callbacks")
+
+
+class Parameters(BaseWrapper, ABC):
+    """Parameters of multilayer perceptrons: constructor, names, what they may be. Abstract."""
+
+    _parameter_constraints: dict = {
+        "model": [callable, None],
+        "n_hidden": [Interval(Integral, 0, None, closed="left")],
+        "n_neurons": [Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "activation": [StrOptions(set(ACTIVATIONS) - {"linear", "softmax"})],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "batch_norm": ["boolean"],
+        "optimizer": [str, type, keras.optimizers.Optimizer],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "min_delta": [Interval(Real, 0, None, closed="left")],
+        "shuffle": ["boolean"],
+        "loss": [str, callable, keras.losses.Loss, None],
+        "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
+        "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
+        "engine": [StrOptions({"auto", "compiled", "keras"})],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model=None,
+        *,
+        n_hidden=2,
+        n_neurons=100,
+        hidden_layer_sizes=None,
+        activation="relu",
+        dropout=0.0,
+        batch_norm=False,
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        batch_size=32,
+        epochs=100,
+        early_stopping=True,
+        validation_fraction=0.1,
+        patience=10,
+        min_delta=0.0,
+        shuffle=True,
+        loss=None,
+        metrics=None,
+        callbacks=None,
+        engine="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        **routed,
+    ):
+        self.model = model
+        self.n_hidden = n_hidden
+        self.n_neurons = n_neurons
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.min_delta = min_delta
+        self.shuffle = shuffle
+        self.loss = loss
+        self.metrics = metrics
+        self.callbacks = callbacks
+        self.engine = engine
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        for name, value in routed.items():  # scikit-learn wants names, too, judged by fit
+            setattr(self, name, value)
+
+    def _get_param_names(self):
+        named = inspect.signature(type(self).__init__).parameters.values()
+        own = [p.name for p in named if p.name != "self" and p.kind != p.VAR_KEYWORD]
+        return [*own, *sorted(self._further_names() - set(own))]
+
+    def _further_names(self) -> set[str]:
+        """Names of what the constructor got beyond its signature."""
+        return {name for name in vars(self) if not name.startswith("_") and not name.endswith("_")}
+
+    def _validate_names(self) -> None:
+        signature = inspect.signature(type(self).__init__).parameters
+        for name in self._further_names() - set(signature):
+            if not _is_routed(name):
+                near = difflib.get_close_matches(name, signature, n=1)
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+                    + (f" Did you mean {near[0]!r}?" if near else "")
+                    + f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
+                )
+
+    def set_params(self, **params):
+        """Set parameters, routed ones (``optimizer__beta_1=0.95``) too.
+
+        Parameters
+        ----------
+        **params : dict
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a name that is no parameter.
+        """
+        BaseEstimator.set_params(self, **{k: v for k, v in params.items() if not _is_routed(k)})
+        for name in filter(_is_routed, params):
+            setattr(self, name, params[name])
+        return self
+
+    __repr__ = BaseEstimator.__repr__
+
+    def _layer_sizes(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        if sizes is None:
+            return (int(self.n_neurons),) * int(self.n_hidden)
+        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        for size in sizes:
+            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+                raise ValueError(
+                    f"hidden_layer_sizes must hold integers of at least 1. Got {self.hidden_layer_sizes!r}."
+                )
+        signature = inspect.signature(type(self).__init__).parameters
+        contradicts = {"n_hidden": len(sizes) != self.n_hidden, "n_neurons": set(sizes) - {self.n_neurons}}
+        for name, contradiction in contradicts.items():
+            value = getattr(self, name)
+            if contradiction and value != signature[name].default:
+                raise ValueError(
+                    f"hidden_layer_sizes stands for n_hidden and n_neurons, so {name} must not contradict it. "
+                    f"Got hidden_layer_sizes={self.hidden_layer_sizes!r} and {name}={value!r}; set "
+                    "hidden_layer_sizes=None to use n_hidden and n_neurons."
+                )
+        return tuple(int(size) for size in sizes)
+
+
+def _is_routed(name: str) -> bool:
+    return name.split("__")[0] in ROUTED and "__" in name

@@ -1,0 +1,211 @@
+"""The engine without estimators: against Keras `fit`, and a member of a population against the same fit alone."""
+
+import functools
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from sk_mlp._spec import Member, NetworkSpec, Rows
+from sk_mlp.engine.compilable import why_not_compilable
+from sk_mlp.engine.population import CompiledPopulation, KerasPopulation, epoch_order
+from sk_mlp.engine.program import ProgramCache, padded_size
+from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
+from sk_mlp.engine.train import StopRule, train
+from sk_mlp.network import build_network
+
+N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((N, 8)).astype(np.float32)
+Y = (X[:, :1] * 2 + np.sin(3 * X[:, 1:2]) + 0.3 * RNG.standard_normal((N, 1))).astype(np.float32)
+ROWS = Rows(X, Y, np.array([5.0]), np.array([10.0]))
+
+
+def mae() -> list:
+    return [keras.metrics.MeanAbsoluteError(name="mae")]
+
+
+def make_recipe(optimizer="Adam", batch_norm=False, dropout=0.0, shuffle=False, metrics=list, batch_size=32, **arguments):
+    spec = NetworkSpec(8, 1, (16, 16), "relu", batch_norm, dropout > 0, "linear")
+    cls = getattr(keras.optimizers, optimizer)
+    config = cls(**arguments).get_config()
+    for name in ("name", "learning_rate", "weight_decay"):
+        del config[name]
+    structure = {name: value for name, value in config.items() if name not in optimizer_data(config)}
+    key = (spec, optimizer, json.dumps(structure), metrics, bool(config.get("momentum")))
+    model = functools.partial(build_network, spec, 0.5)
+    return Recipe(key, model, True, cls, config, keras.losses.MeanSquaredError(), metrics, batch_size, shuffle)
+
+
+def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **changes):
+    hyper = {"learning_rate": learning_rate, "weight_decay": 0.0, **optimizer_data(recipe.optimizer_config)}
+    if dropout is not None:
+        hyper |= {"dropout/0": dropout, "dropout/1": dropout}
+    hyper |= changes.pop("hyper", {})
+    settings = dict(
+        seed=seed,
+        train=np.arange(VALIDATION, N, dtype=np.int32),
+        validation=np.arange(VALIDATION, dtype=np.int32),
+        weights=np.ones(N, np.float32),
+        hyper=hyper,
+        epochs=epochs,
+        patience=None,
+        min_delta=0.0,
+    )
+    return Member(**settings | changes)
+
+
+def compiled(recipe, members, rows=ROWS):
+    return train(CompiledPopulation(recipe, rows, members, [None] * len(members)))
+
+
+def by_keras(recipe, member, rows=ROWS):
+    (trained,) = train(KerasPopulation(Parts(recipe, recipe.optimizer_class), recipe, rows, member, None, []))
+    return trained
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "settings"),
+    [
+        ("Adam", {}),
+        ("Adam", {"batch_norm": True, "metrics": mae}),
+        ("Adam", {"global_clipnorm": 0.5}),
+        ("Adam", {"beta_1": 0.8, "beta_2": 0.95}),
+        ("SGD", {}),
+        ("SGD", {"momentum": 0.9}),
+        ("SGD", {"momentum": 0.9, "nesterov": True}),
+        ("RMSprop", {}),
+        ("Nadam", {}),
+        ("Adagrad", {}),
+    ],
+)
+def test_losses_equal_those_of_keras_fit(optimizer, settings):
+    recipe = make_recipe(optimizer, **settings)
+    weights = np.random.default_rng(1).uniform(0.5, 1.5, N).astype(np.float32)
+    member = make_member(recipe, weights=weights, hyper={"weight_decay": 0.1})
+    (ours,), theirs = compiled(recipe, [member]), by_keras(recipe, member)
+    assert set(ours.history) == set(theirs.history) >= {"loss", "val_loss", "learning_rate"}
+    for name, values in theirs.history.items():
+        assert len(values) == 5
+        np.testing.assert_allclose(ours.history[name], values, rtol=1e-5, err_msg=name)
+    np.testing.assert_allclose(ours.state.floats, theirs.state.floats, rtol=1e-3, atol=1e-4)
+
+
+def test_a_member_does_not_depend_on_its_population():
+    recipe = make_recipe(batch_norm=True, dropout=0.2, shuffle=True)
+    members = [
+        make_member(
+            recipe,
+            seed=m,
+            learning_rate=10 ** -(2 + m / 4),
+            epochs=2 + m % 3,
+            dropout=m / 20,
+            train=np.arange(m, N, 2 if m % 2 else 1, dtype=np.int32),
+            weights=np.random.default_rng(m).uniform(0.5, 1.5, N).astype(np.float32),
+            hyper={"weight_decay": m / 10, "beta_1": 0.8 + m / 100, "1 - beta_1": 0.2 - m / 100},
+        )
+        for m in range(8)
+    ]
+    for m, (together, member) in enumerate(zip(compiled(recipe, members), members, strict=True)):
+        (alone,) = compiled(recipe, [member])
+        assert len(together.history["loss"]) == member.epochs
+        for name, values in alone.history.items():
+            np.testing.assert_allclose(together.history[name], values, rtol=1e-5, err_msg=f"{name} of member {m}")
+        np.testing.assert_allclose(together.state.floats, alone.state.floats, rtol=1e-4, atol=1e-5)
+
+
+def test_a_diverging_member_does_not_disturb_its_neighbour():
+    recipe = make_recipe("SGD", shuffle=True)
+    good, bad = make_member(recipe, learning_rate=1e-2), make_member(recipe, seed=1, learning_rate=1e8)
+    ours, theirs = compiled(recipe, [good, bad])
+    assert theirs.stopped_by == "non-finite"
+    assert theirs.state.finite
+    (alone,) = compiled(recipe, [good])
+    np.testing.assert_allclose(ours.history["val_loss"], alone.history["val_loss"], rtol=1e-5)
+
+
+def test_the_same_seed_gives_bitwise_the_same_model():
+    recipe = make_recipe(dropout=0.2, shuffle=True)
+    (first,), (second,) = (compiled(recipe, [make_member(recipe, seed=3, dropout=0.2)]) for _ in range(2))
+    (other,) = compiled(recipe, [make_member(recipe, seed=4, dropout=0.2)])
+    assert first.state.equals(second.state)
+    assert not first.state.equals(other.state)
+
+
+def test_dropout_rate_is_data_and_acts():
+    recipe = make_recipe(dropout=0.5, shuffle=True)
+    losses = [compiled(recipe, [make_member(recipe, dropout=rate)])[0].history["loss"][-1] for rate in (0.0, 0.1, 0.6)]
+    assert losses[0] < losses[1] < losses[2]
+    (none,) = compiled(make_recipe(shuffle=True), [make_member(recipe)])
+    np.testing.assert_allclose(losses[0], none.history["loss"][-1], rtol=1e-5)
+
+
+def test_programs_are_shared_by_structure():
+    cache = ProgramCache(size=2)
+    first, second = make_recipe(), make_recipe(beta_1=0.5)
+    names = tuple(make_member(first).hyper)
+    program = cache.get(first, names, 1)
+    assert cache.get(second, names, 1) is program
+    assert cache.get(first, names, 2) is not program
+    assert cache.get(make_recipe(batch_size=64), names, 1) is not program
+    assert cache.get(first, names, 1) is not program, "the cache is bounded"
+
+
+def test_padded_size_takes_few_values_and_little_memory():
+    sizes = [padded_size(n) for n in range(1, 100_000)]
+    assert all(size >= n for n, size in enumerate(sizes, start=1))
+    assert len(set(sizes)) < 60
+    assert all(size <= n * 1.13 for n, size in enumerate(sizes, start=1) if n > 4096)
+
+
+def test_epoch_order_is_a_permutation_that_depends_on_seed_and_epoch():
+    member = make_member(make_recipe(), seed=5)
+    first, second = (epoch_order(member, epoch, shuffle=True) for epoch in (0, 1))
+    assert sorted(first) == sorted(second) == member.train.tolist()
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, epoch_order(member, 0, shuffle=True))
+    np.testing.assert_array_equal(epoch_order(member, 0, shuffle=False), member.train)
+
+
+def losses(*validation, training=None):
+    training = training or validation
+    return [
+        {"val_loss": np.array([v], float), "loss": np.array([t], float)}
+        for v, t in zip(validation, training, strict=True)
+    ]
+
+
+def run_rule(member, logs):
+    rule = StopRule([member])
+    for epoch, figures in enumerate(logs):
+        rule.update(epoch, figures)
+        if not rule.training.any():
+            return rule.stopped_by[0], rule.best_epoch[0], epoch + 1
+    raise AssertionError("the rule never stopped")
+
+
+@pytest.mark.parametrize(
+    ("changes", "logs", "expected"),
+    [
+        ({"patience": 2}, losses(3, 2, 2.5, 2.1, 1), ("patience", 1, 4)),
+        ({"patience": 2, "min_delta": 0.5}, losses(3, 2.8, 2.6, 1), ("patience", 0, 3)),
+        ({"patience": 9, "epochs": 3}, losses(3, 2, 2.5), ("epochs", 1, 3)),
+        ({"patience": None, "epochs": 3}, losses(3, 2, 2.5), ("epochs", 2, 3)),
+        ({"patience": 9}, losses(3, 0.0, 1), ("perfect", 1, 2)),
+        ({"patience": 9}, losses(3, np.nan, 1), ("non-finite", 0, 2)),
+        ({"patience": None}, losses(1, 1, training=[1, np.inf]), ("non-finite", 0, 2)),
+        ({"patience": None}, losses(np.inf), ("non-finite", -1, 1)),
+    ],
+)
+def test_stop_rule(changes, logs, expected):
+    assert run_rule(make_member(make_recipe(), epochs=changes.pop("epochs", 99), **changes), logs) == expected
+
+
+def test_what_the_compiled_engine_leaves_to_keras():
+    recipe = make_recipe()
+    quiet = keras.callbacks.ModelCheckpoint("x.keras")
+    busy = keras.callbacks.ModelCheckpoint("x.keras", save_freq=10)
+    assert why_not_compilable(recipe, [quiet, keras.callbacks.EarlyStopping()]) is None
+    assert "ModelCheckpoint" in why_not_compilable(recipe, [quiet, busy])
+    assert "use_ema" in why_not_compilable(make_recipe(use_ema=True), [])
