@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -78,26 +79,33 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     if inspect.isclass(optimizer):
         if not issubclass(optimizer, keras.optimizers.Optimizer):
             raise ValueError(f"The 'optimizer' parameter must be a Keras optimizer. Got {optimizer!r} instead.")
-        try:
-            instance: Any = optimizer(**routed)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"The optimizer's arguments {routed} are not valid: {error}") from error
-    else:
-        if routed:
+        cls: Any = optimizer
+        return cls, dict(_optimizer_arguments(cls, tuple(sorted(routed.items()))))
+    if routed:
+        raise ValueError(
+            f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or a "
+            "class instead."
+        )
+    own = {"learning_rate": optimizer.get_config()["learning_rate"], "weight_decay": optimizer.weight_decay or 0.0}
+    for name, value in own.items():
+        if not isinstance(value, float) or not np.isclose(value, params[name], rtol=1e-6, atol=0):
             raise ValueError(
-                f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or "
-                "a class instead."
+                f"The {name!r} parameter must be that of optimizer={type(optimizer).__name__}, {value!r}. "
+                f"Got {params[name]!r} instead."
             )
-        instance = optimizer
-        own = {"learning_rate": instance.get_config()["learning_rate"], "weight_decay": instance.weight_decay or 0.0}
-        for name, value in own.items():
-            if not isinstance(value, float) or not np.isclose(value, params[name], rtol=1e-6, atol=0):
-                raise ValueError(
-                    f"The {name!r} parameter must be that of optimizer={type(instance).__name__}, {value!r}. "
-                    f"Got {params[name]!r} instead."
-                )
-    config = {k: v for k, v in instance.get_config().items() if k not in ("name", "learning_rate", "weight_decay")}
-    return type(instance), config
+    return type(optimizer), _without_data(optimizer.get_config())
+
+
+@functools.lru_cache(maxsize=64)  # making an optimizer, to see its arguments checked and completed, costs some 3 ms
+def _optimizer_arguments(optimizer_class: type, routed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    try:
+        return _without_data(optimizer_class(**dict(routed)).get_config())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The optimizer's arguments {dict(routed)} are not valid: {error}") from error
+
+
+def _without_data(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in ("name", "learning_rate", "weight_decay")}
 
 
 class FunctionLoss(keras.losses.Loss):

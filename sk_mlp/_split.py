@@ -45,7 +45,8 @@ def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) 
             f"more. Got n_samples={n_samples} with validation_fraction={fraction}; pass X_val and y_val, or set "
             "early_stopping=False."
         )
-    if n_validation == len(pool):
-        return np.setdiff1d(np.arange(n_samples), pool), pool
-    validation = np.sort(train_test_split(pool, test_size=n_validation, random_state=seed, stratify=strata)[1])
-    return np.setdiff1d(np.arange(n_samples), validation), validation
+    held_out = np.zeros(n_samples, bool)
+    if n_validation < len(pool):
+        pool = train_test_split(pool, test_size=n_validation, random_state=seed, stratify=strata)[1]
+    held_out[pool] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -129,7 +129,7 @@ class CompiledPopulation(Population):
         ]
 
     def extract(self, kept, m: int) -> State:
-        return self.parts.layout.pack([tensor[m].numpy() for tensor in kept])
+        return self.parts.layout.pack([tensor.numpy()[m] for tensor in kept])
 
     def replace(self, m: int, state: State) -> None:
         self.states = [
@@ -140,8 +140,9 @@ class CompiledPopulation(Population):
 
 def _padded(array: NDArray, n: int, value: float = 0) -> NDArray:
     """The array with rows of ``value`` appended, n rows in all."""
-    padded = np.full((n, *array.shape[1:]), value, array.dtype)
+    padded = np.empty((n, *array.shape[1:]), array.dtype)
     padded[: len(array)] = array
+    padded[len(array) :] = value
     return padded
 
 
