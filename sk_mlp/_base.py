@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sk_mlp._builder import call_builder, compile_arguments, output_width, structure_key
 from sk_mlp._parameters import Parameters
-from sk_mlp._resolve import resolve_callbacks, resolve_loss, resolve_metrics, resolve_optimizer
+from sk_mlp._resolve import check_monitors, resolve_callbacks, resolve_loss, resolve_metrics, resolve_optimizer
 from sk_mlp._spec import Fitted, Member, NetworkSpec, Rows, State, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._targets import ClassTargets, RegressionTargets
@@ -233,6 +233,9 @@ class BaseKerasMLP(Parameters, ABC):
         """Train by the engine that the parameters ask for, or that can."""
         params = self.get_params(deep=False)
         callbacks = resolve_callbacks(params)
+        names = ["loss", *(metric.name for metric in recipe.make_metrics())]
+        held_out = [f"val_{name}" for name in names] if len(member.validation) else []
+        check_monitors(callbacks, [*names, *held_out, "learning_rate"])
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
         if reason and self.engine == "compiled":
             raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")

@@ -221,3 +221,14 @@ def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callbac
                 f"The 'callbacks' parameter must hold Keras callbacks or their classes. Got {callback!r} instead."
             )
     return [copy.deepcopy(callback) for callback in flat]
+
+
+def check_monitors(callbacks: list[keras.callbacks.Callback], names: list[str]) -> None:
+    """Raise where Keras would only warn: for a callback that watches a figure which is not among ``names``."""
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        idle = isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only
+        if isinstance(monitor, str) and monitor not in names and not idle:
+            raise ValueError(
+                f"The callback {type(callback).__name__} must monitor one of {sorted(names)}. Got {monitor!r} instead."
+            )
