@@ -36,8 +36,12 @@ HeldOut = tuple[NDArray, NDArray, NDArray]
 class BaseKerasMLP(Parameters, ABC):
     """Fitting and prediction of multilayer perceptrons. Abstract."""
 
-    def __getstate__(self):
+    def __getstate__(self):  # _live holds Keras and TensorFlow objects made from the fitted state
         return {name: value for name, value in super().__getstate__().items() if name != "_live"}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._live = {}
 
     # Fitting
 
@@ -80,7 +84,7 @@ class BaseKerasMLP(Parameters, ABC):
     def _worker(self, keep_fitted: bool):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
         work = object.__new__(type(self))
-        kept = set(self._get_param_names()) if not keep_fitted else set(vars(self))
+        kept = {*self._get_param_names(), "_routed"} if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or "callback" in name}
         work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
@@ -288,7 +292,7 @@ class BaseKerasMLP(Parameters, ABC):
         self.n_iter_ = len(self.history_["loss"])
         self.best_epoch_ = trained.best_epoch
         self._fitted = Fitted(trained.state, trained.layout, trained.n_weights, spec, builder, targets)
-        self.__dict__.pop("_live", None)
+        self._live = {}
         self._set_target_attributes(targets)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -333,14 +337,9 @@ class BaseKerasMLP(Parameters, ABC):
         fitted = self._fitted
         if fitted.spec is not None:
             return network_output(fitted.spec, fitted.weights, X)
-        live = self._live_objects()
-        if "predict" not in live:
-            live["predict"] = model_function(self._stock_model())
-        return live["predict"](X)
-
-    def _live_objects(self) -> dict[str, Any]:
-        """Keras and TensorFlow objects made from the fitted state, which are not pickled."""
-        return self.__dict__.setdefault("_live", {})
+        if "predict" not in self._live:
+            self._live["predict"] = model_function(self._stock_model())
+        return self._live["predict"](X)
 
     def _stock_model(self) -> keras.Model:
         model = self._fitted.make_model()
@@ -357,15 +356,14 @@ class BaseKerasMLP(Parameters, ABC):
         """
         if not hasattr(self, "_fitted"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'model_': it is not fitted")
-        live = self._live_objects()
-        if "model" not in live:
+        if "model" not in self._live:
             targets = self._fitted.targets
             model = self._in_units(self._stock_model(), targets)
             if not model.compiled:
                 default_loss = self._default_loss(targets, targets.n_outputs)
                 model.compile(**compile_arguments(self.get_params(deep=False), default_loss))
-            live["model"] = model
-        return live["model"]
+            self._live["model"] = model
+        return self._live["model"]
 
     def _in_units(self, model: keras.Model, targets: Targets) -> keras.Model:
         if isinstance(targets, RegressionTargets) and targets.is_standardised:

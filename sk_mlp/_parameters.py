@@ -98,21 +98,22 @@ class Parameters(BaseWrapper, ABC):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-        for name, value in routed.items():  # scikit-learn wants names, too, judged by fit
-            setattr(self, name, value)
+        # Not as attributes: scikit-learn allows none besides those of the signature. Names are judged by fit.
+        self._routed = routed
+
+    def __getattr__(self, name):
+        routed = self.__dict__.get("_routed", {})
+        if name in routed:
+            return routed[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _get_param_names(self):
         named = inspect.signature(type(self).__init__).parameters.values()
-        own = [p.name for p in named if p.name != "self" and p.kind != p.VAR_KEYWORD]
-        return [*own, *sorted(self._further_names() - set(own))]
-
-    def _further_names(self) -> set[str]:
-        """Names of what the constructor got beyond its signature."""
-        return {name for name in vars(self) if not name.startswith("_") and not name.endswith("_")}
+        return [*(p.name for p in named if p.name != "self" and p.kind != p.VAR_KEYWORD), *sorted(self._routed)]
 
     def _validate_names(self) -> None:
         signature = inspect.signature(type(self).__init__).parameters
-        for name in self._further_names() - set(signature):
+        for name in self._routed:
             if not _is_routed(name):
                 near = difflib.get_close_matches(name, signature, n=1)
                 raise ValueError(
@@ -138,8 +139,7 @@ class Parameters(BaseWrapper, ABC):
             For a name that is no parameter.
         """
         BaseEstimator.set_params(self, **{k: v for k, v in params.items() if not _is_routed(k)})
-        for name in filter(_is_routed, params):
-            setattr(self, name, params[name])
+        self._routed = {**self._routed, **{k: v for k, v in params.items() if _is_routed(k)}}
         return self
 
     __repr__ = BaseEstimator.__repr__

@@ -86,7 +86,10 @@ def model_function(model: keras.Model) -> Callable[[NDArray], NDArray]:
 
     @tf.function(autograph=False)
     def traced(chunks):
-        return tf.map_fn(lambda x: model(x, **arguments), chunks, parallel_iterations=1)
+        def output(x):
+            return tf.cast(model(x, **arguments), tf.float64)
+
+        return tf.map_fn(output, chunks, parallel_iterations=1, fn_output_signature=tf.float64)
 
     call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, model.input_shape[1]), tf.float32))
 

@@ -88,10 +88,11 @@ class StateLayout:
             ends[is_int] += int(np.prod(shape, dtype=int))
             self.slices.append(slice(start, ends[is_int]))
         self.n_floats, self.n_ints = ends[False], ends[True]
+        self.float_dtype = np.result_type(np.float32, *(d for d in self.dtypes if d.kind == "f"))
 
     def pack(self, arrays: list[np.ndarray]) -> State:
         """Arrays of one member to its state."""
-        state = State(np.empty(self.n_floats, np.float32), np.empty(self.n_ints, np.int64))
+        state = State(np.empty(self.n_floats, self.float_dtype), np.empty(self.n_ints, np.int64))
         for array, where, is_int in zip(arrays, self.slices, self.is_int, strict=True):
             (state.ints if is_int else state.floats)[where] = np.ravel(array)
         return state

@@ -27,14 +27,18 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
     arguments = {"training": training} if model._call_has_training_arg else {}
     with keras.StatelessScope(state_mapping=zip(variables, weights, strict=True), collect_losses=True) as scope:
         output = model(x, **arguments)
-        penalty = tf.add_n([tf.reduce_sum(loss) for loss in model.losses] or [tf.zeros(())])
+        penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in model.losses] or [tf.zeros(())])
     return output, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty
 
 
 def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Loss of each row, shape (batch,), float32."""
-    losses = tf.cast(loss.call(y, output), tf.float32)
-    return tf.reduce_mean(tf.reshape(losses, (y.shape[0], -1)), axis=1)
+    """Loss of each row, shape (batch,), in the model's precision."""
+    return tf.reduce_mean(tf.reshape(loss.call(y, output), (y.shape[0], -1)), axis=1)
+
+
+def weighted_sum(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Sum of weight x loss."""
+    return tf.reduce_sum(losses * tf.cast(weight, losses.dtype))
 
 
 def update_metrics(
@@ -42,6 +46,7 @@ def update_metrics(
 ) -> list:
     """State of the metrics, a list a metric, after a batch; in y's units, padding left out."""
     if y.dtype.is_floating:
+        output = tf.cast(output, y.dtype)
         y, output = y * units[1] + units[0], output * units[1] + units[0]
     weight = tf.cast(real, tf.float32)
     return [
@@ -141,17 +146,18 @@ def train_step(
     with engine_layers(parts.model, Batch(real, noise, rates)), tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)
         output, new_rest, penalty = forward(parts, [*trainable, *rest], x, training=True)
-        loss = tf.reduce_sum(row_losses(parts.loss, y, output) * weight) / tf.maximum(n, 1.0) + penalty
+        loss = weighted_sum(row_losses(parts.loss, y, output), weight)
+        loss = loss / tf.cast(tf.maximum(n, 1.0), loss.dtype) + tf.cast(penalty, loss.dtype)
     gradients = tape.gradient(loss, trainable)
     with numbers_as_data(parts.optimizer, hyper):
         new_trainable, new_slots = parts.optimizer.stateless_apply(slots, gradients, trainable)
     new = [*new_trainable, *new_rest, *new_slots]
-    return [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)], output, loss * n
+    return [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)], output, tf.cast(loss, tf.float32) * n
 
 
 def evaluation_step(parts: Parts, values: list, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
     """Output (batch, width) and loss, times the number of real rows, of one member on one batch."""
     x, y, weight, real = batch
     output, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
-    loss = tf.reduce_sum(row_losses(parts.loss, y, output) * weight)
+    loss = tf.cast(weighted_sum(row_losses(parts.loss, y, output), weight), tf.float32)
     return output, loss + penalty * tf.reduce_sum(tf.cast(real, tf.float32))
