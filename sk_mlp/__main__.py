@@ -1,6 +1,7 @@
 """The main job: a randomized search over depth, width and learning rate on real data, ``python -m sk_mlp``."""
 
 import argparse
+import atexit
 import csv
 import os
 import sys
@@ -67,6 +68,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"sk_mlp: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if argv is None and arguments.n_jobs != 1:
+            atexit.register(os._exit, 130)  # to end threads that are inside TensorFlow is to abort with a message
         return 130
     return 0
 

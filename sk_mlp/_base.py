@@ -153,11 +153,13 @@ class BaseKerasMLP(Parameters, ABC):
         if X is None or y is None:
             missing = "X_val" if X is None else "y_val"
             raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
-        X, y = self._check_X_y(X, y, reset=False)
-        y = targets.check(y, "y_val")
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        weights = _without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
-        return X, y, weights
+        try:  # scikit-learn's messages speak of X, y and sample_weight
+            X, y = self._check_X_y(X, y, reset=False)
+            y = targets.check(y, "y_val")
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            return X, y, _without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
+        except ValueError as error:
+            raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
 
     def _builder(self, targets: Targets) -> tuple[Callable[[], keras.Model], NetworkSpec | None]:
         """A function that builds the network, and the spec if it is one of ours."""
@@ -169,7 +171,7 @@ class BaseKerasMLP(Parameters, ABC):
                 hidden_layer_sizes=self._layer_sizes(),
                 activation=self.activation,
                 batch_norm=bool(self.batch_norm),
-                dropout=self.dropout > 0,
+                dropout=bool(self.dropout > 0),
                 output_activation=self._output_activation(targets),
             )
             return partial(build_network, spec, float(self.dropout)), spec
@@ -196,12 +198,13 @@ class BaseKerasMLP(Parameters, ABC):
         params = self.get_params(deep=False)
         structure: Hashable
         if spec is not None:
-            width, structure = spec.n_outputs, spec
+            width, structure, sample = spec.n_outputs, spec, None
             rates = [float(self.dropout)] * len(spec.hidden_layer_sizes) * spec.dropout
         else:
             model = builder()
             width, structure = output_width(model, self.n_features_in_), structure_key(model)
             rates = [float(layer.rate) for layer in dropout_layers(model)]
+            sample = model
             if model.compiled:
                 loss = model.loss if params["loss"] is None else params["loss"]
                 params = {**params, "optimizer": model.optimizer, "loss": loss}
@@ -222,6 +225,7 @@ class BaseKerasMLP(Parameters, ABC):
             ),
             make_model=builder,
             own_model=spec is not None,
+            sample=sample,
             optimizer_class=optimizer_class,
             optimizer_config=config,
             loss=loss,

@@ -113,7 +113,12 @@ class Parameters(BaseWrapper, ABC):
 
     def _validate_names(self) -> None:
         signature = inspect.signature(type(self).__init__).parameters
-        for name in self._routed:
+        for name, value in self._routed.items():
+            destination = name.split("__")[0]
+            if destination in ("model", "metrics", "callbacks") and getattr(self, destination) is None:
+                raise ValueError(
+                    f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
+                )
             if not _is_routed(name):
                 near = difflib.get_close_matches(name, signature, n=1)
                 raise ValueError(

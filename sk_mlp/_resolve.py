@@ -1,5 +1,6 @@
 """What users name, pass as a class or as an object: to fresh Keras optimizers, losses, metrics and callbacks."""
 
+import contextlib
 import copy
 import difflib
 import functools
@@ -13,16 +14,24 @@ from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._compat import route_params, unflatten_params
 
-OPTIMIZERS = {
-    name.lower(): cls
-    for name, cls in vars(keras.optimizers).items()
-    if inspect.isclass(cls) and issubclass(cls, keras.optimizers.Optimizer) and cls is not keras.optimizers.Optimizer
-}
-LOSSES = {
-    to_snake_case(name): cls
-    for name, cls in vars(keras.losses).items()
-    if inspect.isclass(cls) and issubclass(cls, keras.losses.Loss) and cls is not keras.losses.Loss
-}
+
+def _classes(module: Any, base: type) -> dict[str, Any]:
+    """A Keras module's classes that can be made without arguments, by name."""
+    found = {name: cls for name, cls in vars(module).items() if inspect.isclass(cls) and issubclass(cls, base)}
+    return {
+        name: cls
+        for name, cls in found.items()
+        if cls is not base
+        and all(
+            p.default is not p.empty or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+            for p in inspect.signature(cls).parameters.values()
+        )
+    }
+
+
+OPTIMIZERS = {name.lower(): cls for name, cls in _classes(keras.optimizers, keras.optimizers.Optimizer).items()}
+LOSSES = {to_snake_case(name): cls for name, cls in _classes(keras.losses, keras.losses.Loss).items()}
+METRICS = [to_snake_case(name) for name in _classes(keras.metrics, keras.metrics.Metric)]
 # Names that Keras resolves by the model's output, which is known here by the layout of y.
 ACCURACIES = {
     "binary": keras.metrics.BinaryAccuracy,
@@ -133,9 +142,8 @@ def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
     loss, routed = default if params["loss"] is None else params["loss"], routed_to(params, "loss")
     if isinstance(loss, str):
         name = loss.lower()
-        if name not in LOSSES:
-            function = getattr(keras.losses, name, None) or getattr(keras.metrics, name, None)  # aliases such as "mse"
-            name = getattr(function, "__name__", name)
+        with contextlib.suppress(ValueError):  # aliases such as "mse"
+            name = name if name in LOSSES else keras.losses.get(name).__name__
         if name not in LOSSES:
             raise unknown_name("loss", loss, [*LOSSES, "mse", "mae"])
         loss = LOSSES[name]
@@ -194,11 +202,12 @@ def _metric_class(name: str, layout: str | None) -> Any:
     try:
         found = keras.metrics.get(name)
     except ValueError:
-        known = {to_snake_case(key) for key, value in vars(keras.metrics).items() if inspect.isclass(value)}
-        raise unknown_name("metrics", name, sorted(known - {"metric"})) from None
+        raise unknown_name("metrics", name, METRICS) from None
     if isinstance(found, type):
         return found(name=name)  # type: ignore[call-arg]
-    return found if isinstance(found, keras.metrics.Metric) else keras.metrics.MeanMetricWrapper(found, name=name)
+    if isinstance(found, keras.metrics.Metric):
+        return type(found).from_config({**found.get_config(), "name": name})
+    return keras.metrics.MeanMetricWrapper(found, name=name)
 
 
 def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callback]:

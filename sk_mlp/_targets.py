@@ -38,6 +38,11 @@ class ClassTargets:
                 raise ValueError(
                     f"{name} must be a label indicator matrix with {len(self.classes)} columns. Got shape {y.shape}."
                 )
+            strange = np.setdiff1d(y, [0, 1])
+            if len(strange):
+                raise ValueError(
+                    f"{name} must be a label indicator matrix of 0 and 1. Got {strange[:5].tolist()} as well."
+                )
             return y
         y = column_or_1d(y, warn=True)
         unseen = np.setdiff1d(y, self.classes)

@@ -39,6 +39,8 @@ class Recipe:
         A new, built, uncompiled model from float32 rows to (batch, width); always of the same structure.
     own_model : bool
         Whether the model is one of ours, all of whose initial weights follow from the member's seed.
+    sample : keras.Model or None
+        A model that ``make_model`` has returned, which must not return it again.
     optimizer_class : type
     optimizer_config : dict
         Without ``learning_rate`` and ``weight_decay``, which are data.
@@ -51,6 +53,7 @@ class Recipe:
     key: Hashable
     make_model: Callable[[], keras.Model]
     own_model: bool
+    sample: keras.Model | None
     optimizer_class: type
     optimizer_config: dict[str, Any] = field(hash=False)
     loss: keras.losses.Loss
@@ -149,6 +152,11 @@ class Parts:
 
     def __init__(self, recipe: Recipe, optimizer_class: type):
         self.model = recipe.make_model()
+        if self.model is recipe.sample:
+            raise ValueError(
+                "The 'model' parameter must be a function that returns a new keras.Model at each call. "
+                f"It returned the model {self.model.name!r} again."
+            )
         self.loss = recipe.loss
         self.metrics = recipe.make_metrics()
         trainable = self.model.trainable_variables
