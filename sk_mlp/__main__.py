@@ -137,7 +137,9 @@ def run(arguments: argparse.Namespace) -> None:
     best = describe(search.best_estimator_[-1])
     console.print(f"Best parameters: {best}\n")
     console.print(f"{len(y_test)} rows held out", style="bold")
-    console.print(comparison(search, data, arguments, X_train, X_test, y_train, y_test))
+    with console.status("fitting scikit-learn's"):
+        table = comparison(search, data, arguments, X_train, X_test, y_train, y_test)
+    console.print(table)
     with folder_errors(arguments.output):
         for path in save(arguments.output, search.best_estimator_, rows, f"{data.name}: {best}", console):
             console.print(f"saved {path}", soft_wrap=True)

@@ -26,7 +26,9 @@ def mae() -> list:
     return [keras.metrics.MeanAbsoluteError(name="mae")]
 
 
-def make_recipe(optimizer="Adam", batch_norm=False, dropout=0.0, shuffle=False, metrics=list, batch_size=32, **arguments):
+def make_recipe(
+    optimizer="Adam", batch_norm=False, dropout=0.0, shuffle=False, metrics=list, batch_size=32, **arguments
+):
     spec = NetworkSpec(8, 1, (16, 16), "relu", batch_norm, dropout > 0, "linear")
     cls = getattr(keras.optimizers, optimizer)
     config = cls(**arguments).get_config()

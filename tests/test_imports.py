@@ -17,6 +17,7 @@ LAYERS = [
     {"classifier", "regressor"},
     {"inspection"},
     {"__init__"},
+    {"_datasets"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

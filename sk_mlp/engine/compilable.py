@@ -16,9 +16,9 @@ BATCH_EVENTS = (
 )
 # Keras' own callbacks that have batch methods, which do nothing while this holds.
 WITHOUT_BATCHES = {
-    keras.callbacks.BackupAndRestore: lambda callback: callback._save_freq == "epoch",
+    keras.callbacks.BackupAndRestore: lambda callback: callback.save_freq == "epoch",
     keras.callbacks.ModelCheckpoint: lambda callback: callback.save_freq == "epoch",
-    keras.callbacks.TensorBoard: lambda callback: callback.update_freq == "epoch" and not callback.profile_batch,
+    keras.callbacks.TensorBoard: lambda callback: callback.update_freq == "epoch" and not callback._stop_batch,
 }
 # Settings of an optimizer by which Keras' `fit` does more than apply the rule.
 OUTSIDE_THE_RULE = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
@@ -29,8 +29,11 @@ def wants_batches(callback: keras.callbacks.Callback) -> bool:
     for cls, is_quiet in WITHOUT_BATCHES.items():
         if type(callback) is cls:
             return not is_quiet(callback)
-    base = keras.callbacks.Callback
-    return any(getattr(type(callback), event) is not getattr(base, event) for event in BATCH_EVENTS)
+    methods = {event: getattr(callback, event) for event in BATCH_EVENTS}
+    return any(
+        getattr(method, "__func__", None) is not getattr(keras.callbacks.Callback, event)
+        for event, method in methods.items()
+    )
 
 
 def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]) -> str | None:

@@ -171,7 +171,8 @@ class KerasPopulation(Population):
         self._callbacks = batch_callbacks
         parts.write(parts.start(member, state))
         parts.optimizer.weight_decay = member.hyper["weight_decay"] or None
-        metrics = [InUnits(metric, rows) for metric in parts.metrics] if rows.y.dtype.kind == "f" else parts.metrics
+        standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
+        metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
         parts.model.compile(parts.optimizer, recipe.loss, metrics=metrics, jit_compile=False)
 
     @property
@@ -196,7 +197,15 @@ class KerasPopulation(Population):
         )
         logs = {name: values[0] for name, values in history.history.items()}
         x, y, weight = self._arrays(evaluation_rows(member))
-        figures = model.evaluate(x, y, sample_weight=weight, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+        figures = model.evaluate(
+            x,
+            y,
+            sample_weight=weight,
+            batch_size=EVALUATION_BATCH,
+            verbose=0,
+            callbacks=[BatchEventsOnly(callback) for callback in self._callbacks] if len(member.validation) else [],
+            return_dict=True,
+        )
         logs |= {f"val_{name}": value for name, value in figures.items()}
         return {name: np.array([value], np.float64) for name, value in logs.items()}
 
@@ -242,11 +251,18 @@ class InUnits(keras.metrics.Metric):
 
 
 class BatchEventsOnly(keras.callbacks.Callback):
-    """Pass on a fit's batch events to a callback, whose epoch events somebody else sends."""
+    """Pass on the events of batches and evaluations to a callback, whose epoch events somebody else sends."""
 
     def __init__(self, callback: keras.callbacks.Callback):
         super().__init__()
+        self._callback = callback
         self.on_train_batch_begin = callback.on_train_batch_begin
-        self.on_train_batch_end = callback.on_train_batch_end
+        self.on_test_begin = callback.on_test_begin
+        self.on_test_end = callback.on_test_end
         self.on_test_batch_begin = callback.on_test_batch_begin
         self.on_test_batch_end = callback.on_test_batch_end
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._callback.on_train_batch_end(batch, logs)
+        if self._callback.model.stop_training:  # its model may be ours with a layer more
+            self.model.stop_training = True

@@ -155,7 +155,7 @@ class Parts:
         if self.model is recipe.sample:
             raise ValueError(
                 "The 'model' parameter must be a function that returns a new keras.Model at each call. "
-                f"It returned the model {self.model.name!r} again."
+                "It returned the same one again."
             )
         self.loss = recipe.loss
         self.metrics = recipe.make_metrics()

@@ -60,7 +60,7 @@ class StopRule:
         for m in np.flatnonzero(self.training):
             if not finite[m]:
                 self.stopped_by[m] = "non-finite"
-            elif self._watched[m] and watched[m] <= PERFECT:
+            elif self._watched[m] and abs(watched[m]) <= PERFECT:  # some losses are below zero (poisson)
                 self.stopped_by[m] = "perfect"
             elif self._watched[m] and waited[m] >= self._patience[m]:
                 self.stopped_by[m] = "patience"
@@ -87,6 +87,11 @@ class CallbackBridge:
         What callbacks get as their ``model``, compiled.
     epochs, n_steps : int
         What they get as ``params``.
+
+    Attributes
+    ----------
+    stop : bool
+        Whether a callback has asked to stop.
     """
 
     def __init__(
@@ -94,6 +99,8 @@ class CallbackBridge:
     ):
         self._parts, self._model = parts, model
         model.stop_training = False
+        self.stop = False
+        self._callbacks = callbacks
         self._list = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=n_steps, verbose=0)
 
     def call(self, population: Population, event: str, *arguments) -> bool:
@@ -107,6 +114,7 @@ class CallbackBridge:
         before = population.extract(population.states, 0)
         self._parts.write(before)
         getattr(self._list, event)(*arguments)
+        self.stop |= bool(self._model.stop_training)  # noted at once: Keras' fit resets it
         after = self._parts.read()
         if after.equals(before):
             return False
@@ -114,9 +122,10 @@ class CallbackBridge:
         return True
 
     @property
-    def stop(self) -> bool:
-        """Whether a callback has asked to stop."""
-        return bool(self._model.stop_training)
+    def restored_epoch(self) -> int | None:
+        """Number of the epoch whose weights an EarlyStopping callback has restored."""
+        stoppers = (callback for callback in self._callbacks if isinstance(callback, keras.callbacks.EarlyStopping))
+        return next((stopper.best_epoch for stopper in stoppers if stopper.restore_best_weights), None)
 
     @property
     def learning_rate(self) -> float:
@@ -177,6 +186,8 @@ def train(
             break
     if bridge and bridge.call(population, "on_train_end"):  # a callback has restored weights of its own choice
         kept = population.states
+        if bridge.restored_epoch is not None:
+            rule.best_epoch[0] = bridge.restored_epoch
     return [
         Trained(
             state=population.extract(kept, m),

@@ -1,0 +1,106 @@
+"""scikit-learn's own checks, over both estimators in seven configurations."""
+
+import keras
+import pytest
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.utils.estimator_checks import SkipTest, parametrize_with_checks
+
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+
+BY_CONSTRUCTION = "a weight of 2 is not a row twice: the rows fall into other minibatches or other held-out parts"
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": BY_CONSTRUCTION,
+    "check_sample_weight_equivalence_on_sparse_data": BY_CONSTRUCTION,
+}
+SMALL = {"n_hidden": 1, "n_neurons": 20, "learning_rate": 1e-2}
+
+
+def common_checks(expected_failures=EXPECTED_FAILURES, **params):
+    """Parametrize a test with both estimators, so configured, and each of scikit-learn's checks."""
+    mark = parametrize_with_checks(
+        [KerasMLPClassifier(**params), KerasMLPRegressor(**params)],
+        expected_failed_checks=lambda estimator: expected_failures,
+    )
+    name_of_check = mark.kwargs["ids"]
+
+    def name(value):
+        return type(value).__name__ if isinstance(value, BaseEstimator) else name_of_check(value)
+
+    return pytest.mark.parametrize(*mark.args, ids=name)
+
+
+def run(check, estimator):
+    """Run a check, which may be skipped only if it is skipped for scikit-learn's own MLP as well."""
+    try:
+        check(estimator)
+    except SkipTest:
+        peer = (MLPClassifier if is_classifier(estimator) else MLPRegressor)(max_iter=5, tol=1e9, n_iter_no_change=1)
+        with pytest.raises(SkipTest):
+            check(peer)
+        raise
+
+
+def two_branches(meta, width=16):
+    """Build a functional model, wide and deep, for any target."""
+    classification = meta["target_type_"] in ("binary", "multiclass", "multilabel-indicator")
+    activation = "linear"
+    if classification:
+        activation = "softmax" if meta["target_type_"] == "multiclass" else "sigmoid"
+    inputs = keras.layers.Input((meta["n_features_in_"],))
+    deep = keras.layers.Dense(width, activation="relu")(inputs)
+    joined = keras.layers.Concatenate()([inputs, deep])
+    return keras.Model(inputs, keras.layers.Dense(meta["n_outputs_"], activation=activation)(joined))
+
+
+@common_checks()
+def test_defaults(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(early_stopping=False, epochs=50, **SMALL)
+def test_no_early_stopping(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(batch_norm=True, dropout=0.1, **SMALL)
+def test_batch_norm_and_dropout(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(optimizer="sgd", optimizer__momentum=0.9, optimizer__nesterov=True, **SMALL)
+def test_sgd(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(model=two_branches, model__width=20, learning_rate=1e-2)
+def test_builder(estimator, check):
+    run(check, estimator)
+
+
+@pytest.mark.slow
+@common_checks(engine="keras", epochs=5, n_hidden=1, n_neurons=20, learning_rate=5e-2)
+def test_keras_engine(estimator, check):
+    run(check, estimator)
+
+
+def double_precision(meta):
+    """Build a small model that is trained in float64: the check of sample weights compares to a relative 1e-7."""
+    activation = "linear"
+    if "classes_" in meta:
+        activation = "softmax" if meta["target_type_"] == "multiclass" else "sigmoid"
+    inputs = keras.layers.Input((meta["n_features_in_"],))
+    hidden = keras.layers.Dense(20, activation="tanh", dtype="float64")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(meta["n_outputs_"], activation, dtype="float64")(hidden))
+
+
+@common_checks(
+    expected_failures={},
+    model=double_precision,
+    early_stopping=False,
+    shuffle=False,
+    batch_size=10_000,
+    learning_rate=1e-2,
+)
+def test_full_batch(estimator, check):
+    run(check, estimator)

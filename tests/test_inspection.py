@@ -1,0 +1,152 @@
+"""The loss-curve display."""
+
+import builtins
+
+import matplotlib
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification, make_regression
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp.inspection import LossCurveDisplay
+
+TRAIN, VALIDATION = [0.9, 0.5, 0.3, 0.2], [0.8, 0.5, 0.4, 0.6]
+
+
+@pytest.fixture(autouse=True)
+def pyplot():
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield plt
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    X, y = make_classification(60, 4, random_state=0)
+    return KerasMLPClassifier(n_hidden=1, n_neurons=4, epochs=3, random_state=0).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def regression_data():
+    return make_regression(60, 4, random_state=0)
+
+
+def legend_of(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def test_both_curves_and_the_kept_epoch():
+    display = LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2).plot()
+    train, validation = display.lines_
+    np.testing.assert_array_equal(train.get_xdata(), [1, 2, 3, 4])
+    np.testing.assert_allclose(train.get_ydata(), TRAIN)
+    np.testing.assert_allclose(validation.get_ydata(), VALIDATION)
+    assert (display.best_.get_xdata()[0], display.best_.get_ydata()[0]) == (3, 0.4)
+    assert legend_of(display) == ["training", "validation", "kept: epoch 3 (loss 0.4)"]
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("epoch", "loss")
+    assert display.figure_ is display.ax_.figure
+
+
+@pytest.mark.parametrize("best_epoch", [None, -1])
+def test_without_validation_or_an_epoch_to_mark(best_epoch):
+    display = LossCurveDisplay(TRAIN, best_epoch=best_epoch).plot()
+    assert legend_of(display) == ["training"]
+    assert display.best_ is None
+
+
+def test_without_validation_the_mark_is_on_the_training_curve():
+    display = LossCurveDisplay(TRAIN, best_epoch=3).plot()
+    assert display.best_.get_ydata()[0] == TRAIN[3]
+
+
+@pytest.mark.parametrize(
+    ("losses", "scale"),
+    [([1.0, 0.2], "linear"), ([1.0, 0.02], "log"), ([1.0, 0.02, np.nan], "log"), ([1.0, -0.01], "linear")],
+)
+def test_logarithmic_if_the_range_asks_for_it(losses, scale):
+    assert LossCurveDisplay(losses).plot().ax_.get_yscale() == scale
+
+
+@pytest.mark.parametrize("log_scale", [True, False])
+def test_scale_may_be_chosen(log_scale):
+    display = LossCurveDisplay(TRAIN).plot(log_scale=log_scale)
+    assert display.ax_.get_yscale() == ("log" if log_scale else "linear")
+
+
+def test_a_fit_without_a_finite_loss_is_drawn_empty():
+    assert LossCurveDisplay([np.nan], best_epoch=-1).plot().ax_.get_yscale() == "linear"
+
+
+def test_several_on_the_same_axes(pyplot):
+    figure, ax = pyplot.subplots()
+    LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name="A").plot(ax)
+    display = LossCurveDisplay(TRAIN).plot(ax, name="B", line_kw={"color": "black", "linewidth": 3})
+    assert legend_of(display) == ["A: training", "A: validation", "A: kept: epoch 3 (loss 0.4)", "B: training"]
+    assert display.ax_ is ax
+    assert display.figure_ is figure
+    assert (display.lines_[0].get_color(), display.lines_[0].get_linewidth()) == ("black", 3)
+
+
+def test_from_a_classifier(classifier):
+    display = LossCurveDisplay.from_estimator(classifier)
+    assert display.train_loss == classifier.history_["loss"]
+    assert display.validation_loss == classifier.history_["val_loss"]
+    assert display.best_epoch == classifier.best_epoch_
+    assert display.ax_.get_ylabel() == "loss"
+
+
+def test_from_a_pipeline_of_a_regressor(regression_data):
+    pipeline = make_pipeline(StandardScaler(), KerasMLPRegressor(n_hidden=0, epochs=2, random_state=0))
+    display = LossCurveDisplay.from_estimator(pipeline.fit(*regression_data), name="linear", log_scale=True)
+    assert display.ax_.get_ylabel() == "loss (standardised target)"
+    assert display.ax_.get_yscale() == "log"
+    assert legend_of(display)[0] == "linear: training"
+
+
+def test_a_loss_of_counts_is_in_units(regression_data):
+    X, y = regression_data
+    mlp = KerasMLPRegressor(n_hidden=0, epochs=2, loss="mean_absolute_percentage_error", random_state=0)
+    assert LossCurveDisplay.from_estimator(mlp.fit(X, y)).ax_.get_ylabel() == "loss"
+
+
+def test_nothing_held_out(regression_data):
+    mlp = KerasMLPRegressor(n_hidden=0, epochs=2, early_stopping=False, random_state=0).fit(*regression_data)
+    display = LossCurveDisplay.from_estimator(mlp)
+    assert display.validation_loss is None
+    assert len(display.lines_) == 1
+
+
+def test_writes_a_picture(classifier, tmp_path):
+    LossCurveDisplay.from_estimator(classifier).figure_.savefig(tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size > 5000
+
+
+def test_other_estimators_are_refused(regression_data):
+    for estimator in (Ridge(), make_pipeline(StandardScaler(), Ridge())):
+        with pytest.raises(TypeError, match=r"'estimator' parameter must be .* Got Ridge\(\) instead"):
+            LossCurveDisplay.from_estimator(estimator.fit(*regression_data))
+
+
+def test_not_fitted():
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(make_pipeline(StandardScaler(), KerasMLPClassifier()))
+
+
+def test_without_matplotlib(classifier, monkeypatch):
+    real = builtins.__import__
+
+    def missing(name, *arguments, **keywords):
+        if name.split(".")[0] == "matplotlib":
+            raise ImportError(name)
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    for draw in (LossCurveDisplay(TRAIN).plot, lambda: LossCurveDisplay.from_estimator(classifier)):
+        with pytest.raises(ImportError, match=r"requires matplotlib.*sk_mlp\[plot\]"):
+            draw()
