@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
     {"exceptions", "_compat"},
     {"_targets", "_split", "_spec"},
-    {"network"},
+    {"network", "schedules", "losses"},
     {"layers"},
     {"engine"},
     {"_parameters", "_resolve", "_builder"},
