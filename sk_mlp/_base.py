@@ -36,7 +36,7 @@ from sk_mlp.engine.train import CallbackBridge, train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import dropout_layers
 from sk_mlp.network import build_network, with_units
-from sk_mlp.schedules import resolve_schedule
+from sk_mlp.schedules import ByStep, resolve_schedule
 
 Targets = ClassTargets | RegressionTargets
 HeldOut = tuple[NDArray, NDArray, NDArray]
@@ -127,7 +127,12 @@ class BaseKerasMLP(Parameters, ABC):
             targets = self._with_units(targets, y[rows], weights[rows], builder)
         recipe, encoded, rates = self._recipe(builder, spec, targets, y, len(rows))
         params = self.get_params(deep=False)
-        schedule = resolve_schedule(self.lr_schedule, routed_to(params, "lr_schedule"), int(self.epochs))
+        schedule = self.lr_schedule
+        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            by_step = partial(keras.ops.vectorized_map, schedule)
+            n_steps = -(-len(rows) // recipe.batch_size)
+            schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(self.learning_rate), n_steps)
+        schedule = resolve_schedule(schedule, routed_to(params, "lr_schedule"), int(self.epochs))
         metrics = recipe.make_metrics()
         names = ["loss", *(metric.name for metric in metrics)]
         names += [f"val_{name}" for name in names] if len(validation) else []

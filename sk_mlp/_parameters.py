@@ -23,7 +23,7 @@ class Parameters(BaseWrapper, ABC):
         "n_hidden": [Interval(Integral, 0, None, closed="left")],
         "n_neurons": [Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "activation": [StrOptions(set(ACTIVATIONS) - {"linear", "softmax"})],
+        "activation": [StrOptions(set(ACTIVATIONS) - {"exponential", "linear", "softmax"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
         "kernel_initializer": [str],

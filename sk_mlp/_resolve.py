@@ -1,6 +1,7 @@
 """What users name, pass as a class or as an object: to fresh Keras optimizers, losses, metrics and callbacks."""
 
 import copy
+import contextlib
 import difflib
 import functools
 import inspect
@@ -136,9 +137,8 @@ def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
         loss, routed = Quantile, {"quantile": _number(loss.removeprefix("quantile:")), **routed}
     if isinstance(loss, str):
         name = loss.lower()
-        if name not in LOSSES:
-            function = getattr(keras.losses, name, None) or getattr(keras.metrics, name, None)  # aliases such as "mse"
-            name = getattr(function, "__name__", name)
+        with contextlib.suppress(ValueError):  # aliases such as "mse"
+            name = name if name in LOSSES else keras.losses.get(name).__name__
         if name not in LOSSES:
             raise unknown_name("loss", loss, [*LOSSES, "mse", "mae", "quantile:0.5"])
         loss = LOSSES[name]
@@ -208,7 +208,9 @@ def _metric_class(name: str, layout: str | None) -> Any:
         raise unknown_name("metrics", name, sorted(known - {"metric"})) from None
     if isinstance(found, type):
         return found(name=name)  # type: ignore[call-arg]
-    return found if isinstance(found, keras.metrics.Metric) else keras.metrics.MeanMetricWrapper(found, name=name)
+    if isinstance(found, keras.metrics.Metric):
+        return type(found).from_config({**found.get_config(), "name": name})
+    return keras.metrics.MeanMetricWrapper(found, name=name)
 
 
 RISING = (

@@ -23,7 +23,7 @@ class NetworkSpec:
         Batch normalization before each activation.
     dropout : bool
         Whether there are dropout layers after the activations; their rate is data.
-    output_activation : {"linear", "sigmoid", "softmax"}
+    output_activation : {"exponential", "linear", "sigmoid", "softmax"}
     kernel_initializer : str
         Keras name, or "auto".
     skip_connection : bool

@@ -10,16 +10,17 @@ from sk_mlp._builder import has_linear_output
 from sk_mlp._resolve import to_snake_case
 from sk_mlp._targets import RegressionTargets, regression_targets
 
-# Losses of counts and of ratios, which mean nothing for a standardised y.
-LOSSES_IN_UNITS = {"poisson", "mean_squared_logarithmic_error", "mean_absolute_percentage_error"}
+# They mean nothing for a standardised y.
+LOSSES_OF_RATIOS = {"mean_squared_logarithmic_error", "msle", "mean_absolute_percentage_error", "mape"}
 
 
 class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     """Multilayer perceptron for regression, trained by a compiled program.
 
     The network is trained on y standardised by the mean and the standard deviation of the training rows, and predicts
-    in y's units. It is not standardised for losses of counts and ratios (poisson, ...), nor for a ``model`` whose last
-    layer has an activation.
+    in y's units. It is not standardised for losses of ratios (mean_absolute_percentage_error, ...), nor for a ``model``
+    whose last layer has an activation. For the poisson loss, y is divided by its mean and the network's output is an
+    exponential.
 
     Parameters
     ----------
@@ -166,13 +167,19 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         return targets, targets.check(y)
 
     def _with_units(self, targets, y, weights, builder):
-        loss = self._default_loss(targets, 1) if self.loss is None else self.loss
-        loss = getattr(loss, "name", getattr(loss, "__name__", loss))
-        standardise = to_snake_case(str(loss)) not in LOSSES_IN_UNITS and (
-            self.model is None or has_linear_output(builder())
-        )
-        learned = regression_targets(y, weights, standardise)
-        return RegressionTargets(learned.mean, learned.scale, targets.one_dimensional)
+        if self._loss_name() == "poisson":
+            if (y < 0).any() or not y.any():
+                raise ValueError(f"y must be at least 0, and not 0 throughout, for loss='poisson'. Got {y.min()}.")
+            mean, scale = np.zeros(targets.n_outputs), np.average(y, axis=0, weights=weights)
+        else:
+            linear = self.model is None or has_linear_output(builder())
+            learned = regression_targets(y, weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS)
+            mean, scale = learned.mean, learned.scale
+        return RegressionTargets(mean, scale, targets.one_dimensional)
+
+    def _loss_name(self):
+        loss = "mean_squared_error" if self.loss is None else self.loss
+        return to_snake_case(str(getattr(loss, "name", getattr(loss, "__name__", loss))))
 
     def _class_weights(self, targets, y):
         return 1.0
@@ -181,7 +188,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         return None
 
     def _output_activation(self, targets):
-        return "linear"
+        return "exponential" if self._loss_name() == "poisson" else "linear"
 
     def _default_loss(self, targets, width):
         return "mean_squared_error"

@@ -161,6 +161,26 @@ class ByEpoch(Schedule):
         return np.array([float(self.function(int(epoch))) for epoch in epochs])[inverse]
 
 
+class ByStep(Schedule):
+    """A function of the steps' numbers, from 0, to their learning rates.
+
+    Parameters
+    ----------
+    function : callable (ndarray of int) -> ndarray of float
+    learning_rate : float
+        Of which factors are taken.
+    n_steps : int
+        Steps an epoch.
+    """
+
+    def __init__(self, function: Callable[[NDArray], NDArray], learning_rate: float, n_steps: int):
+        self.function, self.learning_rate, self.n_steps = function, learning_rate, n_steps
+
+    def factors(self, times):
+        """Rates over the learning rate."""
+        return self.function(np.rint(times * self.n_steps).astype(int)) / self.learning_rate
+
+
 SCHEDULES: dict[str, type[Schedule]] = {
     "step": Step,
     "exponential": Exponential,
@@ -192,6 +212,8 @@ def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> S
             raise ValueError(f"The arguments {arguments} of lr_schedule={schedule!r} are not valid: {error}") from error
     elif arguments:
         raise ValueError(f"lr_schedule={schedule!r} takes no further arguments. Got {arguments}.")
+    elif isinstance(schedule, Schedule):
+        resolved = schedule
     else:
         resolved = Constant() if schedule is None else ByEpoch(schedule)
     resolved.total = epochs

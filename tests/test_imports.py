@@ -15,7 +15,7 @@ LAYERS = [
     {"_parameters", "_resolve", "_builder"},
     {"_base"},
     {"classifier", "regressor"},
-    {"inspection"},
+    {"inspection", "model_selection"},
     {"__init__"},
     {"__main__"},
 ]

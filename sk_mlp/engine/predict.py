@@ -27,6 +27,7 @@ def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
 
 ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "linear": lambda z: z,
+    "exponential": np.exp,
     "relu": lambda z: np.maximum(z, 0, out=z),
     "leaky_relu": lambda z: np.maximum(z, 0.2 * z),
     "elu": _elu,
