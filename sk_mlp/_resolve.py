@@ -1,7 +1,7 @@
 """What users name, pass as a class or as an object: to fresh Keras optimizers, losses, metrics and callbacks."""
 
-import copy
 import contextlib
+import copy
 import difflib
 import functools
 import inspect
