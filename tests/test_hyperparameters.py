@@ -121,7 +121,7 @@ def test_bad_values(params, message):
 
 def test_label_smoothing_needs_columns():
     settings = SMALL | {"label_smoothing": 0.1, "loss": "sparse_categorical_crossentropy"}
-    with pytest.raises(ValueError, match="label_smoothing=0.1 needs a loss of a column a class"):
+    with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss of a column a class"):
         KerasMLPClassifier(**settings).fit(X, LABELS)
 
 
