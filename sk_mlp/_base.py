@@ -15,7 +15,15 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sk_mlp._builder import call_builder, compile_arguments, output_width, structure_key
 from sk_mlp._parameters import Parameters
-from sk_mlp._resolve import check_monitors, resolve_callbacks, resolve_loss, resolve_metrics, resolve_optimizer
+from sk_mlp._resolve import (
+    check_monitors,
+    resolve_callbacks,
+    resolve_loss,
+    resolve_metrics,
+    resolve_optimizer,
+    routed_to,
+    sign_of,
+)
 from sk_mlp._spec import Fitted, Member, NetworkSpec, Rows, State, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._targets import ClassTargets, RegressionTargets
@@ -28,6 +36,7 @@ from sk_mlp.engine.train import CallbackBridge, train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import dropout_layers
 from sk_mlp.network import build_network, with_units
+from sk_mlp.schedules import ByStep, resolve_schedule
 
 Targets = ClassTargets | RegressionTargets
 HeldOut = tuple[NDArray, NDArray, NDArray]
@@ -121,24 +130,40 @@ class BaseKerasMLP(Parameters, ABC):
         if not go_on:
             targets = self._with_units(targets, y[rows], weights[rows], builder)
         recipe, encoded, rates = self._recipe(builder, spec, targets, y, len(rows))
+        params = self.get_params(deep=False)
+        schedule = self.lr_schedule
+        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            by_step = partial(keras.ops.vectorized_map, schedule)
+            n_steps = -(-len(rows) // recipe.batch_size)
+            schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(self.learning_rate), n_steps)
+        schedule = resolve_schedule(schedule, routed_to(params, "lr_schedule"), int(self.epochs))
+        metrics = recipe.make_metrics()
+        names = ["loss", *(metric.name for metric in metrics)]
+        names += [f"val_{name}" for name in names] if len(validation) else []
+        monitor = self.monitor if stop_early else "loss"
+        sign = sign_of(monitor, metrics, [name for name in names if name.startswith("val_") == stop_early])
         member = Member(
             seed=seed,
             train=rows.astype(np.int32),
             validation=validation.astype(np.int32),
             weights=weights.astype(np.float32),
+            learning_rate=float(self.learning_rate),
+            schedule=schedule,
             hyper={
-                "learning_rate": float(self.learning_rate),
                 "weight_decay": float(self.weight_decay),
+                **self._label_hyper(),
                 **optimizer_data(recipe.optimizer_config),
                 **{f"dropout/{number}": rate for number, rate in enumerate(rates)},
             },
             epochs=last_epoch,
             patience=int(self.patience) if stop_early else None,
             min_delta=float(self.min_delta),
+            monitor=monitor,
+            sign=sign,
         )
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         start = self._fitted.state if go_on else None
-        trained = self._run(recipe, Rows(X, encoded, *units), member, start, targets, first_epoch)
+        trained = self._run(recipe, Rows(X, encoded, *units), member, start, targets, first_epoch, names)
         self._set_attributes(trained, targets, builder, spec, first_epoch)
 
     def _check_X_y(self, X, y, reset: bool) -> tuple[NDArray, NDArray]:
@@ -173,6 +198,8 @@ class BaseKerasMLP(Parameters, ABC):
                 batch_norm=bool(self.batch_norm),
                 dropout=bool(self.dropout > 0),
                 output_activation=self._output_activation(targets),
+                kernel_initializer=self.kernel_initializer,
+                skip_connection=bool(self.skip_connection),
             )
             return partial(build_network, spec, float(self.dropout)), spec
         if isinstance(self.model, keras.Model):
@@ -211,9 +238,12 @@ class BaseKerasMLP(Parameters, ABC):
                 params = {k: v for k, v in params.items() if not k.startswith(("optimizer__", "loss__"))}
         loss = resolve_loss(params, self._default_loss(targets, width))
         optimizer_class, config = resolve_optimizer(params)
+        if self.clip_norm is not None:
+            config["global_clipnorm"] = float(self.clip_norm)
         encoded, layout = self._encode(targets, y, loss, width)
         make_metrics = partial(resolve_metrics, params, layout)
         metrics = make_metrics()
+        automatic = int(np.clip(2 ** round(np.log2(n_rows / 150)), 32, 256))
         traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
         recipe = Recipe(
             key=(
@@ -230,20 +260,25 @@ class BaseKerasMLP(Parameters, ABC):
             optimizer_config=config,
             loss=loss,
             make_metrics=make_metrics,
-            batch_size=min(int(self.batch_size), padded_size(n_rows)),
+            batch_size=min(automatic if self.batch_size == "auto" else int(self.batch_size), padded_size(n_rows)),
             shuffle=bool(self.shuffle),
         )
         return recipe, encoded, rates
 
     def _run(
-        self, recipe: Recipe, rows: Rows, member: Member, start: State | None, targets: Targets, first_epoch: int
+        self,
+        recipe: Recipe,
+        rows: Rows,
+        member: Member,
+        start: State | None,
+        targets: Targets,
+        first_epoch: int,
+        names: list[str],
     ) -> Trained:
         """Train by the engine that the parameters ask for, or that can."""
         params = self.get_params(deep=False)
         callbacks = resolve_callbacks(params)
-        names = ["loss", *(metric.name for metric in recipe.make_metrics())]
-        held_out = [f"val_{name}" for name in names] if len(member.validation) else []
-        check_monitors(callbacks, [*names, *held_out, "learning_rate"])
+        check_monitors(callbacks, [*names, "learning_rate"])
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
         if reason and self.engine == "compiled":
             raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
@@ -269,7 +304,7 @@ class BaseKerasMLP(Parameters, ABC):
         if not model.compiled:
             model.compile(parts.optimizer, recipe.loss)
         steps = -(-len(member.train) // recipe.batch_size)
-        return CallbackBridge(callbacks, parts, model, member.epochs, steps)
+        return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
 
     def _reporter(self, member: Member) -> Callable[[int, dict[str, float]], None] | None:
         if not self.verbose:
@@ -392,6 +427,10 @@ class BaseKerasMLP(Parameters, ABC):
     @abstractmethod
     def _class_weights(self, targets: Targets, y: NDArray) -> NDArray | float:
         """Weight of each row by its class."""
+
+    def _label_hyper(self) -> dict[str, float]:
+        """Numbers that change the labels a network is trained on."""
+        return {}
 
     @abstractmethod
     def _strata(self, targets: Targets, y: NDArray) -> NDArray | None:

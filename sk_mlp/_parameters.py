@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sk_mlp._compat import BaseWrapper
 from sk_mlp.engine.predict import ACTIVATIONS
 
-ROUTED = ("model", "optimizer", "loss", "metrics", "callbacks")
+ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks")
 
 
 class Parameters(BaseWrapper, ABC):
@@ -23,18 +23,23 @@ class Parameters(BaseWrapper, ABC):
         "n_hidden": [Interval(Integral, 0, None, closed="left")],
         "n_neurons": [Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "activation": [StrOptions(set(ACTIVATIONS) - {"linear", "softmax"})],
+        "activation": [StrOptions(set(ACTIVATIONS) - {"exponential", "linear", "softmax"})],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
+        "kernel_initializer": [str],
+        "skip_connection": ["boolean"],
         "optimizer": [str, type, keras.optimizers.Optimizer],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr_schedule": [str, callable, keras.optimizers.schedules.LearningRateSchedule, None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "min_delta": [Interval(Real, 0, None, closed="left")],
+        "monitor": [str],
         "shuffle": ["boolean"],
         "loss": [str, callable, keras.losses.Loss, None],
         "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
@@ -55,15 +60,20 @@ class Parameters(BaseWrapper, ABC):
         activation="relu",
         dropout=0.0,
         batch_norm=False,
+        kernel_initializer="auto",
+        skip_connection=False,
         optimizer="adam",
         learning_rate=1e-3,
         weight_decay=0.0,
+        lr_schedule=None,
+        clip_norm=None,
         batch_size=32,
         epochs=100,
         early_stopping=True,
         validation_fraction=0.1,
         patience=10,
         min_delta=0.0,
+        monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
@@ -81,15 +91,20 @@ class Parameters(BaseWrapper, ABC):
         self.activation = activation
         self.dropout = dropout
         self.batch_norm = batch_norm
+        self.kernel_initializer = kernel_initializer
+        self.skip_connection = skip_connection
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.clip_norm = clip_norm
         self.batch_size = batch_size
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.min_delta = min_delta
+        self.monitor = monitor
         self.shuffle = shuffle
         self.loss = loss
         self.metrics = metrics

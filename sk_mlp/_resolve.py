@@ -13,6 +13,7 @@ import numpy as np
 from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._compat import route_params, unflatten_params
+from sk_mlp.losses import Quantile
 
 
 def _classes(module: Any, base: type) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def _classes(module: Any, base: type) -> dict[str, Any]:
 
 OPTIMIZERS = {name.lower(): cls for name, cls in _classes(keras.optimizers, keras.optimizers.Optimizer).items()}
 LOSSES = {to_snake_case(name): cls for name, cls in _classes(keras.losses, keras.losses.Loss).items()}
+LOSSES["quantile"] = Quantile
 METRICS = [to_snake_case(name) for name in _classes(keras.metrics, keras.metrics.Metric)]
 # Names that Keras resolves by the model's output, which is known here by the layout of y.
 ACCURACIES = {
@@ -140,12 +142,14 @@ def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
         For an unknown name or argument.
     """
     loss, routed = default if params["loss"] is None else params["loss"], routed_to(params, "loss")
+    if isinstance(loss, str) and loss.startswith("quantile:"):
+        loss, routed = Quantile, {"quantile": _number(loss.removeprefix("quantile:")), **routed}
     if isinstance(loss, str):
         name = loss.lower()
         with contextlib.suppress(ValueError):  # aliases such as "mse"
             name = name if name in LOSSES else keras.losses.get(name).__name__
         if name not in LOSSES:
-            raise unknown_name("loss", loss, [*LOSSES, "mse", "mae"])
+            raise unknown_name("loss", loss, [*LOSSES, "mse", "mae", "quantile:0.5"])
         loss = LOSSES[name]
     if inspect.isclass(loss) and issubclass(loss, keras.losses.Loss):
         try:
@@ -155,6 +159,13 @@ def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
     if routed:
         raise ValueError(f"loss={loss!r} takes no further arguments. Got {routed}; pass a name or a class instead.")
     return loss if isinstance(loss, keras.losses.Loss) else FunctionLoss(loss)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"The 'loss' parameter must be of the form 'quantile:0.9'. Got 'quantile:{text}'.") from None
 
 
 def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:
@@ -208,6 +219,37 @@ def _metric_class(name: str, layout: str | None) -> Any:
     if isinstance(found, keras.metrics.Metric):
         return type(found).from_config({**found.get_config(), "name": name})
     return keras.metrics.MeanMetricWrapper(found, name=name)
+
+
+RISING = (
+    "accuracy",
+    "auc",
+    "f1",
+    "iou",
+    "precision",
+    "r2",
+    "recall",
+    "score",
+    "similarity",
+    "specificity",
+    "sensitivity",
+)
+
+
+def sign_of(monitor: str, metrics: list[keras.metrics.Metric], names: list[str]) -> int:
+    """1 if the monitored figure is to fall, -1 if it is to rise.
+
+    Raises
+    ------
+    ValueError
+        If there is no figure of this name.
+    """
+    if monitor not in names:
+        raise unknown_name("monitor", monitor, names)
+    name = monitor.removeprefix("val_")
+    direction = {metric.name: getattr(metric, "_direction", None) for metric in metrics}.get(name)
+    rises = direction == "up" or (direction is None and any(word in name for word in RISING))
+    return -1 if rises else 1
 
 
 def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callback]:

@@ -23,7 +23,11 @@ class NetworkSpec:
         Batch normalization before each activation.
     dropout : bool
         Whether there are dropout layers after the activations; their rate is data.
-    output_activation : {"linear", "sigmoid", "softmax"}
+    output_activation : {"exponential", "linear", "sigmoid", "softmax"}
+    kernel_initializer : str
+        Keras name, or "auto".
+    skip_connection : bool
+        Whether the inputs are joined to the last hidden layer.
     """
 
     n_features: int
@@ -33,6 +37,8 @@ class NetworkSpec:
     batch_norm: bool
     dropout: bool
     output_activation: str
+    kernel_initializer: str = "auto"
+    skip_connection: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +71,35 @@ class Member:
         Numbers of this member's rows; ``validation`` may be empty.
     weights : ndarray of shape (n_rows,), float32
         Weight of each row, mean 1 over ``train`` and over ``validation``.
+    learning_rate : float
+    schedule : Schedule
+        Factors of the learning rate, step by step.
     hyper : dict of str to float
-        ``learning_rate``, ``weight_decay``, dropout rates and the optimizer's own numbers, by name.
+        ``weight_decay``, ``label_smoothing``, dropout rates and the optimizer's own numbers, by name.
     epochs : int
         The last epoch's number + 1.
     patience : int or None
         Epochs without improvement of ``monitor`` after which to stop; None for never.
     min_delta : float
         What counts as an improvement.
+    monitor : str
+        Name of the figure that decides when to stop and which epoch to keep.
+    sign : int
+        1 if the figure is to fall, -1 if it is to rise.
     """
 
     seed: int
     train: NDArray
     validation: NDArray
     weights: NDArray
+    learning_rate: float
+    schedule: Any
     hyper: dict[str, float]
     epochs: int
     patience: int | None
     min_delta: float
+    monitor: str = "val_loss"
+    sign: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sk_mlp._base import BaseKerasMLP
@@ -32,11 +32,16 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     hidden_layer_sizes : int, array-like of int or None, default=None
         Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
     activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="relu"
-        Of the hidden layers. Initial weights follow it: He for relu's family, LeCun for selu, Glorot otherwise.
+        Of the hidden layers.
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that is left out in training.
     batch_norm : bool, default=False
         Whether to normalise each hidden layer's inputs to its activation over the batch.
+    kernel_initializer : str, default="auto"
+        Keras name of the hidden layers' initial weights; "auto" follows ``activation``: He for relu's family, LeCun for
+        selu, Glorot otherwise.
+    skip_connection : bool, default=False
+        Whether the inputs are joined to the last hidden layer (wide and deep: Cheng et al. 2016, arXiv 1606.07792).
     optimizer : str, type or keras.optimizers.Optimizer, default="adam"
         Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
         used itself but copied; its learning rate and weight decay must be those below.
@@ -44,8 +49,14 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     weight_decay : float, default=0.0
         Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
         arXiv 1711.05101). Biases and normalizations are exempt.
-    batch_size : int, default=32
-        Rows a step; all rows if they are fewer.
+    lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default=None
+        Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "one_cycle", "plateau" (of
+        ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
+        A Keras schedule gives the rate itself, by the step's number.
+    clip_norm : float or None, default=None
+        Largest norm of the whole gradient; a longer one is scaled down.
+    batch_size : int or "auto", default=32
+        Rows a step; all rows if they are fewer. "auto" takes a 150th of the rows, as a power of 2 from 32 to 256.
     epochs : int, default=100
         Passes over the training rows, at most.
     early_stopping : bool, default=True
@@ -56,6 +67,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
+    monitor : str, default="val_loss"
+        What early stopping watches: "val_loss" or "val_" and the name of a metric.
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     loss : str, callable, keras.losses.Loss or None, default=None
@@ -79,6 +92,9 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class, ``{label: weight}``; "balanced" for n_samples / (n_classes * count). A list holds a dict a
         label of a multilabel y. Multiplies ``sample_weight``, also of the held-out rows.
+
+    label_smoothing : float in [0, 1), default=0.0
+        Share of a label's weight that is spread over all classes (Szegedy et al. 2016, arXiv 1512.00567).
 
     Attributes
     ----------
@@ -120,6 +136,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     _parameter_constraints: dict = {
         **BaseKerasMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -132,15 +149,20 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         activation="relu",
         dropout=0.0,
         batch_norm=False,
+        kernel_initializer="auto",
+        skip_connection=False,
         optimizer="adam",
         learning_rate=1e-3,
         weight_decay=0.0,
+        lr_schedule=None,
+        clip_norm=None,
         batch_size=32,
         epochs=100,
         early_stopping=True,
         validation_fraction=0.1,
         patience=10,
         min_delta=0.0,
+        monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
@@ -150,6 +172,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         random_state=None,
         verbose=0,
         class_weight=None,
+        label_smoothing=0.0,
         **routed,
     ):
         super().__init__(
@@ -160,15 +183,20 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             activation=activation,
             dropout=dropout,
             batch_norm=batch_norm,
+            kernel_initializer=kernel_initializer,
+            skip_connection=skip_connection,
             optimizer=optimizer,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
+            lr_schedule=lr_schedule,
+            clip_norm=clip_norm,
             batch_size=batch_size,
             epochs=epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
             patience=patience,
             min_delta=min_delta,
+            monitor=monitor,
             shuffle=shuffle,
             loss=loss,
             metrics=metrics,
@@ -180,6 +208,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             **routed,
         )
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
 
     def predict_proba(self, X):
         """Predict the probability of each class.
@@ -247,6 +276,9 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
                     )
         return compute_sample_weight(weights, y)
 
+    def _label_hyper(self):
+        return {"label_smoothing": float(self.label_smoothing)} if self.label_smoothing else {}
+
     def _strata(self, targets, y):
         return None if targets.kind == "multilabel" else targets.codes(y)
 
@@ -254,8 +286,9 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         return "softmax" if targets.kind == "multiclass" else "sigmoid"
 
     def _default_loss(self, targets, width):
-        sparse = targets.kind != "multilabel" and width > 1
-        return "sparse_categorical_crossentropy" if sparse else "binary_crossentropy"
+        if targets.kind == "multilabel" or width == 1:
+            return "binary_crossentropy"
+        return "categorical_crossentropy" if self.label_smoothing else "sparse_categorical_crossentropy"
 
     def _widths(self, targets):
         if targets.kind == "binary":
@@ -268,6 +301,11 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
 
     def _encode(self, targets, y, loss, width):
         layout = target_layout(loss, width, targets.kind)
+        if layout == "sparse" and self.label_smoothing:
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} needs a loss of a column a class, such as "
+                f"'categorical_crossentropy'. Got loss={self.loss!r}."
+            )
         return targets.encode(y, width, sparse=layout == "sparse"), layout
 
     def _set_target_attributes(self, targets):

@@ -1,16 +1,24 @@
 """From a spec to a stock Keras model, and its initial weights from a seed."""
 
+import difflib
+import inspect
 from collections.abc import Iterator
 
 import keras
 import numpy as np
 from keras.initializers import GlorotUniform, HeNormal, LecunNormal
-from keras.layers import Activation, BatchNormalization, Dense, Dropout, Input
+from keras.layers import Activation, BatchNormalization, Concatenate, Dense, Dropout, Input
 from keras.random import SeedGenerator
+from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._spec import NetworkSpec
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
+INITIALIZERS = {
+    to_snake_case(name): cls
+    for name, cls in vars(keras.initializers).items()
+    if inspect.isclass(cls) and issubclass(cls, keras.Initializer) and cls is not keras.Initializer
+}
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
 # generator. `initial_weights` then draws what counts.
 ANY_SEED = 0
@@ -28,7 +36,28 @@ def hidden_initializer(activation: str) -> keras.Initializer:
     return LecunNormal(seed=ANY_SEED) if activation == "selu" else GlorotUniform(seed=ANY_SEED)
 
 
-def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Sequential:
+def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
+    """The hidden layers' initializer.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if spec.kernel_initializer == "auto":
+        return hidden_initializer(spec.activation)
+    cls = INITIALIZERS.get(spec.kernel_initializer)
+    if cls is None:
+        near = difflib.get_close_matches(spec.kernel_initializer, INITIALIZERS, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"The 'kernel_initializer' parameter must be 'auto' or one of {sorted(INITIALIZERS)}. "
+            f"Got {spec.kernel_initializer!r} instead.{hint}"
+        )
+    return cls(**({"seed": ANY_SEED} if "seed" in inspect.signature(cls).parameters else {}))
+
+
+def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
     """Build a multilayer perceptron of stock Keras layers.
 
     Parameters
@@ -39,12 +68,13 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Sequential:
 
     Returns
     -------
-    keras.Sequential
-        From (batch, n_features) to (batch, n_outputs), float32.
+    keras.Model
+        From (batch, n_features) to (batch, n_outputs), float32; Sequential unless inputs skip the hidden layers.
     """
-    layers = [Input((spec.n_features,), name="features")]
+    inputs = Input((spec.n_features,), name="features")
+    layers: list[keras.layers.Layer] = []
     for i, width in enumerate(spec.hidden_layer_sizes, start=1):
-        initializer = hidden_initializer(spec.activation)
+        initializer = kernel_initializer(spec)
         # Batch normalization subtracts any bias again; Adam would blow up the rounding errors of its zero gradient.
         layers.append(Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}"))
         if spec.batch_norm:
@@ -52,15 +82,18 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Sequential:
         layers.append(Activation(spec.activation, name=f"activation_{i}"))
         if spec.dropout:
             layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}"))
-    layers.append(
-        Dense(
-            spec.n_outputs,
-            activation=spec.output_activation,
-            kernel_initializer=GlorotUniform(seed=ANY_SEED),
-            name="output",
-        )
+    output = Dense(
+        spec.n_outputs,
+        activation=spec.output_activation,
+        kernel_initializer=GlorotUniform(seed=ANY_SEED),
+        name="output",
     )
-    return keras.Sequential(layers, name="mlp")
+    if not (spec.skip_connection and layers):
+        return keras.Sequential([inputs, *layers, output], name="mlp")
+    hidden = inputs
+    for layer in layers:
+        hidden = layer(hidden)
+    return keras.Model(inputs, output(Concatenate(name="wide_and_deep")([inputs, hidden])), name="mlp")
 
 
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:

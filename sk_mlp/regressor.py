@@ -10,16 +10,17 @@ from sk_mlp._builder import has_linear_output
 from sk_mlp._resolve import to_snake_case
 from sk_mlp._targets import RegressionTargets, regression_targets
 
-# Losses of counts and of ratios, which mean nothing for a standardised y.
-LOSSES_IN_UNITS = {"poisson", "mean_squared_logarithmic_error", "mean_absolute_percentage_error"}
+# They mean nothing for a standardised y.
+LOSSES_OF_RATIOS = {"mean_squared_logarithmic_error", "msle", "mean_absolute_percentage_error", "mape"}
 
 
 class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     """Multilayer perceptron for regression, trained by a compiled program.
 
     The network is trained on y standardised by the mean and the standard deviation of the training rows, and predicts
-    in y's units. It is not standardised for losses of counts and ratios (poisson, ...), nor for a ``model`` whose last
-    layer has an activation.
+    in y's units. It is not standardised for losses of ratios (mean_absolute_percentage_error, ...), nor for a ``model``
+    whose last layer has an activation. For the poisson loss, y is divided by its mean and the network's output is an
+    exponential.
 
     Parameters
     ----------
@@ -36,11 +37,16 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     hidden_layer_sizes : int, array-like of int or None, default=None
         Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
     activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="relu"
-        Of the hidden layers. Initial weights follow it: He for relu's family, LeCun for selu, Glorot otherwise.
+        Of the hidden layers.
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that is left out in training.
     batch_norm : bool, default=False
         Whether to normalise each hidden layer's inputs to its activation over the batch.
+    kernel_initializer : str, default="auto"
+        Keras name of the hidden layers' initial weights; "auto" follows ``activation``: He for relu's family, LeCun for
+        selu, Glorot otherwise.
+    skip_connection : bool, default=False
+        Whether the inputs are joined to the last hidden layer (wide and deep: Cheng et al. 2016, arXiv 1606.07792).
     optimizer : str, type or keras.optimizers.Optimizer, default="adam"
         Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
         used itself but copied; its learning rate and weight decay must be those below.
@@ -48,8 +54,14 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     weight_decay : float, default=0.0
         Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
         arXiv 1711.05101). Biases and normalizations are exempt.
-    batch_size : int, default=32
-        Rows a step; all rows if they are fewer.
+    lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default=None
+        Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "one_cycle", "plateau" (of
+        ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
+        A Keras schedule gives the rate itself, by the step's number.
+    clip_norm : float or None, default=None
+        Largest norm of the whole gradient; a longer one is scaled down.
+    batch_size : int or "auto", default=32
+        Rows a step; all rows if they are fewer. "auto" takes a 150th of the rows, as a power of 2 from 32 to 256.
     epochs : int, default=100
         Passes over the training rows, at most.
     early_stopping : bool, default=True
@@ -60,6 +72,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
+    monitor : str, default="val_loss"
+        What early stopping watches: "val_loss" or "val_" and the name of a metric.
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     loss : str, callable, keras.losses.Loss or None, default=None
@@ -153,13 +167,19 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         return targets, targets.check(y)
 
     def _with_units(self, targets, y, weights, builder):
-        loss = self._default_loss(targets, 1) if self.loss is None else self.loss
-        loss = getattr(loss, "name", getattr(loss, "__name__", loss))
-        standardise = to_snake_case(str(loss)) not in LOSSES_IN_UNITS and (
-            self.model is None or has_linear_output(builder())
-        )
-        learned = regression_targets(y, weights, standardise)
-        return RegressionTargets(learned.mean, learned.scale, targets.one_dimensional)
+        if self._loss_name() == "poisson":
+            if (y < 0).any() or not y.any():
+                raise ValueError(f"y must be at least 0, and not 0 throughout, for loss='poisson'. Got {y.min()}.")
+            mean, scale = np.zeros(targets.n_outputs), np.average(y, axis=0, weights=weights)
+        else:
+            linear = self.model is None or has_linear_output(builder())
+            learned = regression_targets(y, weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS)
+            mean, scale = learned.mean, learned.scale
+        return RegressionTargets(mean, scale, targets.one_dimensional)
+
+    def _loss_name(self):
+        loss = "mean_squared_error" if self.loss is None else self.loss
+        return to_snake_case(str(getattr(loss, "name", getattr(loss, "__name__", loss))))
 
     def _class_weights(self, targets, y):
         return 1.0
@@ -168,7 +188,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         return None
 
     def _output_activation(self, targets):
-        return "linear"
+        return "exponential" if self._loss_name() == "poisson" else "linear"
 
     def _default_loss(self, targets, width):
         return "mean_squared_error"

@@ -14,6 +14,7 @@ from sk_mlp.engine.program import ProgramCache, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
 from sk_mlp.engine.train import StopRule, train
 from sk_mlp.network import build_network
+from sk_mlp.schedules import Constant
 
 N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial
 RNG = np.random.default_rng(0)
@@ -41,7 +42,7 @@ def make_recipe(
 
 
 def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **changes):
-    hyper = {"learning_rate": learning_rate, "weight_decay": 0.0, **optimizer_data(recipe.optimizer_config)}
+    hyper = {"weight_decay": 0.0, **optimizer_data(recipe.optimizer_config)}
     if dropout is not None:
         hyper |= {"dropout/0": dropout, "dropout/1": dropout}
     hyper |= changes.pop("hyper", {})
@@ -50,6 +51,8 @@ def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **ch
         train=np.arange(VALIDATION, N, dtype=np.int32),
         validation=np.arange(VALIDATION, dtype=np.int32),
         weights=np.ones(N, np.float32),
+        learning_rate=learning_rate,
+        schedule=Constant(),
         hyper=hyper,
         epochs=epochs,
         patience=None,

@@ -1,4 +1,4 @@
-"""More of fitting: partial_fit, warm starts, weights, kinds of targets, units, and the stock model that comes out of it."""
+"""More of fitting: partial_fit, warm starts, weights, kinds of targets, units, and the stock model that results."""
 
 import copy
 import inspect

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sk_mlp._spec import Member, Rows, State
 from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe
+from sk_mlp.engine.step import smoothed
 from sk_mlp.exceptions import NotCompilableError
 
 
@@ -19,6 +20,12 @@ def epoch_order(member: Member, epoch: int, shuffle: bool) -> NDArray:
     if not shuffle:
         return member.train
     return np.random.default_rng([member.seed, epoch]).permutation(member.train)
+
+
+def step_rates(member: Member, epoch: int, batch_size: int, learning_rate: float) -> NDArray:
+    """Learning rate of each step of an epoch."""
+    n_steps = -(-len(member.train) // batch_size)
+    return learning_rate * member.schedule.factors(epoch + np.arange(n_steps) / n_steps)
 
 
 def evaluation_rows(member: Member) -> NDArray:
@@ -36,12 +43,14 @@ class Population(ABC):
     ----------
     members : list of Member
     parts : Parts
+    batch_size : int
     states
         The members' present states, whatever form they have; for `select` and `extract` only.
     """
 
     members: list[Member]
     parts: Parts
+    batch_size: int
     states: Any
 
     @abstractmethod
@@ -81,7 +90,6 @@ class CompiledPopulation(Population):
         self.states = [tf.constant(np.stack(members_arrays)) for members_arrays in arrays]
         n_rows = padded_size(len(rows.X))
         self._hyper = np.array([[member.hyper[name] for name in names] for member in members], np.float32)
-        self._learning_rate = names.index("learning_rate")
         self._seeds = tf.constant([member.seed for member in members], tf.int32)
         self._data = (
             tf.constant(_padded(rows.X, n_rows)),
@@ -89,9 +97,11 @@ class CompiledPopulation(Population):
             tf.constant(np.stack([_padded(member.weights, n_rows) for member in members])),
             tf.constant(np.stack([rows.y_mean, rows.y_scale]).astype(np.float32)),
         )
-        self._width = recipe.batch_size
-        self._steps = max(-(-len(member.train) // self._width) for member in members)
-        self._padded_train = -(-padded_size(max(len(member.train) for member in members)) // self._width) * self._width
+        self.batch_size = recipe.batch_size
+        self._steps = max(-(-len(member.train) // self.batch_size) for member in members)
+        self._padded_train = (
+            -(-padded_size(max(len(member.train) for member in members)) // self.batch_size) * self.batch_size
+        )
         evaluated = [evaluation_rows(member) for member in members]
         most = max(len(numbers) for numbers in evaluated)
         padded = -(-padded_size(most) // EVALUATION_BATCH) * EVALUATION_BATCH
@@ -105,14 +115,18 @@ class CompiledPopulation(Population):
         train = np.full((len(self.members), self._padded_train), -1, np.int32)
         for numbers, member in zip(train, self.members, strict=True):
             numbers[: len(member.train)] = epoch_order(member, epoch, self._shuffle)
-        self._hyper[:, self._learning_rate] = learning_rates
+        rates = np.zeros((len(self.members), self._padded_train // self.batch_size), np.float32)
+        for row, member, learning_rate in zip(rates, self.members, learning_rates, strict=True):
+            steps = step_rates(member, epoch, self.batch_size, learning_rate)
+            row[: len(steps)] = steps
         try:
             self.states, logs = self._program(
                 self.states,
                 tf.constant(self._hyper),
                 self._seeds,
                 *self._data,
-                tf.constant(train.reshape(len(self.members), -1, self._width)),
+                tf.constant(train.reshape(len(self.members), -1, self.batch_size)),
+                tf.constant(rates),
                 tf.constant(self._steps),
                 *self._validation,
             )
@@ -168,12 +182,14 @@ class KerasPopulation(Population):
     ):
         self.members = [member]
         self.parts, self._recipe, self._rows = parts, recipe, rows
+        self.batch_size = recipe.batch_size
         self._callbacks = batch_callbacks
         parts.write(parts.start(member, state))
         parts.optimizer.weight_decay = member.hyper["weight_decay"] or None
         standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
         metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
-        parts.model.compile(parts.optimizer, recipe.loss, metrics=metrics, jit_compile=False)
+        loss = with_smoothing(recipe.loss, member.hyper)
+        parts.model.compile(parts.optimizer, loss, metrics=metrics, jit_compile=False)
 
     @property
     def states(self) -> State:  # type: ignore[override]
@@ -182,7 +198,7 @@ class KerasPopulation(Population):
     def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
         (member,) = self.members
         model = self.parts.model
-        self.parts.optimizer.learning_rate = learning_rates[0]
+        rates = step_rates(member, epoch, self._recipe.batch_size, learning_rates[0])
         order = epoch_order(member, epoch, self._recipe.shuffle)
         x, y, weight = self._arrays(order)
         history = model.fit(
@@ -193,7 +209,7 @@ class KerasPopulation(Population):
             epochs=1,
             shuffle=False,
             verbose=0,
-            callbacks=[BatchEventsOnly(callback) for callback in self._callbacks],
+            callbacks=[StepRates(rates), *(BatchEventsOnly(callback) for callback in self._callbacks)],
         )
         logs = {name: values[0] for name, values in history.history.items()}
         x, y, weight = self._arrays(evaluation_rows(member))
@@ -248,6 +264,38 @@ class InUnits(keras.metrics.Metric):
 
     def reset_state(self):
         self.metric.reset_state()
+
+
+class StepRates(keras.callbacks.Callback):
+    """Set the learning rate before each step."""
+
+    def __init__(self, rates: NDArray):
+        super().__init__()
+        self._rates = rates
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = self._rates[batch]
+
+
+def with_smoothing(loss: keras.losses.Loss, hyper: dict[str, float]) -> keras.losses.Loss:
+    """The loss of smoothed labels, by the loss's own argument if it has one."""
+    if "label_smoothing" not in hyper:
+        return loss
+    config = loss.get_config()
+    if "label_smoothing" in config:
+        return type(loss).from_config({**config, "label_smoothing": hyper["label_smoothing"]})
+    return Smoothed(loss, hyper["label_smoothing"])
+
+
+class Smoothed(keras.losses.Loss):
+    """A loss of smoothed labels."""
+
+    def __init__(self, loss: keras.losses.Loss, share: float):
+        super().__init__(name=loss.name)
+        self._loss, self._share = loss, tf.constant(share, tf.float32)
+
+    def call(self, y_true, y_pred):
+        return self._loss.call(smoothed(y_true, {"label_smoothing": self._share}), y_pred)
 
 
 class BatchEventsOnly(keras.callbacks.Callback):

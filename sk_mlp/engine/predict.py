@@ -27,6 +27,7 @@ def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
 
 ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "linear": lambda z: z,
+    "exponential": np.exp,
     "relu": lambda z: np.maximum(z, 0, out=z),
     "leaky_relu": lambda z: np.maximum(z, 0.2 * z),
     "elu": _elu,
@@ -65,7 +66,7 @@ def network_output(spec: NetworkSpec, weights: list[NDArray], X: NDArray) -> NDA
 
 def _chunk_output(spec: NetworkSpec, weights: list[NDArray], h: NDArray) -> NDArray:
     depth = len(spec.hidden_layer_sizes)
-    trainable = iter(weights)
+    trainable, inputs = iter(weights), h
     statistics = weights[len(weights) - 2 * depth :] if spec.batch_norm else []
     for i in range(depth):
         h = h @ next(trainable)
@@ -77,6 +78,8 @@ def _chunk_output(spec: NetworkSpec, weights: list[NDArray], h: NDArray) -> NDAr
             factor = gamma / np.sqrt(variance + NORM_EPSILON)
             h = h * factor + (beta - mean * factor)
         h = ACTIVATIONS[spec.activation](h)
+    if spec.skip_connection and depth:
+        h = np.hstack([inputs, h])
     return ACTIVATIONS[spec.output_activation](h @ next(trainable) + next(trainable))
 
 

@@ -31,7 +31,6 @@ class Program:
         self.hyper_names = hyper_names
         self.n_members = n_members
         self.log_names = [*self.parts.log_names, *(f"val_{name}" for name in self.parts.log_names)]
-        self._learning_rate = self.parts.index(self.parts.optimizer._learning_rate)
         self._run: Callable | None = None
         self._lock = threading.Lock()
 
@@ -51,6 +50,8 @@ class Program:
             Mean and scale of y.
         train : Tensor of shape (M, S, batch_size), int32
             Row numbers of each batch, -1 for padding.
+        rates : Tensor of shape (M, S)
+            Learning rate of each step.
         n_steps : Tensor of shape (), int32
             Batches to run, at most S.
         validation : Tensor of shape (M, V, evaluation batch), int32
@@ -71,7 +72,7 @@ class Program:
 
     def _trace(self, arguments: list[tf.Tensor]) -> Callable:
         signature = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
-        for i, rows_axis in ((2, 0), (3, 0), (4, 1), (6, 1), (8, 1)):  # X, y, weights, train, validation
+        for i, rows_axis in ((2, 0), (3, 0), (4, 1), (6, 1), (7, 1), (9, 1)):  # X, y, weights, train, rates, validation
             shape = [None if axis == rows_axis else size for axis, size in enumerate(signature[i].shape)]
             signature[i] = tf.TensorSpec(shape, signature[i].dtype)
         epoch = tf.function(self._epoch, jit_compile=True, autograph=False)
@@ -80,13 +81,15 @@ class Program:
         except Exception as error:  # tracing runs code of the model, loss and optimizer: anything may come out of it
             raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
 
-    def _epoch(self, hyper, seeds, X, y, weights, units, train, n_steps, validation, n_validation_steps, *variables):
+    def _epoch(
+        self, hyper, seeds, X, y, weights, units, train, rates, n_steps, validation, n_validation_steps, *variables
+    ):
         parts, lift, single = self.parts, self._lift, self.n_members == 1
         if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
-            hyper, seeds, weights, train, validation = (t[0] for t in (hyper, seeds, weights, train, validation))
+            hyper, seeds, weights = hyper[0], seeds[0], weights[0]
+            train, rates, validation = train[0], rates[0], validation[0]
             variables = tuple(tensor[0] for tensor in variables)
-        learning_rate = hyper[..., self.hyper_names.index("learning_rate")]
-        values = [learning_rate if i == self._learning_rate else value for i, value in enumerate(variables)]
+        values = list(variables)
 
         def rows(numbers, weights):
             real = numbers >= 0
@@ -94,16 +97,18 @@ class Program:
             weight = tf.where(real, tf.gather(weights, safe), 0.0)
             return tf.gather(X, safe), tf.gather(y, safe), weight, real
 
-        def step(values, metrics, total, n, hyper, seed, weights, numbers):
+        def named(hyper):
+            return dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
+
+        def step(values, metrics, total, n, hyper, rate, seed, weights, numbers):
             batch = rows(numbers, weights)
-            named = dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
-            values, output, loss = train_step(parts, values, named, seed, batch)
+            values, output, loss = train_step(parts, values, named(hyper), rate, seed, batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
             return values, metrics, total + loss, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
 
-        def evaluate(metrics, total, n, values, weights, numbers):
+        def evaluate(metrics, total, n, values, hyper, weights, numbers):
             batch = rows(numbers, weights)
-            output, loss = evaluation_step(parts, values, batch)
+            output, loss = evaluation_step(parts, values, named(hyper), batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
             return metrics, total + loss, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
 
@@ -118,7 +123,7 @@ class Program:
 
         def train_body(i, values, metrics, total, n):
             numbers = train[..., i, :]
-            return i + 1, *lift(step)(values, metrics, total, n, hyper, seeds, weights, numbers)
+            return i + 1, *lift(step)(values, metrics, total, n, hyper, rates[..., i], seeds, weights, numbers)
 
         _, values, *trained = tf.while_loop(
             lambda i, *_: i < n_steps, train_body, (tf.constant(0), values, start, zero, zero)
@@ -126,7 +131,7 @@ class Program:
 
         def evaluation_body(i, metrics, total, n):
             numbers = validation[..., i, :]
-            return i + 1, *lift(evaluate)(metrics, total, n, values, weights, numbers)
+            return i + 1, *lift(evaluate)(metrics, total, n, values, hyper, weights, numbers)
 
         _, *evaluated = tf.while_loop(
             lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zero, zero)

@@ -15,7 +15,7 @@ from sk_mlp.network import random_variables, seed_states
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
 # (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.
-OPTIMIZER_DATA = ("beta_1", "beta_2", "epsilon", "momentum", "rho")
+OPTIMIZER_DATA = ("beta_1", "beta_2", "epsilon", "global_clipnorm", "momentum", "rho")
 
 
 def optimizer_data(config: dict[str, Any]) -> dict[str, float]:
@@ -191,7 +191,7 @@ class Parts:
             )
         arrays = self.layout.unpack(state)
         rate = self.index(self.optimizer._learning_rate)
-        arrays[rate] = np.array(member.hyper["learning_rate"], arrays[rate].dtype)
+        arrays[rate] = np.array(member.learning_rate, arrays[rate].dtype)
         return self.layout.pack(arrays)
 
     def _initial_state(self, seed: int) -> State:

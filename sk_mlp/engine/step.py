@@ -88,6 +88,9 @@ class TracedNumber:
 
     __rmul__ = __mul__
 
+    def __rtruediv__(self, other):
+        return other / self.value
+
     __hash__ = None  # type: ignore[assignment]
 
     def __ne__(self, other) -> bool:  # optimizers ask whether momentum != 0, or > 0; a zero is no data but structure
@@ -111,7 +114,7 @@ def numbers_as_data(optimizer: keras.optimizers.Optimizer, hyper: dict[str, tf.T
 
 
 def train_step(
-    parts: Parts, values: list, hyper: dict, seed: tf.Tensor, batch: tuple
+    parts: Parts, values: list, hyper: dict, learning_rate: tf.Tensor, seed: tf.Tensor, batch: tuple
 ) -> tuple[list, tf.Tensor, tf.Tensor]:
     """One optimizer step of one member.
 
@@ -124,7 +127,8 @@ def train_step(
     values : list of Tensor
         The member's variables, in the order of ``parts.variables``.
     hyper : dict of str to Tensor of shape ()
-        Learning rate, weight decay, dropout rates, optimizer's numbers.
+        Weight decay, label smoothing, dropout rates, optimizer's numbers.
+    learning_rate : Tensor of shape ()
     seed : Tensor of shape (), int32
     batch : (x, y, weight, real)
         Tensors with ``batch_size`` rows; ``real`` is False for padding.
@@ -137,8 +141,10 @@ def train_step(
         Times the number of real rows.
     """
     x, y, weight, real = batch
+    y = smoothed(y, hyper)
     trainable, rest = values[: parts.n_trainable], values[parts.n_trainable : parts.n_weights]
     slots = values[parts.n_weights :]
+    slots[parts.index(parts.optimizer._learning_rate) - parts.n_weights] = learning_rate
     n = tf.reduce_sum(tf.cast(real, tf.float32))
     iteration = values[parts.index(parts.optimizer._iterations)]
     rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
@@ -155,9 +161,17 @@ def train_step(
     return [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)], output, tf.cast(loss, tf.float32) * n
 
 
-def evaluation_step(parts: Parts, values: list, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
+def smoothed(y: tf.Tensor, hyper: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Labels with a share of the weight spread evenly, where asked for (Szegedy et al. 2016, arXiv 1512.00567)."""
+    if "label_smoothing" not in hyper:
+        return y
+    share = hyper["label_smoothing"]
+    return y * (1 - share) + share / max(y.shape[1], 2)
+
+
+def evaluation_step(parts: Parts, values: list, hyper: dict, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
     """Output (batch, width) and loss, times the number of real rows, of one member on one batch."""
     x, y, weight, real = batch
     output, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
-    loss = tf.cast(weighted_sum(row_losses(parts.loss, y, output), weight), tf.float32)
+    loss = tf.cast(weighted_sum(row_losses(parts.loss, smoothed(y, hyper), output), weight), tf.float32)
     return output, loss + penalty * tf.reduce_sum(tf.cast(real, tf.float32))

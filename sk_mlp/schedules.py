@@ -1,0 +1,227 @@
+"""How the learning rate changes over the steps of a fit: factors of ``learning_rate``. Plain numpy.
+
+A schedule sees time in epochs, fractions of one included, so that it does not depend on the batch size.
+"""
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Schedule(ABC):
+    """Factors of the learning rate. Abstract.
+
+    Attributes
+    ----------
+    total : int
+        Epochs that the fit takes at most.
+    """
+
+    total: int = 1
+
+    @abstractmethod
+    def factors(self, times: NDArray) -> NDArray:
+        """Factor at each of some times.
+
+        Parameters
+        ----------
+        times : ndarray of shape (n_steps,), float
+            In epochs since the start of the fit.
+
+        Returns
+        -------
+        ndarray of shape (n_steps,), float
+        """
+
+    def observe(self, value: float) -> None:  # noqa: B027 (most schedules do not look)
+        """Take in the monitored figure, smaller being better, after an epoch."""
+
+
+class Constant(Schedule):
+    """The same rate throughout."""
+
+    def factors(self, times):
+        """Ones."""
+        return np.ones_like(times)
+
+
+class Step(Schedule):
+    """Multiply by ``factor`` after every ``every`` epochs.
+
+    Parameters
+    ----------
+    factor : float, default=0.5
+    every : int, default=10
+    """
+
+    def __init__(self, factor=0.5, every=10):
+        self.factor, self.every = factor, every
+
+    def factors(self, times):
+        """A staircase."""
+        return self.factor ** np.floor(times / self.every)
+
+
+class Exponential(Schedule):
+    """Multiply by ``factor`` in the course of ``over`` epochs, evenly at each step.
+
+    Parameters
+    ----------
+    factor : float, default=0.1
+    over : float, default=20
+    """
+
+    def __init__(self, factor=0.1, over=20):
+        self.factor, self.over = factor, over
+
+    def factors(self, times):
+        """A geometric sequence."""
+        return self.factor ** (times / self.over)
+
+
+class Cosine(Schedule):
+    """Half a cosine from 1 to ``final`` over all epochs (Loshchilov and Hutter 2017, arXiv 1608.03983).
+
+    Parameters
+    ----------
+    final : float, default=0.0
+    """
+
+    def __init__(self, final=0.0):
+        self.final = final
+
+    def factors(self, times):
+        """Half a cosine."""
+        return self.final + (1 - self.final) * 0.5 * (1 + np.cos(np.pi * np.minimum(times / self.total, 1)))
+
+
+class OneCycle(Schedule):
+    """Rise from ``start`` to 1, fall back, and vanish over the last tenth (Smith 2018, arXiv 1803.09820).
+
+    Parameters
+    ----------
+    start : float, default=0.1
+    peak : float, default=0.45
+        Share of all epochs at which the rate is highest.
+    final : float, default=1e-3
+    """
+
+    def __init__(self, start=0.1, peak=0.45, final=1e-3):
+        self.start, self.peak, self.final = start, peak, final
+
+    def factors(self, times):
+        """Three straight lines."""
+        corners = [0, self.peak, max(0.9, self.peak), 1]
+        return np.interp(times / self.total, corners, [self.start, 1, self.start, self.final])
+
+
+class Plateau(Schedule):
+    """Multiply by ``factor`` when the monitored figure has not fallen for ``patience`` epochs.
+
+    Parameters
+    ----------
+    factor : float, default=0.5
+    patience : int, default=5
+    """
+
+    def __init__(self, factor=0.5, patience=5):
+        self.factor, self.patience = factor, patience
+        self._now, self._best, self._waited = 1.0, np.inf, 0
+
+    def factors(self, times):
+        """What has been reached."""
+        return np.full_like(times, self._now)
+
+    def observe(self, value):
+        """Count the epochs without improvement."""
+        self._waited = 0 if value < self._best else self._waited + 1
+        self._best = min(self._best, value)
+        if self._waited >= self.patience:
+            self._now, self._waited = self._now * self.factor, 0
+
+
+class ByEpoch(Schedule):
+    """A user's function of the epoch's number, from 0, to the factor.
+
+    Parameters
+    ----------
+    function : callable (int) -> float
+    """
+
+    def __init__(self, function: Callable[[int], float]):
+        self.function = function
+
+    def factors(self, times):
+        """What the function returns, the same for all steps of an epoch."""
+        epochs, inverse = np.unique(np.floor(times).astype(int), return_inverse=True)
+        return np.array([float(self.function(int(epoch))) for epoch in epochs])[inverse]
+
+
+class ByStep(Schedule):
+    """A function of the steps' numbers, from 0, to their learning rates.
+
+    Parameters
+    ----------
+    function : callable (ndarray of int) -> ndarray of float
+    learning_rate : float
+        Of which factors are taken.
+    n_steps : int
+        Steps an epoch.
+    """
+
+    def __init__(self, function: Callable[[NDArray], NDArray], learning_rate: float, n_steps: int):
+        self.function, self.learning_rate, self.n_steps = function, learning_rate, n_steps
+
+    def factors(self, times):
+        """Rates over the learning rate."""
+        return self.function(np.rint(times * self.n_steps).astype(int)) / self.learning_rate
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "step": Step,
+    "exponential": Exponential,
+    "cosine": Cosine,
+    "one_cycle": OneCycle,
+    "plateau": Plateau,
+}
+
+
+def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> Schedule:
+    """A fresh schedule from a name and its arguments, or from a function of the epoch; checked over all epochs.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or argument, and for a schedule that is negative or not finite.
+    """
+    if isinstance(schedule, str):
+        if schedule not in SCHEDULES:
+            near = difflib.get_close_matches(schedule, SCHEDULES, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"The 'lr_schedule' parameter must be one of {sorted(SCHEDULES)}, a function of the epoch or None. "
+                f"Got {schedule!r} instead.{hint}"
+            )
+        try:
+            resolved = SCHEDULES[schedule](**arguments)
+        except TypeError as error:
+            raise ValueError(f"The arguments {arguments} of lr_schedule={schedule!r} are not valid: {error}") from error
+    elif arguments:
+        raise ValueError(f"lr_schedule={schedule!r} takes no further arguments. Got {arguments}.")
+    elif isinstance(schedule, Schedule):
+        resolved = schedule
+    else:
+        resolved = Constant() if schedule is None else ByEpoch(schedule)
+    resolved.total = epochs
+    factors = resolved.factors(np.arange(epochs, dtype=float))
+    wrong = np.flatnonzero(~np.isfinite(factors) | (factors < 0))
+    if len(wrong):
+        raise ValueError(
+            f"The 'lr_schedule' parameter must give finite factors of at least 0. Got {factors[wrong[0]]} in epoch "
+            f"{wrong[0]}."
+        )
+    return resolved
