@@ -1,8 +1,25 @@
 """Multilayer perceptrons: scikit-learn estimators, Keras models, trained by compiled programs."""
 
-from sk_mlp.classifier import KerasMLPClassifier
-from sk_mlp.exceptions import NotCompilableError
-from sk_mlp.regressor import KerasMLPRegressor
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sk_mlp.classifier import KerasMLPClassifier
+    from sk_mlp.exceptions import NotCompilableError
+    from sk_mlp.regressor import KerasMLPRegressor
 
 __all__ = ["KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError"]
 __version__ = "0.1.0"
+
+# Imported when they are first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
+_MODULES = {"KerasMLPClassifier": "classifier", "KerasMLPRegressor": "regressor", "NotCompilableError": "exceptions"}
+
+
+def __getattr__(name: str):
+    if name in _MODULES:
+        return getattr(import_module(f"sk_mlp.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

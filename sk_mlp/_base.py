@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -24,7 +25,7 @@ from sk_mlp._resolve import (
     routed_to,
     sign_of,
 )
-from sk_mlp._spec import Fitted, Member, NetworkSpec, Rows, State, Trained
+from sk_mlp._spec import CHANGED, Fitted, Member, NetworkSpec, Rows, State, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._targets import ClassTargets, RegressionTargets
 from sk_mlp.engine.compilable import why_not_compilable
@@ -111,6 +112,7 @@ class BaseKerasMLP(Parameters, ABC):
         X, y = self._check_X_y(X, y, reset=not go_on)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         targets, y = self._learn_targets(y, classes, self._fitted.targets if go_on else None)
+        X, y, weights = _rows_with_weight(X, y, _without_zero_total(weights, "sample_weight"))
         weights = _without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
         X, y, weights = _rows_with_weight(X, y, weights)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -163,8 +165,12 @@ class BaseKerasMLP(Parameters, ABC):
         )
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         start = self._fitted.state if go_on else None
+        if go_on and self._fitted.slots != recipe.slots:
+            raise ValueError(CHANGED)
         trained = self._run(recipe, Rows(X, encoded, *units), member, start, targets, first_epoch, names)
-        self._set_attributes(trained, targets, builder, spec, first_epoch)
+        if go_on and self._fitted.layout != trained.layout:
+            raise ValueError(CHANGED)
+        self._set_attributes(trained, targets, builder, spec, first_epoch, recipe.slots)
 
     def _check_X_y(self, X, y, reset: bool) -> tuple[NDArray, NDArray]:
         return validate_data(self, X, y, reset=reset, dtype=np.float32, multi_output=True, **self._y_checks)
@@ -180,7 +186,7 @@ class BaseKerasMLP(Parameters, ABC):
             raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
         try:  # scikit-learn's messages speak of X, y and sample_weight
             X, y = self._check_X_y(X, y, reset=False)
-            y = targets.check(y, "y_val")
+            y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             return X, y, _without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
         except ValueError as error:
@@ -245,6 +251,7 @@ class BaseKerasMLP(Parameters, ABC):
         metrics = make_metrics()
         automatic = int(np.clip(2 ** round(np.log2(n_rows / 150)), 32, 256))
         traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
+        slots = (optimizer_class, repr(sorted(traced.items())))
         recipe = Recipe(
             key=(
                 structure,
@@ -258,6 +265,7 @@ class BaseKerasMLP(Parameters, ABC):
             sample=sample,
             optimizer_class=optimizer_class,
             optimizer_config=config,
+            slots=slots,
             loss=loss,
             make_metrics=make_metrics,
             batch_size=min(automatic if self.batch_size == "auto" else int(self.batch_size), padded_size(n_rows)),
@@ -316,7 +324,13 @@ class BaseKerasMLP(Parameters, ABC):
         return report
 
     def _set_attributes(
-        self, trained: Trained, targets: Targets, builder: Callable, spec: NetworkSpec | None, first_epoch: int
+        self,
+        trained: Trained,
+        targets: Targets,
+        builder: Callable,
+        spec: NetworkSpec | None,
+        first_epoch: int,
+        slots: tuple,
     ) -> None:
         if trained.stopped_by == "non-finite":
             warnings.warn(
@@ -327,31 +341,20 @@ class BaseKerasMLP(Parameters, ABC):
                 stacklevel=4,
             )
         history = getattr(self, "history_", {}) if first_epoch else {}
-        self.history_ = {name: [*history.get(name, []), *values] for name, values in trained.history.items()}
+        before = [np.nan] * (len(history["loss"]) if history else 0)
+        now = [np.nan] * len(trained.history["loss"])
+        self.history_ = {
+            name: [*history.get(name, before), *trained.history.get(name, now)]
+            for name in dict.fromkeys([*history, *trained.history])
+        }
         self.n_iter_ = len(self.history_["loss"])
         self.best_epoch_ = trained.best_epoch
-        self._fitted = Fitted(trained.state, trained.layout, trained.n_weights, spec, builder, targets)
+        self._fitted = Fitted(trained.state, trained.layout, trained.n_weights, spec, builder, targets, slots)
         self._live = {}
         self._set_target_attributes(targets)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one more epoch on these rows.
-
-        The first call starts a new network, whose targets (classes; mean and scale of y) are learned from it. No rows
-        are held out, so early stopping does not take part: ``early_stopping`` is for `fit`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come, for the first call; those of y if None. Classification only.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        self
-        """
+    def _one_epoch(self, X, y, sample_weight, classes):
+        """Train for one more epoch, without held-out rows."""
         work = self._worker(keep_fitted=True)
         epoch = work.current_epoch
         work._train(X, y, sample_weight, (None, None, None), False, epoch, epoch + 1, classes)

@@ -41,6 +41,12 @@ class NetworkSpec:
     skip_connection: bool = False
 
 
+CHANGED = (
+    "The network or the optimizer has changed since the last fit, so training cannot go on from there. Set the "
+    "parameters back, or use warm_start=False and fit."
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Training data of a population, shared by its members.
@@ -161,6 +167,8 @@ class Fitted:
         None for a user's own model.
     make_model : callable () -> keras.Model
     targets : ClassTargets or RegressionTargets
+    slots : tuple
+        Optimizer class and the part of its configuration that decides what the state holds.
     """
 
     state: State
@@ -169,6 +177,7 @@ class Fitted:
     spec: NetworkSpec | None
     make_model: Callable[[], Any]
     targets: Any
+    slots: tuple
 
     @property
     def weights(self) -> list[NDArray]:

@@ -210,6 +210,26 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
 
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one more epoch on these rows.
+
+        The first call starts a new network and learns the classes. No rows are held out, so early stopping does not
+        take part: ``early_stopping`` is for `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come, for the first call; those of y if None.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self
+        """
+        return self._one_epoch(X, y, sample_weight, classes)
+
     def predict_proba(self, X):
         """Predict the probability of each class.
 
@@ -254,6 +274,10 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     def _learn_targets(self, y, classes, previous):
         y = y.toarray() if issparse(y) else y
         targets = previous or class_targets(y, classes)
+        if previous and classes is not None and not np.array_equal(np.unique(classes), previous.classes):
+            raise ValueError(
+                f"classes must be those of the first call, {previous.classes.tolist()}. Got {list(classes)}."
+            )
         return targets, targets.check(y)
 
     def _with_units(self, targets, y, weights, builder):
@@ -263,6 +287,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         if self.class_weight is None:
             return 1.0
         weights = self.class_weight
+        if isinstance(weights, list) and targets.kind != "multilabel":
+            raise ValueError(f"class_weight must be a dict, 'balanced' or None for a single label. Got {weights!r}.")
         tables = [weights] if isinstance(weights, dict) else weights if isinstance(weights, list) else []
         for table in tables:
             known = [0, 1] if targets.kind == "multilabel" else targets.classes.tolist()

@@ -63,7 +63,7 @@ class CounterDropout(keras.layers.Dropout):
         number = _traced.numbers[id(self)]
         rate = _traced.batch.rates[number]
         shape = [size or inputs.shape[axis] for axis, size in enumerate(self.noise_shape or inputs.shape)]
-        noise = uniform(_traced.batch.noise + np.int32(number) * _SPREAD, shape)
+        noise = uniform(_traced.batch.noise + tf.constant(number, tf.int32) * _SPREAD, shape)
         return tf.where(noise >= rate, inputs / (1.0 - rate), 0.0)
 
 

@@ -148,6 +148,24 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         """
         return self._in_y_units(self._output(X))
 
+    def partial_fit(self, X, y, sample_weight=None):
+        """Train for one more epoch on these rows.
+
+        The first call starts a new network and learns mean and scale of y. No rows are held out, so early stopping does
+        not take part: ``early_stopping`` is for `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self
+        """
+        return self._one_epoch(X, y, sample_weight, None)
+
     def _in_y_units(self, output):
         return self._fitted.targets.decode(output)
 

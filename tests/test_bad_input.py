@@ -56,7 +56,12 @@ WRONG = {
     "optimizer": [None, 3, ["adam"], {"class_name": "Adam"}],
     "learning_rate": [0, 0.0, -1e-3, NAN, INF, "adaptive", None, [1e-3]],
     "weight_decay": [-1e-4, NAN, INF, "l2", None],
-    "batch_size": [0, -1, 1.5, NAN, "auto", None],
+    "batch_size": [0, -1, 1.5, NAN, "all", None],
+    "kernel_initializer": [None, 3],
+    "skip_connection": [2, "yes", None],
+    "lr_schedule": [3, 0.5],
+    "clip_norm": [0, -1.0, NAN, INF, "1"],
+    "monitor": [None, 3],
     "epochs": [0, -1, 2.5, NAN, INF, "10", None],
     "early_stopping": [3, "yes", "auto", None],
     "validation_fraction": [0, 1, -0.1, 1.5, 5, NAN, "0.1", None],
@@ -84,7 +89,7 @@ def test_parameter_out_of_range_or_of_a_wrong_type(estimator, name, value):
 
 
 def test_every_parameter_is_in_the_table():
-    assert set(WRONG) | {"class_weight"} == set(KerasMLPClassifier().get_params())
+    assert set(WRONG) | {"class_weight", "label_smoothing"} == set(KerasMLPClassifier().get_params())
 
 
 @pytest.mark.parametrize("value", ["balance", 3, 0.5])

@@ -57,3 +57,10 @@ def test_dropout_keeps_the_mean(model):
         assert np.array_equal(model.layers[1](x, training=False).numpy(), x)
     assert set(np.unique(out)) == {np.float32(0), np.float32(1 / 0.7)}
     assert abs(out.mean() - 1) < 0.03
+
+
+def test_three_dropout_layers_compile_without_a_warning():
+    from sk_mlp import KerasMLPRegressor
+
+    x = np.random.default_rng(0).standard_normal((60, 3))
+    KerasMLPRegressor(n_hidden=3, n_neurons=4, dropout=0.2, epochs=1, engine="compiled").fit(x, x[:, 0])

@@ -53,6 +53,7 @@ from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 
@@ -493,8 +494,9 @@ ROUND_TRIPS = {
 
 
 @pytest.mark.parametrize("name", ROUND_TRIPS)
-@pytest.mark.parametrize("model", [None, deep], ids=["own", "builder"])
-@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize(
+    ("model", "engine"), [(None, "compiled"), (deep, "compiled"), (deep, "keras")], ids=["own", "builder", "keras"]
+)
 def test_round_trip(labels, name, model, engine):
     X, y = labels
     mlp = classifier(model=model, engine=engine, epochs=2).fit(X, y)
@@ -519,6 +521,12 @@ def test_no_tensorflow_object_in_the_pickle(labels, model):
     assert not [string for string in strings if string.startswith(("tensorflow", "keras"))]
 
 
+def test_local_builder_travels_by_cloudpickle(labels):
+    mlp = classifier(model=lambda meta: deep(meta, width=8), epochs=2).fit(*labels)
+    loaded = pickle.loads(cloudpickle.dumps(mlp))
+    assert_array_equal(loaded.predict_proba(labels[0]), mlp.predict_proba(labels[0]))
+
+
 def test_unfitted_estimator_pickles(labels):
     loaded = pickle.loads(pickle.dumps(classifier(optimizer__beta_1=0.8)))
     assert_array_equal(
@@ -538,6 +546,15 @@ FINGERPRINT = """
     mlp = KerasMLPClassifier(n_hidden=1, n_neurons=8, learning_rate=3e-2, epochs=8, dropout=0.2, random_state=0)
     print(hashlib.sha256(mlp.fit(X, y).predict_proba(X).tobytes()).hexdigest())
 """
+
+
+def test_predictions_do_not_depend_on_the_number_of_threads():
+    X, y = make_classification(750, 784, random_state=0)
+    mlp = classifier(hidden_layer_sizes=(300, 100), n_hidden=2, n_neurons=100, epochs=1, batch_size=256).fit(X, y)
+    with threadpool_limits(1):  # as joblib sets it for the processes of n_jobs=2
+        alone = mlp.predict_proba(X)
+    with threadpool_limits(2):
+        assert_array_equal(mlp.predict_proba(X), alone)
 
 
 @pytest.mark.slow

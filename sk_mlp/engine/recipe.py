@@ -1,5 +1,6 @@
 """What both engines train: a model, an optimizer, a loss and metrics, and the layout of their state."""
 
+import contextlib
 import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import numpy as np
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-from sk_mlp._spec import Member, State
+from sk_mlp._spec import CHANGED, Member, State
 from sk_mlp.network import random_variables, seed_states
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
@@ -44,6 +45,8 @@ class Recipe:
     optimizer_class : type
     optimizer_config : dict
         Without ``learning_rate`` and ``weight_decay``, which are data.
+    slots : tuple
+        Equal for optimizers whose states hold the same things.
     loss : keras.losses.Loss
     make_metrics : callable () -> list of keras.metrics.Metric
     batch_size : int
@@ -56,6 +59,7 @@ class Recipe:
     sample: keras.Model | None
     optimizer_class: type
     optimizer_config: dict[str, Any] = field(hash=False)
+    slots: tuple
     loss: keras.losses.Loss
     make_metrics: Callable[[], list]
     batch_size: int
@@ -92,6 +96,11 @@ class StateLayout:
             self.slices.append(slice(start, ends[is_int]))
         self.n_floats, self.n_ints = ends[False], ends[True]
         self.float_dtype = np.result_type(np.float32, *(d for d in self.dtypes if d.kind == "f"))
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, StateLayout) and (self.shapes, self.dtypes) == (other.shapes, other.dtypes)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def pack(self, arrays: list[np.ndarray]) -> State:
         """Arrays of one member to its state."""
@@ -175,6 +184,10 @@ class Parts:
         self.n_weights = len(trainable) + len(self.model.non_trainable_variables)
         self.variables = [*trainable, *self.model.non_trainable_variables, *self.optimizer.variables]
         self.layout = StateLayout(self.variables)
+        for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
+            with contextlib.suppress(Exception):
+                metric.update_state(*2 * [np.zeros((2, self.model.output_shape[-1]), np.float32)])
+            metric.reset_state()
         self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
         self.built_with = [np.asarray(variable) for variable in self.variables]
         index = {id(variable): i for i, variable in enumerate(self.variables)}
@@ -185,10 +198,7 @@ class Parts:
         """The state from which a member trains: the given one, or one from its seed; at its learning rate."""
         state = state or self._initial_state(member.seed)
         if (len(state.floats), len(state.ints)) != (self.layout.n_floats, self.layout.n_ints):
-            raise ValueError(
-                "The network or the optimizer has changed since the last fit, so training cannot go on from there. Set "
-                "the parameters back, or use warm_start=False and fit."
-            )
+            raise ValueError(CHANGED)
         arrays = self.layout.unpack(state)
         rate = self.index(self.optimizer._learning_rate)
         arrays[rate] = np.array(member.learning_rate, arrays[rate].dtype)
