@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError"]
 __version__ = "0.1.0"
 
-# Imported when they are first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
+# Imported when first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
 _MODULES = {"KerasMLPClassifier": "classifier", "KerasMLPRegressor": "regressor", "NotCompilableError": "exceptions"}
 
 

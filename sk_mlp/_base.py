@@ -404,6 +404,7 @@ class BaseKerasMLP(Parameters, ABC):
             if not model.compiled:
                 default_loss = self._default_loss(targets, targets.n_outputs)
                 model.compile(**compile_arguments(self.get_params(deep=False), default_loss))
+                model.optimizer.build(model.trainable_variables)  # else a saved model complains when it is loaded
             self._live["model"] = model
         return self._live["model"]
 
