@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.datasets
+import threadpoolctl
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import (
@@ -770,3 +772,13 @@ def test_prediction_of_a_row_does_not_depend_on_its_neighbours(make, y):
     many = np.vstack([X] * 40)
     np.testing.assert_allclose(output(mlp, many)[:120], output(mlp), rtol=1e-12)
     np.testing.assert_allclose(output(mlp, X[7:8]), output(mlp)[7:8], rtol=1e-12)
+
+
+# From test_sklearn.py: fails for wide networks, whose float64 products BLAS splits by threads.
+def test_predictions_do_not_depend_on_the_number_of_threads():
+    X, y = sklearn.datasets.make_classification(750, 784, random_state=0)
+    mlp = classifier(hidden_layer_sizes=(300, 100), n_hidden=2, n_neurons=100, epochs=1, batch_size=256).fit(X, y)
+    with threadpoolctl.threadpool_limits(1):  # as joblib sets it for the processes of n_jobs=2
+        alone = mlp.predict_proba(X)
+    with threadpoolctl.threadpool_limits(2):
+        np.testing.assert_array_equal(mlp.predict_proba(X), alone)

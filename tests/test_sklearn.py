@@ -53,7 +53,6 @@ from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 
@@ -546,15 +545,6 @@ FINGERPRINT = """
     mlp = KerasMLPClassifier(n_hidden=1, n_neurons=8, learning_rate=3e-2, epochs=8, dropout=0.2, random_state=0)
     print(hashlib.sha256(mlp.fit(X, y).predict_proba(X).tobytes()).hexdigest())
 """
-
-
-def test_predictions_do_not_depend_on_the_number_of_threads():
-    X, y = make_classification(750, 784, random_state=0)
-    mlp = classifier(hidden_layer_sizes=(300, 100), n_hidden=2, n_neurons=100, epochs=1, batch_size=256).fit(X, y)
-    with threadpool_limits(1):  # as joblib sets it for the processes of n_jobs=2
-        alone = mlp.predict_proba(X)
-    with threadpool_limits(2):
-        assert_array_equal(mlp.predict_proba(X), alone)
 
 
 @pytest.mark.slow
