@@ -1,34 +1,138 @@
-"""The user's own builder of a Keras model: calling it, checking what it returns, and knowing it again."""
+"""The network of a fit: one of ours, or what the user's own builder returns."""
 
-import json
-from collections.abc import Callable, Hashable, Mapping
+import random
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 from sk_mlp._compat import accepts_kwargs, has_param, route_params
-from sk_mlp._resolve import plain, resolve_loss, resolve_optimizer
-from sk_mlp.network import layers_of
+from sk_mlp._features import to_inputs
+from sk_mlp._resolve import plain, resolve_optimizer
+from sk_mlp._spec import NetworkSpec
+from sk_mlp.engine.structure import structure_of_model
+from sk_mlp.layers import dropout_layers
+from sk_mlp.losses import losses_of_outputs
+from sk_mlp.network import build_network, layers_of
+
+_process_seeds = threading.RLock()
 
 
-def compile_arguments(params: Mapping[str, Any], default_loss: str) -> dict[str, Any]:
-    """Fresh optimizer and loss, as the estimator's parameters describe them, for ``model.compile``."""
+@contextmanager
+def seeds_of_the_process(seed: int) -> Iterator[None]:
+    """Let what draws from the process's own generators within the context follow from the seed; set them back then.
+
+    A user's builder makes initial weights as it likes: by initializers without a seed, from a file, by its own code.
+    """
+    with _process_seeds:
+        before = random.getstate(), np.random.get_state(), global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+        random.seed(seed)
+        np.random.seed(seed)
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, keras.random.SeedGenerator(seed))
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+            global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before[2])
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """How to make the network of a fit, and what is known of it.
+
+    Attributes
+    ----------
+    make : callable () -> keras.Model
+    spec : NetworkSpec or None
+        None for a user's own model.
+    sample : keras.Model or None
+        The user's model; its weights are the initial ones.
+    structure : hashable
+        Equal for networks of which one may stand for the other in a compiled program.
+    width : int
+        Columns of the main output.
+    rates : list of float
+        Of the dropout layers.
+    columns : None, dict or tuple
+        Columns of X for each input.
+    """
+
+    make: Callable[[], keras.Model]
+    spec: NetworkSpec | None
+    sample: keras.Model | None
+    structure: Hashable
+    width: int
+    rates: list[float]
+    columns: Any
+
+    @property
+    def n_heads(self) -> int:
+        """2 with an auxiliary output, else 1."""
+        return 2 if self.spec is not None and self.spec.aux_output else 1
+
+
+def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
+    """The blueprint of one of our own networks."""
+    rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
+    return Blueprint(partial(build_network, spec, dropout), spec, None, spec, spec.n_outputs, rates, None)
+
+
+def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, columns: Any) -> Blueprint:
+    """The blueprint of a user's own model."""
+    model = make()
+    rates = [float(layer.rate) for layer in dropout_layers(model)]
+    width = symbolic_output(model, n_features, columns).shape[1]
+    structure = structure_of_model(model), repr(columns)
+    return Blueprint(make, None, model, structure, width, rates, columns)
+
+
+def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
+    """What a model returns for rows of ``n_features``, without numbers."""
+    rows = keras.KerasTensor((None, n_features))
+    try:
+        inputs = to_inputs(rows, columns, lambda _, numbers: keras.KerasTensor((None, len(numbers))))
+        output = model(inputs)
+        if isinstance(model, Functional):  # its symbolic call does not look at the widths
+            for expected, given in zip(model.inputs, model._standardize_inputs(inputs), strict=True):
+                if expected.shape[-1] != given.shape[-1]:
+                    raise ValueError(f"its input {expected.name!r} is {expected.shape[-1]} wide.")
+        return output
+    except Exception as error:  # the call runs the code of the user's layers
+        named = columns.items() if isinstance(columns, dict) else enumerate(columns or ())
+        groups = {name: len(numbers) for name, numbers in named}
+        raise ValueError(
+            "The model that the 'model' parameter builds must take "
+            + ("all features in one input" if columns is None else f"inputs of the widths {groups} (input_columns)")
+            + f". Got a model that does not, for X with {n_features} features: {error}"
+        ) from error
+
+
+def compile_arguments(params: Mapping[str, Any], loss: keras.losses.Loss, aux_share: float | None) -> dict[str, Any]:
+    """Fresh optimizer and losses, as the estimator's parameters describe them, for ``model.compile``."""
     optimizer_class, config = resolve_optimizer(params)
     decay = {"weight_decay": float(params["weight_decay"])} if params["weight_decay"] else {}
-    return {
-        "optimizer": optimizer_class(**config, learning_rate=float(params["learning_rate"]), **decay),
-        "loss": resolve_loss(params, default_loss),
-    }
+    optimizer = optimizer_class(**config, learning_rate=float(params["learning_rate"]), **decay)
+    return {"optimizer": optimizer, **losses_of_outputs(loss, aux_share)}
 
 
 def call_builder(
     builder: Callable,
+    seed: int,
     params: Mapping[str, Any],
     meta: dict[str, Any],
     n_features: int,
+    columns: Any,
     widths: tuple[int, ...],
-    default_loss: str,
+    make_loss: Callable[[], keras.losses.Loss],
 ) -> keras.Model:
     """Build the user's model and check that it fits the data.
 
@@ -36,14 +140,18 @@ def call_builder(
     ----------
     builder : callable
         Gets the routed parameters ``model__...``, and ``meta``, ``params`` and ``compile_kwargs`` where it takes them.
+    seed : int
+        What random weights follow from.
     params : mapping
         The estimator's parameters.
     meta : dict
         What is known of the data: n_features_in_, n_outputs_, target_type_, and for labels classes_, n_classes_.
     n_features : int
+    columns : None, dict or tuple
+        Columns of X for each input.
     widths : tuple of int
         Output widths that fit y.
-    default_loss : str
+    make_loss : callable () -> keras.losses.Loss
 
     Raises
     ------
@@ -56,19 +164,18 @@ def call_builder(
     offers = {
         "meta": lambda: meta,
         "params": lambda: dict(params),
-        "compile_kwargs": lambda: compile_arguments(params, default_loss),
+        "compile_kwargs": lambda: compile_arguments(params, make_loss(), None),
     }
     for name, offer in offers.items():
         if has_param(builder, name) or accepts_kwargs(builder):
             arguments[name] = offer()
-    model = builder(**arguments)
+    with seeds_of_the_process(seed):
+        model = builder(**arguments)
     if not isinstance(model, keras.Model):
         raise TypeError(f"The 'model' parameter must be a function that returns a keras.Model. It returned {model!r}.")
-    if not model.built:
-        model.build((None, n_features))
     if not model.layers and not model.weights:
         raise ValueError("The 'model' parameter must be a function that returns a model with layers. It has none.")
-    output = model(keras.KerasTensor((None, n_features)))
+    output = symbolic_output(model, n_features, columns)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2 or output.shape[1] not in widths:
         shape = getattr(output, "shape", output)
         raise ValueError(
@@ -79,41 +186,8 @@ def call_builder(
     return model
 
 
-def output_width(model: keras.Model, n_features: int) -> int:
-    """Number of columns of a model's output."""
-    return model(keras.KerasTensor((None, n_features))).shape[1]
-
-
 def has_linear_output(model: keras.Model) -> bool:
     """Whether the last layer lets any number through, so that it can learn a standardised target."""
     layers = [layer for layer in layers_of(model) if layer.weights or hasattr(layer, "activation")]
     activation = getattr(layers[-1], "activation", None) if layers else None
     return activation is None or activation is keras.activations.linear
-
-
-def structure_key(model: keras.Model) -> Hashable:
-    """A key that is equal for models of one structure: names do not count, nor do dropout rates, which are data.
-
-    A subclassed model, whose code nobody can compare, equals only itself; so does one that cannot be serialised.
-    """
-    if not isinstance(model, (keras.Sequential, Functional)):
-        return object()
-    try:
-        config = json.dumps(keras.saving.serialize_keras_object(_structure(model.get_config())), sort_keys=True)
-    except (NotImplementedError, TypeError, ValueError):
-        return object()
-    for number, layer in enumerate([model, *layers_of(model)]):
-        config = config.replace(f'"{layer.name}"', f'"#{number}"')
-    return tuple(type(layer) for layer in layers_of(model)), config
-
-
-def _structure(config: Any) -> Any:
-    if isinstance(config, dict):
-        without = ("rate",) if config.get("class_name") == "Dropout" else ()
-        return {
-            key: {k: v for k, v in value.items() if k not in without}
-            if key == "config" and without
-            else _structure(value)
-            for key, value in config.items()
-        }
-    return [_structure(item) for item in config] if isinstance(config, (list, tuple)) else config

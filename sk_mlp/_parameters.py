@@ -7,12 +7,12 @@ from numbers import Integral, Real
 
 import keras
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sk_mlp._compat import BaseWrapper
 from sk_mlp.engine.predict import ACTIVATIONS
 
-ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks")
+ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain")
 
 
 class Parameters(BaseWrapper, ABC):
@@ -28,6 +28,15 @@ class Parameters(BaseWrapper, ABC):
         "batch_norm": ["boolean"],
         "kernel_initializer": [str],
         "skip_connection": ["boolean"],
+        "wide_features": [str, Integral, slice, callable, "array-like", None],
+        "deep_features": [str, Integral, slice, callable, "array-like", None],
+        "aux_output": ["boolean"],
+        "aux_loss_weight": [Interval(Real, 0, 1, closed="left")],
+        "input_columns": [dict, list, tuple, None],
+        "init_from": [HasMethods("fit"), None],
+        "init_layers": [Interval(Integral, 1, None, closed="left"), None],
+        "frozen_epochs": [Interval(Real, 0, None, closed="both")],
+        "pretrain": [StrOptions({"autoencoder"}), None],
         "optimizer": [str, type, keras.optimizers.Optimizer],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -62,6 +71,15 @@ class Parameters(BaseWrapper, ABC):
         batch_norm=False,
         kernel_initializer="auto",
         skip_connection=False,
+        wide_features=None,
+        deep_features=None,
+        aux_output=False,
+        aux_loss_weight=0.1,
+        input_columns=None,
+        init_from=None,
+        init_layers=None,
+        frozen_epochs=0,
+        pretrain=None,
         optimizer="adam",
         learning_rate=1e-3,
         weight_decay=0.0,
@@ -93,6 +111,15 @@ class Parameters(BaseWrapper, ABC):
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
         self.skip_connection = skip_connection
+        self.wide_features = wide_features
+        self.deep_features = deep_features
+        self.aux_output = aux_output
+        self.aux_loss_weight = aux_loss_weight
+        self.input_columns = input_columns
+        self.init_from = init_from
+        self.init_layers = init_layers
+        self.frozen_epochs = frozen_epochs
+        self.pretrain = pretrain
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -130,7 +157,7 @@ class Parameters(BaseWrapper, ABC):
         signature = inspect.signature(type(self).__init__).parameters
         for name, value in self._routed.items():
             destination = name.split("__")[0]
-            if destination in ("model", "metrics", "callbacks") and getattr(self, destination) is None:
+            if destination in ("model", "metrics", "callbacks", "pretrain") and getattr(self, destination) is None:
                 raise ValueError(
                     f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
                 )

@@ -5,7 +5,9 @@ import copy
 import difflib
 import functools
 import inspect
+import os
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ import numpy as np
 from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._compat import route_params, unflatten_params
+from sk_mlp.engine.structure import structure_of
 from sk_mlp.losses import Quantile
 
 
@@ -122,19 +125,16 @@ def _without_data(config: dict[str, Any]) -> dict[str, Any]:
 class FunctionLoss(keras.losses.Loss):
     """Loss by a function of (y_true, y_pred) that returns a number a row."""
 
-    def __init__(self, function, name="loss"):
-        super().__init__(name=name)
+    def __init__(self, function):
+        super().__init__(name=getattr(function, "__name__", "loss"))
         self.function = function
 
     def call(self, y_true, y_pred):
         return self.function(y_true, y_pred)
 
-    def get_config(self):
-        return {**super().get_config(), "function": self.function}
 
-
-def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
-    """A fresh Keras loss from the ``loss`` parameters, or of the default's name.
+def resolve_loss(params: Mapping[str, Any], default: str, focal: str = "") -> keras.losses.Loss:
+    """A fresh Keras loss from the ``loss`` parameters, or of the default's name; ``focal`` is what "focal" stands for.
 
     Raises
     ------
@@ -145,12 +145,13 @@ def resolve_loss(params: Mapping[str, Any], default: str) -> keras.losses.Loss:
     if isinstance(loss, str) and loss.startswith("quantile:"):
         loss, routed = Quantile, {"quantile": _number(loss.removeprefix("quantile:")), **routed}
     if isinstance(loss, str):
-        name = loss.lower()
+        names = [focal if loss == "focal" else "", loss.lower(), to_snake_case(loss)]
         with contextlib.suppress(ValueError):  # aliases such as "mse"
-            name = name if name in LOSSES else keras.losses.get(name).__name__
-        if name not in LOSSES:
-            raise unknown_name("loss", loss, [*LOSSES, "mse", "mae", "quantile:0.5"])
-        loss = LOSSES[name]
+            names.append(keras.losses.get(loss.lower()).__name__)
+        known = [name for name in names if name in LOSSES]
+        if not known:
+            raise unknown_name("loss", loss, [*LOSSES, "mse", "mae", "quantile:0.5", *(["focal"] if focal else [])])
+        loss = LOSSES[known[0]]
     if inspect.isclass(loss) and issubclass(loss, keras.losses.Loss):
         try:
             return loss(**routed)
@@ -166,6 +167,11 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"The 'loss' parameter must be of the form 'quantile:0.9'. Got 'quantile:{text}'.") from None
+
+
+def is_of_logits(loss: keras.losses.Loss) -> bool:
+    """Whether a loss expects numbers before the sigmoid or softmax."""
+    return bool(getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits", False))
 
 
 def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:
@@ -194,7 +200,7 @@ def resolve_metrics(params: Mapping[str, Any], layout: str | None) -> list[keras
     resolved = []
     for metric in unflatten_params(metrics, routed_to(params, "metrics")):
         if isinstance(metric, keras.metrics.Metric):
-            resolved.append(type(metric).from_config(metric.get_config()))
+            resolved.append(_fresh(metric))
         elif callable(metric):
             resolved.append(keras.metrics.MeanMetricWrapper(metric, name=getattr(metric, "__name__", "metric")))
         else:
@@ -203,6 +209,15 @@ def resolve_metrics(params: Mapping[str, Any], layout: str | None) -> list[keras
     if len(set(names)) < len(names) or "loss" in names:
         raise ValueError(f"The 'metrics' parameter must hold metrics of different names, none 'loss'. Got {names}.")
     return resolved
+
+
+def _fresh(metric: keras.metrics.Metric) -> keras.metrics.Metric:
+    """Another metric like this one; itself, where its class cannot tell how it was made."""
+    try:
+        other = type(metric).from_config(metric.get_config())
+        return other if structure_of(other) == structure_of(metric) else metric
+    except Exception:  # whatever a user's class does
+        return metric
 
 
 def _metric_class(name: str, layout: str | None) -> Any:
@@ -271,7 +286,16 @@ def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callbac
             raise TypeError(
                 f"The 'callbacks' parameter must hold Keras callbacks or their classes. Got {callback!r} instead."
             )
-    return [copy.deepcopy(callback) for callback in flat]
+    copies = [copy.deepcopy(callback) for callback in flat]
+    for callback in copies:
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            callback.log_dir = _folder_of_this_fit(callback.log_dir)
+    return copies
+
+
+def _folder_of_this_fit(log_dir: str) -> str:
+    """A new folder, so that the curves of several fits, as of a search's candidates, lie side by side."""
+    return os.path.join(log_dir, f"fit-{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}")
 
 
 def check_monitors(callbacks: list[keras.callbacks.Callback], names: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Frozen descriptions of what to build and how to train it. Plain Python."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ class NetworkSpec:
         Keras name, or "auto".
     skip_connection : bool
         Whether the inputs are joined to the last hidden layer.
+    wide_columns, deep_columns : tuple of int or None
+        Which of the inputs are joined to the last hidden layer, and which go into the first; None for all.
+    aux_output : bool
+        Whether a second output is trained on the last hidden layer alone.
     """
 
     n_features: int
@@ -39,6 +43,14 @@ class NetworkSpec:
     output_activation: str
     kernel_initializer: str = "auto"
     skip_connection: bool = False
+    wide_columns: tuple[int, ...] | None = None
+    deep_columns: tuple[int, ...] | None = None
+    aux_output: bool = False
+
+    @property
+    def n_deep(self) -> int:
+        """How many features go into the first hidden layer."""
+        return self.n_features if self.deep_columns is None else len(self.deep_columns)
 
 
 CHANGED = (
@@ -53,13 +65,13 @@ class Rows:
 
     Attributes
     ----------
-    X : ndarray of shape (n_rows, n_features), float32
+    X : ndarray of shape (n_rows, n_features), float32 or uint8, or csr_array
     y : ndarray of shape (n_rows, n_columns), float32 or int32
     y_mean, y_scale : ndarray of shape (n_columns,), float64
         ``y * y_scale + y_mean`` is y in the user's units, in which metrics are computed.
     """
 
-    X: NDArray
+    X: Any
     y: NDArray
     y_mean: NDArray
     y_scale: NDArray
@@ -81,7 +93,8 @@ class Member:
     schedule : Schedule
         Factors of the learning rate, step by step.
     hyper : dict of str to float
-        ``weight_decay``, ``label_smoothing``, dropout rates and the optimizer's own numbers, by name.
+        ``weight_decay``, ``label_smoothing``, ``aux_loss_weight``, dropout rates and the optimizer's own numbers, by
+        name.
     epochs : int
         The last epoch's number + 1.
     patience : int or None
@@ -92,6 +105,10 @@ class Member:
         Name of the figure that decides when to stop and which epoch to keep.
     sign : int
         1 if the figure is to fall, -1 if it is to rise.
+    initial : dict of int to ndarray
+        Initial values of some of the network's variables, by number; the others are drawn from the seed.
+    frozen_epochs : float
+        Until which epoch the recipe's frozen variables stay as they are.
     """
 
     seed: int
@@ -106,6 +123,8 @@ class Member:
     min_delta: float
     monitor: str = "val_loss"
     sign: int = 1
+    initial: dict[int, NDArray] = field(default_factory=dict)
+    frozen_epochs: float = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +187,11 @@ class Fitted:
     make_model : callable () -> keras.Model
     targets : ClassTargets or RegressionTargets
     slots : tuple
-        Optimizer class and the part of its configuration that decides what the state holds.
+        Name of the optimizer's class and the part of its configuration that decides what the state holds.
+    loss_of_logits : bool
+        Whether the network's output is what comes before a sigmoid or softmax.
+    columns : None, dict or tuple
+        Columns of X for each input of the model.
     """
 
     state: State
@@ -178,6 +201,8 @@ class Fitted:
     make_model: Callable[[], Any]
     targets: Any
     slots: tuple
+    loss_of_logits: bool
+    columns: Any
 
     @property
     def weights(self) -> list[NDArray]:

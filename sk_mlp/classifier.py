@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._resolve import target_layout
 from sk_mlp._targets import class_targets
+from sk_mlp.regressor import KerasMLPRegressor
 
 
 class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
@@ -42,6 +43,25 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         selu, Glorot otherwise.
     skip_connection : bool, default=False
         Whether the inputs are joined to the last hidden layer (wide and deep: Cheng et al. 2016, arXiv 1606.07792).
+    wide_features, deep_features : columns or None, default=None
+        Which features are joined to the last hidden layer (with ``skip_connection``), and which go into the first one:
+        names, numbers, slices, masks or a function of X, as in `sklearn.compose.ColumnTransformer`; None for all.
+    aux_output : bool, default=False
+        Whether to train a second output on the last hidden layer alone, beside the one that predicts. Its loss is
+        ``aux_output_loss`` in ``history_``, the main output's ``output_loss``.
+    aux_loss_weight : float in [0, 1), default=0.1
+        Share of the auxiliary output's loss in the whole one.
+    input_columns : dict, list or tuple of columns, or None, default=None
+        For a ``model`` with several inputs: the columns of each, by name or in order.
+    init_from : fitted KerasMLPClassifier or KerasMLPRegressor, or None, default=None
+        Whose lowest hidden layers to start from (transfer).
+    init_layers : int or None, default=None
+        How many hidden layers to take over from ``init_from`` or the autoencoder; None for all that both have.
+    frozen_epochs : float, default=0
+        For how many epochs the layers taken over stay as they are; ``np.inf`` for always.
+    pretrain : "autoencoder" or None, default=None
+        Whether to start from the hidden layers of a network that learns to put out the features through mirrored
+        layers, also on the rows ``X_unlabeled`` of `fit`. ``pretrain__epochs`` and the like set its own parameters.
     optimizer : str, type or keras.optimizers.Optimizer, default="adam"
         Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
         used itself but copied; its learning rate and weight decay must be those below.
@@ -73,7 +93,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         Whether to take the rows in a new random order in each epoch.
     loss : str, callable, keras.losses.Loss or None, default=None
         Keras name, class, object, or function of (y_true, y_pred) that returns a number a row; None for
-        the cross-entropy that fits y.
+        the cross-entropy, "focal" for the focal loss that fits y.
         Arguments of a name or class are set by ``loss__argument``.
     metrics : list or None, default=None
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
@@ -151,6 +171,15 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         batch_norm=False,
         kernel_initializer="auto",
         skip_connection=False,
+        wide_features=None,
+        deep_features=None,
+        aux_output=False,
+        aux_loss_weight=0.1,
+        input_columns=None,
+        init_from=None,
+        init_layers=None,
+        frozen_epochs=0,
+        pretrain=None,
         optimizer="adam",
         learning_rate=1e-3,
         weight_decay=0.0,
@@ -185,6 +214,15 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             batch_norm=batch_norm,
             kernel_initializer=kernel_initializer,
             skip_connection=skip_connection,
+            wide_features=wide_features,
+            deep_features=deep_features,
+            aux_output=aux_output,
+            aux_loss_weight=aux_loss_weight,
+            input_columns=input_columns,
+            init_from=init_from,
+            init_layers=init_layers,
+            frozen_epochs=frozen_epochs,
+            pretrain=pretrain,
             optimizer=optimizer,
             learning_rate=learning_rate,
             weight_decay=weight_decay,
@@ -243,7 +281,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             Columns in the order of ``classes_``, rows summing to 1; for multilabel, the probability of each label.
         """
         output = self._output(X)
-        return self._fitted.targets.probabilities(output, self._from_logits())
+        return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits)
 
     def predict(self, X):
         """Predict labels.
@@ -258,9 +296,6 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         """
         probabilities = self.predict_proba(X)
         return self._fitted.targets.labels(probabilities)
-
-    def _from_logits(self):
-        return bool(getattr(self.loss, "from_logits", self.get_params().get("loss__from_logits", False)))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -280,7 +315,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             )
         return targets, targets.check(y)
 
-    def _with_units(self, targets, y, weights, builder):
+    def _with_units(self, targets, y, weights, blueprint):
         return targets
 
     def _class_weights(self, targets, y):
@@ -311,10 +346,11 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     def _output_activation(self, targets):
         return "softmax" if targets.kind == "multiclass" else "sigmoid"
 
-    def _default_loss(self, targets, width):
+    def _loss_defaults(self, targets, width):
         if targets.kind == "multilabel" or width == 1:
-            return "binary_crossentropy"
-        return "categorical_crossentropy" if self.label_smoothing else "sparse_categorical_crossentropy"
+            return "binary_crossentropy", "binary_focal_crossentropy"
+        default = "categorical_crossentropy" if self.label_smoothing else "sparse_categorical_crossentropy"
+        return default, "categorical_focal_crossentropy"
 
     def _widths(self, targets):
         if targets.kind == "binary":
@@ -337,3 +373,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     def _set_target_attributes(self, targets):
         self.classes_ = targets.classes
         self.n_outputs_ = targets.n_outputs
+
+    @property
+    def _regressor_class(self):
+        return KerasMLPRegressor

@@ -1,4 +1,6 @@
-"""Losses that Keras lacks."""
+"""Losses that Keras lacks, and the losses of a network with several outputs."""
+
+from typing import Any
 
 import keras
 from keras import ops
@@ -31,3 +33,10 @@ class Quantile(keras.losses.Loss):
     def get_config(self):
         """Arguments of the constructor."""
         return {"quantile": self.quantile, "name": self.name}
+
+
+def losses_of_outputs(loss: keras.losses.Loss, aux_share: float | None) -> dict[str, Any]:
+    """Arguments of ``model.compile``: the loss, or with an auxiliary output the loss of both and their weights."""
+    if aux_share is None:
+        return {"loss": loss}
+    return {"loss": [loss, loss], "loss_weights": [1 - aux_share, aux_share]}

@@ -69,7 +69,8 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
     Returns
     -------
     keras.Model
-        From (batch, n_features) to (batch, n_outputs), float32; Sequential unless inputs skip the hidden layers.
+        From (batch, n_features) to (batch, n_outputs), float32; a list of two such outputs, the main and the auxiliary
+        one, where the spec has both. Sequential unless there are several paths.
     """
     inputs = Input((spec.n_features,), name="features")
     layers: list[keras.layers.Layer] = []
@@ -82,18 +83,29 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
         layers.append(Activation(spec.activation, name=f"activation_{i}"))
         if spec.dropout:
             layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}"))
-    output = Dense(
-        spec.n_outputs,
-        activation=spec.output_activation,
-        kernel_initializer=GlorotUniform(seed=ANY_SEED),
-        name="output",
+    output, aux_output = (
+        Dense(
+            spec.n_outputs,
+            activation=spec.output_activation,
+            kernel_initializer=GlorotUniform(seed=ANY_SEED),
+            name=name,
+        )
+        for name in ("output", "aux_output")
     )
-    if not (spec.skip_connection and layers):
+    if not layers or not (spec.skip_connection or spec.aux_output or spec.deep_columns):
         return keras.Sequential([inputs, *layers, output], name="mlp")
-    hidden = inputs
+    hidden = _columns(inputs, spec.deep_columns)
     for layer in layers:
         hidden = layer(hidden)
-    return keras.Model(inputs, output(Concatenate(name="wide_and_deep")([inputs, hidden])), name="mlp")
+    joined = hidden
+    if spec.skip_connection:
+        joined = Concatenate(name="wide_and_deep")([_columns(inputs, spec.wide_columns), hidden])
+    outputs = [output(joined), aux_output(hidden)] if spec.aux_output else output(joined)
+    return keras.Model(inputs, outputs, name="mlp")
+
+
+def _columns(inputs: keras.KerasTensor, numbers: tuple[int, ...] | None) -> keras.KerasTensor:
+    return inputs if numbers is None else keras.ops.take(inputs, list(numbers), axis=1)
 
 
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
@@ -102,7 +114,8 @@ def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras
     if isinstance(model, keras.Sequential):
         return keras.Sequential([*model.layers, rescaling] if model.inputs is None else _chain(model, rescaling))
     if getattr(model, "inputs", None):
-        return keras.Model(model.inputs, rescaling(model.output), name=model.name)
+        outputs = [rescaling(output) for output in model.outputs]
+        return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     return keras.Sequential([model, rescaling])
 
 
@@ -115,18 +128,10 @@ def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
     return [layer for layer in model._flatten_layers(include_self=False)]
 
 
-def random_variables(model: keras.Model, keep_seeded: bool) -> Iterator[tuple[keras.Variable, keras.Initializer]]:
-    """Variables whose initial value is random, with their initializers.
+def random_variables(model: keras.Model) -> Iterator[tuple[keras.Variable, keras.Initializer]]:
+    """Variables of one of our own networks whose initial value is random, with their initializers.
 
-    A layer keeps the initializer of ``kernel`` in ``kernel_initializer``, and so on; what a layer initialises in
-    another way keeps the value that it was built with.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Built.
-    keep_seeded : bool
-        Whether to leave out initializers that were given a seed, which their author means to be fixed.
+    A layer keeps the initializer of ``kernel`` in ``kernel_initializer``, and so on.
     """
     for layer in layers_of(model):
         for name, initializer in sorted(vars(layer).items()):
@@ -134,7 +139,7 @@ def random_variables(model: keras.Model, keep_seeded: bool) -> Iterator[tuple[ke
             if not name.endswith("_initializer") or not isinstance(variable, keras.Variable):
                 continue
             config = initializer.get_config() if isinstance(initializer, keras.Initializer) else {}
-            if "seed" in config and not (keep_seeded and config["seed"] is not None):
+            if "seed" in config:
                 yield variable, initializer
 
 

@@ -47,6 +47,25 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         selu, Glorot otherwise.
     skip_connection : bool, default=False
         Whether the inputs are joined to the last hidden layer (wide and deep: Cheng et al. 2016, arXiv 1606.07792).
+    wide_features, deep_features : columns or None, default=None
+        Which features are joined to the last hidden layer (with ``skip_connection``), and which go into the first one:
+        names, numbers, slices, masks or a function of X, as in `sklearn.compose.ColumnTransformer`; None for all.
+    aux_output : bool, default=False
+        Whether to train a second output on the last hidden layer alone, beside the one that predicts. Its loss is
+        ``aux_output_loss`` in ``history_``, the main output's ``output_loss``.
+    aux_loss_weight : float in [0, 1), default=0.1
+        Share of the auxiliary output's loss in the whole one.
+    input_columns : dict, list or tuple of columns, or None, default=None
+        For a ``model`` with several inputs: the columns of each, by name or in order.
+    init_from : fitted KerasMLPClassifier or KerasMLPRegressor, or None, default=None
+        Whose lowest hidden layers to start from (transfer).
+    init_layers : int or None, default=None
+        How many hidden layers to take over from ``init_from`` or the autoencoder; None for all that both have.
+    frozen_epochs : float, default=0
+        For how many epochs the layers taken over stay as they are; ``np.inf`` for always.
+    pretrain : "autoencoder" or None, default=None
+        Whether to start from the hidden layers of a network that learns to put out the features through mirrored
+        layers, also on the rows ``X_unlabeled`` of `fit`. ``pretrain__epochs`` and the like set its own parameters.
     optimizer : str, type or keras.optimizers.Optimizer, default="adam"
         Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
         used itself but copied; its learning rate and weight decay must be those below.
@@ -184,13 +203,13 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         targets = previous or regression_targets(y, np.ones(len(y)), standardise=False)
         return targets, targets.check(y)
 
-    def _with_units(self, targets, y, weights, builder):
+    def _with_units(self, targets, y, weights, blueprint):
         if self._loss_name() == "poisson":
             if (y < 0).any() or not y.any():
                 raise ValueError(f"y must be at least 0, and not 0 throughout, for loss='poisson'. Got {y.min()}.")
             mean, scale = np.zeros(targets.n_outputs), np.average(y, axis=0, weights=weights)
         else:
-            linear = self.model is None or has_linear_output(builder())
+            linear = self.model is None or has_linear_output(blueprint.sample)
             learned = regression_targets(y, weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS)
             mean, scale = learned.mean, learned.scale
         return RegressionTargets(mean, scale, targets.one_dimensional)
@@ -208,8 +227,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     def _output_activation(self, targets):
         return "exponential" if self._loss_name() == "poisson" else "linear"
 
-    def _default_loss(self, targets, width):
-        return "mean_squared_error"
+    def _loss_defaults(self, targets, width):
+        return "mean_squared_error", ""
 
     def _widths(self, targets):
         return (targets.n_outputs,)
@@ -222,3 +241,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
 
     def _set_target_attributes(self, targets):
         self.n_outputs_ = targets.n_outputs
+
+    @property
+    def _regressor_class(self):
+        return KerasMLPRegressor

@@ -38,9 +38,7 @@ def make_recipe(
     structure = {name: value for name, value in config.items() if name not in optimizer_data(config)}
     key = (spec, optimizer, json.dumps(structure), metrics, bool(config.get("momentum")))
     model = functools.partial(build_network, spec, 0.5)
-    return Recipe(
-        key, model, True, None, cls, config, (), keras.losses.MeanSquaredError(), metrics, batch_size, shuffle
-    )
+    return Recipe(key, model, None, 1, cls, config, (), keras.losses.MeanSquaredError(), metrics, batch_size, shuffle)
 
 
 def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **changes):

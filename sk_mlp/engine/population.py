@@ -7,12 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
+from sk_mlp._features import Matrix, dense, to_inputs
 from sk_mlp._spec import Member, Rows, State
 from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe
-from sk_mlp.engine.step import smoothed
+from sk_mlp.engine.step import row_losses, smoothed
 from sk_mlp.exceptions import NotCompilableError
+from sk_mlp.losses import losses_of_outputs
 
 
 def epoch_order(member: Member, epoch: int, shuffle: bool) -> NDArray:
@@ -82,17 +85,16 @@ class CompiledPopulation(Population):
     def __init__(self, recipe: Recipe, rows: Rows, members: list[Member], states: list[State | None]):
         self.members = members
         self._shuffle = recipe.shuffle
-        names = tuple(members[0].hyper)
+        names = self._hyper_names = (*members[0].hyper, *(["frozen"] if recipe.frozen else []))
         self._program = PROGRAMS.get(recipe, names, len(members))
         parts = self.parts = self._program.parts
         started = [parts.start(member, state) for member, state in zip(members, states, strict=True)]
         arrays = zip(*(parts.layout.unpack(state) for state in started), strict=True)
         self.states = [tf.constant(np.stack(members_arrays)) for members_arrays in arrays]
-        n_rows = padded_size(len(rows.X))
-        self._hyper = np.array([[member.hyper[name] for name in names] for member in members], np.float32)
+        n_rows = padded_size(rows.X.shape[0])
         self._seeds = tf.constant([member.seed for member in members], tf.int32)
+        self._X = [tf.constant(array) for array in program_matrix(rows.X, n_rows)]
         self._data = (
-            tf.constant(_padded(rows.X, n_rows)),
             tf.constant(_padded(rows.y, n_rows)),
             tf.constant(np.stack([_padded(member.weights, n_rows) for member in members])),
             tf.constant(np.stack([rows.y_mean, rows.y_scale]).astype(np.float32)),
@@ -122,17 +124,23 @@ class CompiledPopulation(Population):
         try:
             self.states, logs = self._program(
                 self.states,
-                tf.constant(self._hyper),
+                tf.constant(self._hyper(epoch)),
                 self._seeds,
                 *self._data,
                 tf.constant(train.reshape(len(self.members), -1, self.batch_size)),
                 tf.constant(rates),
                 tf.constant(self._steps),
                 *self._validation,
+                *self._X,
             )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise NotCompilableError(f"XLA does not compile the training step: {error.message}") from error
         return dict(zip(self._program.log_names, logs.numpy().T.astype(np.float64), strict=True))
+
+    def _hyper(self, epoch: int) -> NDArray:
+        """Every member's numbers in this epoch: (n_members, n_hyper), float32."""
+        tables = [member.hyper | {"frozen": epoch < member.frozen_epochs} for member in self.members]
+        return np.array([[table[name] for name in self._hyper_names] for table in tables], np.float32)
 
     def select(self, improved: NDArray, kept):
         if improved.all():
@@ -158,6 +166,16 @@ def _padded(array: NDArray, n: int, value: float = 0) -> NDArray:
     padded[: len(array)] = array
     padded[len(array) :] = value
     return padded
+
+
+def program_matrix(X: Matrix, n_rows: int) -> list[NDArray]:
+    """X, padded to n_rows rows, as the arrays that a program takes."""
+    if not issparse(X):
+        return [_padded(X, n_rows)]
+    n_entries = padded_size(max(X.nnz, 1))
+    begins = _padded(X.indptr, n_rows + 1, X.nnz)
+    columns = X.indices.astype(np.int32)
+    return [_padded(X.data, n_entries), _padded(columns, n_entries), begins, np.zeros(X.shape[1], np.float32)]
 
 
 class KerasPopulation(Population):
@@ -189,7 +207,18 @@ class KerasPopulation(Population):
         standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
         metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
         loss = with_smoothing(recipe.loss, member.hyper)
-        parts.model.compile(parts.optimizer, loss, metrics=metrics, jit_compile=False)
+        several = recipe.n_heads > 1
+        self._names: dict[str, str] = {}
+        if several:  # Keras puts the output before a metric's name, and takes the mean of the losses of batches
+            self._names = {f"output_{metric.name}": metric.name for metric in parts.metrics}
+            self._names |= {"output_row_loss": "output_loss", "aux_output_row_loss": "aux_output_loss"}
+        parts.model.compile(
+            parts.optimizer,
+            **losses_of_outputs(loss, member.hyper.get("aux_loss_weight")),
+            metrics=[metrics, []] if several else metrics,
+            weighted_metrics=[[mean_row_loss(loss)], [mean_row_loss(loss)]] if several else None,
+            jit_compile=False,
+        )
 
     @property
     def states(self) -> State:  # type: ignore[override]
@@ -200,34 +229,25 @@ class KerasPopulation(Population):
         model = self.parts.model
         rates = step_rates(member, epoch, self._recipe.batch_size, learning_rates[0])
         order = epoch_order(member, epoch, self._recipe.shuffle)
-        x, y, weight = self._arrays(order)
+        callbacks = [StepRates(rates), *(BatchEventsOnly(callback) for callback in self._callbacks)]
+        if epoch < member.frozen_epochs:
+            callbacks.append(Freeze([self.parts.variables[i] for i in self.parts.frozen]))
         history = model.fit(
-            x,
-            y,
-            sample_weight=weight,
-            batch_size=self._recipe.batch_size,
+            Batches(self._recipe, self._rows, member, order, self._recipe.batch_size),
             epochs=1,
             shuffle=False,
             verbose=0,
-            callbacks=[StepRates(rates), *(BatchEventsOnly(callback) for callback in self._callbacks)],
+            callbacks=callbacks,
         )
-        logs = {name: values[0] for name, values in history.history.items()}
-        x, y, weight = self._arrays(evaluation_rows(member))
+        logs = {self._names.get(name, name): values[0] for name, values in history.history.items()}
         figures = model.evaluate(
-            x,
-            y,
-            sample_weight=weight,
-            batch_size=EVALUATION_BATCH,
+            Batches(self._recipe, self._rows, member, evaluation_rows(member), EVALUATION_BATCH),
             verbose=0,
             callbacks=[BatchEventsOnly(callback) for callback in self._callbacks] if len(member.validation) else [],
             return_dict=True,
         )
-        logs |= {f"val_{name}": value for name, value in figures.items()}
+        logs |= {f"val_{self._names.get(name, name)}": value for name, value in figures.items()}
         return {name: np.array([value], np.float64) for name, value in logs.items()}
-
-    def _arrays(self, numbers: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-        (member,) = self.members
-        return self._rows.X[numbers], self._rows.y[numbers], member.weights[numbers]
 
     def select(self, improved: NDArray, kept: State) -> State:
         return self.states if improved[0] else kept
@@ -237,6 +257,48 @@ class KerasPopulation(Population):
 
     def replace(self, m: int, state: State) -> None:
         self.parts.write(state)
+
+
+def mean_row_loss(loss: keras.losses.Loss) -> keras.metrics.Metric:
+    """The weighted mean of the rows' losses, for weights whose mean is 1."""
+    return keras.metrics.MeanMetricWrapper(lambda y, output: row_losses(loss, y, output), name="row_loss")
+
+
+class Batches(keras.utils.PyDataset):
+    """Some of a member's rows, in the given order, as Keras' fit takes them.
+
+    Parameters
+    ----------
+    numbers : ndarray of int
+    """
+
+    def __init__(self, recipe: Recipe, rows: Rows, member: Member, numbers: NDArray, batch_size: int):
+        super().__init__()
+        self._recipe, self._rows, self._weights = recipe, rows, member.weights
+        self._numbers, self._batch_size = numbers, batch_size
+
+    def __len__(self):
+        return -(-len(self._numbers) // self._batch_size)
+
+    def __getitem__(self, batch):
+        numbers = self._numbers[batch * self._batch_size : (batch + 1) * self._batch_size]
+        x = to_inputs(dense(self._rows.X[numbers]), self._recipe.columns, lambda x, columns: x[:, list(columns)])
+        y, weights = self._rows.y[numbers], self._weights[numbers]
+        n_heads = self._recipe.n_heads
+        return (x, y, weights) if n_heads == 1 else (x, (y,) * n_heads, (weights,) * n_heads)
+
+
+class Freeze(keras.callbacks.Callback):
+    """Set variables back to what they were after each step."""
+
+    def __init__(self, variables: list[keras.Variable]):
+        super().__init__()
+        self._variables = variables
+        self._values = [variable.numpy() for variable in variables]
+
+    def on_train_batch_end(self, batch, logs=None):
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
 
 
 class InUnits(keras.metrics.Metric):

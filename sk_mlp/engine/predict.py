@@ -6,6 +6,7 @@ works in float64, as scikit-learn does, and the traced call on chunks of one sha
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import erf, expit, softmax
 
+from sk_mlp._features import Matrix, dense, to_inputs
 from sk_mlp._spec import NetworkSpec
 
 CHUNK = 4096  # rows, so that a layer's output stays in the processor's cache
@@ -49,25 +51,29 @@ def network_output(spec: NetworkSpec, weights: list[NDArray], X: NDArray) -> NDA
     spec : NetworkSpec
         ``activation`` is a key of `ACTIVATIONS`.
     weights : list of ndarray, float32
+        Those of an auxiliary output are passed over.
         In the order of a built network's variables: trainable ones (kernel and bias, or kernel, gamma and beta, a
         layer), then the non-trainable ones (moving mean and variance a normalization; integers, the seeds of dropout,
         are passed over).
-    X : ndarray of shape (n_samples, n_features), float32
+    X : ndarray or csr_array of shape (n_samples, n_features)
 
     Returns
     -------
     ndarray of shape (n_samples, n_outputs), float64
+        Of the main output.
     """
     weights = [array.astype(np.float64) for array in weights if array.dtype.kind == "f"]
+    n = X.shape[0]
     return np.concatenate(
-        [_chunk_output(spec, weights, X[i : i + CHUNK].astype(np.float64)) for i in range(0, len(X), CHUNK)]
+        [_chunk_output(spec, weights, X[i : i + CHUNK].astype(np.float64)) for i in range(0, n, CHUNK)]
     )
 
 
-def _chunk_output(spec: NetworkSpec, weights: list[NDArray], h: NDArray) -> NDArray:
+def _chunk_output(spec: NetworkSpec, weights: list[NDArray], inputs: Matrix) -> NDArray:
     depth = len(spec.hidden_layer_sizes)
-    trainable, inputs = iter(weights), h
+    trainable = iter(weights)
     statistics = weights[len(weights) - 2 * depth :] if spec.batch_norm else []
+    h = inputs if spec.deep_columns is None or not depth else inputs[:, list(spec.deep_columns)]
     for i in range(depth):
         h = h @ next(trainable)
         if not spec.batch_norm:
@@ -78,29 +84,43 @@ def _chunk_output(spec: NetworkSpec, weights: list[NDArray], h: NDArray) -> NDAr
             factor = gamma / np.sqrt(variance + NORM_EPSILON)
             h = h * factor + (beta - mean * factor)
         h = ACTIVATIONS[spec.activation](h)
+    kernel, bias = next(trainable), next(trainable)
     if spec.skip_connection and depth:
-        h = np.hstack([inputs, h])
-    return ACTIVATIONS[spec.output_activation](h @ next(trainable) + next(trainable))
+        wide = inputs if spec.wide_columns is None else inputs[:, list(spec.wide_columns)]
+        z = wide @ kernel[: wide.shape[1]] + h @ kernel[wide.shape[1] :] + bias
+    else:
+        z = h @ kernel + bias
+    # A large product's last bits depend on the number of threads that BLAS has; none of them means anything.
+    with np.errstate(over="ignore"):
+        z = z.astype(np.float32).astype(np.float64)
+    return ACTIVATIONS[spec.output_activation](z)
 
 
-def model_function(model: keras.Model) -> Callable[[NDArray], NDArray]:
-    """A traced call of a Keras model in inference, for any number of rows."""
+def model_function(model: keras.Model, n_features: int, columns: Any) -> Callable[[Matrix], NDArray]:
+    """A traced call of a Keras model in inference, for any number of rows of ``n_features``.
+
+    ``columns`` tells which of them go into which input, as `sk_mlp._features.input_columns` returns them.
+    """
     arguments = {"training": False} if model._call_has_training_arg else {}
 
     @tf.function(autograph=False)
     def traced(chunks):
         def output(x):
-            return tf.cast(model(x, **arguments), tf.float64)
+            inputs = to_inputs(x, columns, lambda x, numbers: tf.gather(x, list(numbers), axis=1))
+            return tf.cast(model(inputs, **arguments), tf.float64)
 
         return tf.map_fn(output, chunks, parallel_iterations=1, fn_output_signature=tf.float64)
 
-    call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, model.input_shape[1]), tf.float32))
+    call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, n_features), tf.float32))
 
-    def predict(X: NDArray) -> NDArray:
-        n_chunks = -(-len(X) // TRACED_CHUNK)
-        chunks = np.zeros((n_chunks, TRACED_CHUNK, X.shape[1]), np.float32)
-        chunks.reshape(-1, X.shape[1])[: len(X)] = X
+    def predict_part(X: Matrix) -> NDArray:
+        n_rows, n_chunks = X.shape[0], -(-X.shape[0] // TRACED_CHUNK)
+        chunks = np.zeros((n_chunks, TRACED_CHUNK, n_features), np.float32)
+        chunks.reshape(-1, n_features)[:n_rows] = dense(X)
         output = call(tf.constant(chunks)).numpy()
-        return output.reshape(-1, output.shape[2])[: len(X)]
+        return output.reshape(-1, output.shape[2])[:n_rows]
+
+    def predict(X: Matrix) -> NDArray:  # in parts, so that sparse or uint8 rows never are dense float32 all at once
+        return np.concatenate([predict_part(X[i : i + CHUNK]) for i in range(0, X.shape[0], CHUNK)])
 
     return predict

@@ -6,10 +6,11 @@ from collections.abc import Callable, Hashable
 
 import tensorflow as tf
 
-from sk_mlp.engine.recipe import Parts, Recipe, stateless
+from sk_mlp.engine.recipe import Parts, Recipe, loss_names, stateless
 from sk_mlp.engine.step import evaluation_step, metric_results, train_step, update_metrics
 from sk_mlp.exceptions import NotCompilableError
 
+N_DATA = 10  # arguments of a program before X
 EVALUATION_BATCH = 256  # rows; one size for all, since it is part of a program's structure
 
 
@@ -43,7 +44,6 @@ class Program:
             The members' variables.
         hyper : Tensor of shape (M, n_hyper)
         seeds : Tensor of shape (M,), int32
-        X : Tensor of shape (N, n_features)
         y : Tensor of shape (N, n_columns)
         weights : Tensor of shape (M, N)
         units : Tensor of shape (2, n_columns)
@@ -56,6 +56,9 @@ class Program:
             Batches to run, at most S.
         validation : Tensor of shape (M, V, evaluation batch), int32
         n_validation_steps : Tensor of shape (), int32
+        *X : Tensor of shape (N, n_features), float32 or uint8
+            For sparse X four: values and column numbers, (n_nonzeros,), where each row begins, (N + 1,), and an array
+            of shape (n_features,) for its shape alone.
 
         Returns
         -------
@@ -72,7 +75,9 @@ class Program:
 
     def _trace(self, arguments: list[tf.Tensor]) -> Callable:
         signature = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
-        for i, rows_axis in ((2, 0), (3, 0), (4, 1), (6, 1), (7, 1), (9, 1)):  # X, y, weights, train, rates, validation
+        n_matrices = 3 if self.parts.row_nonzeros else 1  # with as many rows as X has rows or entries
+        row_axes = [(2, 0), (3, 1), (5, 1), (6, 1), (8, 1)]  # y, weights, train, rates, validation
+        for i, rows_axis in row_axes + [(N_DATA + j, 0) for j in range(n_matrices)]:
             shape = [None if axis == rows_axis else size for axis, size in enumerate(signature[i].shape)]
             signature[i] = tf.TensorSpec(shape, signature[i].dtype)
         epoch = tf.function(self._epoch, jit_compile=True, autograph=False)
@@ -82,9 +87,10 @@ class Program:
             raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
 
     def _epoch(
-        self, hyper, seeds, X, y, weights, units, train, rates, n_steps, validation, n_validation_steps, *variables
+        self, hyper, seeds, y, weights, units, train, rates, n_steps, validation, n_validation_steps, *X_and_variables
     ):
         parts, lift, single = self.parts, self._lift, self.n_members == 1
+        X, variables = X_and_variables[: -len(parts.variables)], X_and_variables[-len(parts.variables) :]
         if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
             hyper, seeds, weights = hyper[0], seeds[0], weights[0]
             train, rates, validation = train[0], rates[0], validation[0]
@@ -95,28 +101,29 @@ class Program:
             real = numbers >= 0
             safe = tf.maximum(numbers, 0)
             weight = tf.where(real, tf.gather(weights, safe), 0.0)
-            return tf.gather(X, safe), tf.gather(y, safe), weight, real
+            return gathered(X, safe, parts.row_nonzeros), tf.gather(y, safe), weight, real
 
         def named(hyper):
             return dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
 
         def step(values, metrics, total, n, hyper, rate, seed, weights, numbers):
             batch = rows(numbers, weights)
-            values, output, loss = train_step(parts, values, named(hyper), rate, seed, batch)
+            values, output, losses = train_step(parts, values, named(hyper), rate, seed, batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
-            return values, metrics, total + loss, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
+            return values, metrics, total + losses, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
 
         def evaluate(metrics, total, n, values, hyper, weights, numbers):
             batch = rows(numbers, weights)
-            output, loss = evaluation_step(parts, values, named(hyper), batch)
+            output, losses = evaluation_step(parts, values, named(hyper), batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
-            return metrics, total + loss, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
+            return metrics, total + losses, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
 
         def figures(metrics, total, n, val_metrics, val_total, val_n):
-            averages = [total / n, *metric_results(parts, metrics)]
-            return tf.stack([*averages, val_total / val_n, *metric_results(parts, val_metrics)])
+            averages = [*tf.unstack(total / n), *metric_results(parts, metrics)]
+            return tf.stack([*averages, *tf.unstack(val_total / val_n), *metric_results(parts, val_metrics)])
 
         zero = tf.zeros_like(seeds, tf.float32)
+        zeros = tf.stack([zero] * len(loss_names(parts.n_heads)), axis=-1)
         start = tf.nest.map_structure(tf.constant, parts.metric_start)
         if not single:
             start = tf.nest.map_structure(lambda t: tf.broadcast_to(t, (self.n_members, *t.shape)), start)
@@ -126,7 +133,7 @@ class Program:
             return i + 1, *lift(step)(values, metrics, total, n, hyper, rates[..., i], seeds, weights, numbers)
 
         _, values, *trained = tf.while_loop(
-            lambda i, *_: i < n_steps, train_body, (tf.constant(0), values, start, zero, zero)
+            lambda i, *_: i < n_steps, train_body, (tf.constant(0), values, start, zeros, zero)
         )
 
         def evaluation_body(i, metrics, total, n):
@@ -134,7 +141,7 @@ class Program:
             return i + 1, *lift(evaluate)(metrics, total, n, values, hyper, weights, numbers)
 
         _, *evaluated = tf.while_loop(
-            lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zero, zero)
+            lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zeros, zero)
         )
         results = [lift(figures)(*trained, *evaluated), *values]
         return [tensor[None] for tensor in results] if single else results
@@ -146,6 +153,35 @@ class Program:
         return lambda *arguments: tf.vectorized_map(
             lambda tensors: function(*tensors), arguments, fallback_to_while_loop=False
         )
+
+
+def gathered(X: tuple, rows: tf.Tensor, row_nonzeros: int) -> tf.Tensor:
+    """Some rows of X as a dense float32 batch.
+
+    Parameters
+    ----------
+    X : tuple of Tensor
+        As in `Program.__call__`.
+    rows : Tensor of shape (batch,), int32
+    row_nonzeros : int
+        No row of a sparse X has more entries; 0 for a dense X.
+
+    Returns
+    -------
+    Tensor of shape (batch, n_features)
+    """
+    if not row_nonzeros:
+        return tf.cast(tf.gather(X[0], rows), tf.float32)
+    values, columns, begins, features = X
+    begin, end = tf.gather(begins, rows), tf.gather(begins, rows + 1)
+    entry = begin[:, None] + tf.range(row_nonzeros, dtype=begin.dtype)
+    exists = entry < end[:, None]
+    entry = tf.where(exists, entry, 0)
+    value = tf.where(exists, tf.cast(tf.gather(values, entry), tf.float32), 0.0)
+    cell = tf.range(rows.shape[0], dtype=tf.int32)[:, None] * features.shape[0] + tf.gather(columns, entry)
+    size = rows.shape[0] * features.shape[0]
+    cells = tf.math.unsorted_segment_sum(tf.reshape(value, (-1,)), tf.reshape(cell, (-1,)), size)
+    return tf.reshape(cells, (rows.shape[0], features.shape[0]))
 
 
 def padded_size(n: int) -> int:

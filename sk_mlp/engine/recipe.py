@@ -1,7 +1,6 @@
 """What both engines train: a model, an optimizer, a loss and metrics, and the layout of their state."""
 
 import contextlib
-import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,10 +37,10 @@ class Recipe:
         Equal for recipes whose compiled programs may be shared.
     make_model : callable () -> keras.Model
         A new, built, uncompiled model from float32 rows to (batch, width); always of the same structure.
-    own_model : bool
-        Whether the model is one of ours, all of whose initial weights follow from the member's seed.
     sample : keras.Model or None
-        A model that ``make_model`` has returned, which must not return it again.
+        For a user's own model: one that ``make_model`` has returned, which must not return it again.
+    width : int
+        Columns of the model's output.
     optimizer_class : type
     optimizer_config : dict
         Without ``learning_rate`` and ``weight_decay``, which are data.
@@ -51,12 +50,20 @@ class Recipe:
     make_metrics : callable () -> list of keras.metrics.Metric
     batch_size : int
     shuffle : bool
+    columns : None, dict or tuple
+        Columns of X for each input of the model, as `sk_mlp._features.input_columns` returns them.
+    n_heads : int
+        2 if the model has an auxiliary output, else 1.
+    row_nonzeros : int
+        For sparse X, no row of which has more entries; 0 for dense X.
+    frozen : tuple of int
+        Numbers of the network's variables that a member's ``frozen_epochs`` is about.
     """
 
     key: Hashable
     make_model: Callable[[], keras.Model]
-    own_model: bool
     sample: keras.Model | None
+    width: int
     optimizer_class: type
     optimizer_config: dict[str, Any] = field(hash=False)
     slots: tuple
@@ -64,14 +71,10 @@ class Recipe:
     make_metrics: Callable[[], list]
     batch_size: int
     shuffle: bool
-
-
-def structure_of(obj: Any) -> Hashable:
-    """A key that is equal for Keras objects of one class and configuration."""
-    if not hasattr(obj, "get_config"):
-        return obj
-    config = {name: value for name, value in obj.get_config().items() if name != "name"}
-    return type(obj), json.dumps(keras.saving.serialize_keras_object(config), sort_keys=True, default=str)
+    columns: Any = None
+    n_heads: int = 1
+    row_nonzeros: int = 0
+    frozen: tuple[int, ...] = ()
 
 
 class StateLayout:
@@ -161,6 +164,8 @@ class Parts:
 
     def __init__(self, recipe: Recipe, optimizer_class: type):
         self.model = recipe.make_model()
+        self.columns, self.n_heads = recipe.columns, recipe.n_heads
+        self.row_nonzeros, self.frozen = recipe.row_nonzeros, recipe.frozen
         if self.model is recipe.sample:
             raise ValueError(
                 "The 'model' parameter must be a function that returns a new keras.Model at each call. "
@@ -186,17 +191,19 @@ class Parts:
         self.layout = StateLayout(self.variables)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):
-                metric.update_state(*2 * [np.zeros((2, self.model.output_shape[-1]), np.float32)])
+                metric.update_state(*2 * [np.zeros((2, recipe.width), np.float32)])
+            check_result(metric)
             metric.reset_state()
         self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
         self.built_with = [np.asarray(variable) for variable in self.variables]
         index = {id(variable): i for i, variable in enumerate(self.variables)}
-        self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model, not recipe.own_model)]
-        self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index]
+        own = recipe.sample is None
+        self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model)] if own else []
+        self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index] if own else []
 
     def start(self, member: Member, state: State | None) -> State:
         """The state from which a member trains: the given one, or one from its seed; at its learning rate."""
-        state = state or self._initial_state(member.seed)
+        state = state or self._initial_state(member)
         if (len(state.floats), len(state.ints)) != (self.layout.n_floats, self.layout.n_ints):
             raise ValueError(CHANGED)
         arrays = self.layout.unpack(state)
@@ -204,15 +211,17 @@ class Parts:
         arrays[rate] = np.array(member.learning_rate, arrays[rate].dtype)
         return self.layout.pack(arrays)
 
-    def _initial_state(self, seed: int) -> State:
-        """Initial weights and optimizer slots that follow from a member's seed alone."""
+    def _initial_state(self, member: Member) -> State:
+        """Initial weights and optimizer slots that follow from the member alone."""
         arrays = list(self.built_with)
-        seeds = np.random.SeedSequence(seed).generate_state(len(self.redrawn) + len(self.seeded)) >> 1
+        seeds = np.random.SeedSequence(member.seed).generate_state(len(self.redrawn) + len(self.seeded)) >> 1
         for (i, initializer), part in zip(self.redrawn, seeds, strict=False):
             config = {**initializer.get_config(), "seed": int(part)}
             arrays[i] = np.asarray(type(initializer).from_config(config)(arrays[i].shape, dtype=arrays[i].dtype))
         for i, part in zip(self.seeded, seeds[len(self.redrawn) :], strict=True):
             arrays[i] = np.array([part, 0], arrays[i].dtype)
+        for i, array in member.initial.items():
+            arrays[i] = array
         return self.layout.pack(arrays)
 
     def read(self) -> State:
@@ -231,4 +240,19 @@ class Parts:
     @property
     def log_names(self) -> list[str]:
         """Names of an epoch's figures over the training rows; those over the validation rows have ``val_`` before."""
-        return ["loss", *(metric.name for metric in self.metrics)]
+        return [*loss_names(self.n_heads), *(metric.name for metric in self.metrics)]
+
+
+def loss_names(n_heads: int) -> list[str]:
+    """Names of the losses: the whole one, and those of each output where there are several."""
+    return ["loss", "output_loss", "aux_output_loss"] if n_heads > 1 else ["loss"]
+
+
+def check_result(metric: keras.metrics.Metric) -> None:
+    """Raise for a metric whose result is not a single number."""
+    result = metric.result()
+    if isinstance(result, dict) or np.ndim(result):
+        raise ValueError(
+            f"The 'metrics' parameter must hold metrics that return a single number. The metric {metric.name!r} returns "
+            f"{result!r}."
+        )

@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from sk_mlp._features import to_inputs
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
-from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import Batch, engine_layers, scramble
 
 
-def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, list, tf.Tensor]:
+def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[list[tf.Tensor], list, tf.Tensor]:
     """Run the model with the given weights.
 
     Returns
     -------
-    output : Tensor of shape (batch, width)
+    outputs : list of Tensor of shape (batch, width)
+        The main one, and the auxiliary one if there is one.
     non_trainable : list of Tensor
         New values, as batch normalization moves its statistics.
     penalty : Tensor of shape ()
@@ -26,19 +28,31 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
     variables = parts.variables[: parts.n_weights]
     arguments = {"training": training} if model._call_has_training_arg else {}
     with keras.StatelessScope(state_mapping=zip(variables, weights, strict=True), collect_losses=True) as scope:
-        output = model(x, **arguments)
+        outputs = model(to_inputs(x, parts.columns, take_columns), **arguments)
         penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in model.losses] or [tf.zeros(())])
-    return output, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty
+    outputs = outputs if parts.n_heads > 1 else [outputs]
+    return outputs, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty
 
 
 def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     """Loss of each row, shape (batch,), in the model's precision."""
-    return tf.reduce_mean(tf.reshape(loss.call(y, output), (y.shape[0], -1)), axis=1)
+    losses = loss.call(y, output)
+    return tf.reduce_mean(tf.reshape(losses, (tf.shape(y)[0], -1)), axis=1)
 
 
-def weighted_sum(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """Sum of weight x loss."""
-    return tf.reduce_sum(losses * tf.cast(weight, losses.dtype))
+def take_columns(x: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
+    """Some columns of a batch."""
+    return tf.gather(x, np.array(numbers, np.int32), axis=1)
+
+
+def summed_losses(parts: Parts, y: tf.Tensor, outputs: list[tf.Tensor], weight: tf.Tensor, hyper: dict) -> tf.Tensor:
+    """Sums of weight x loss over a batch: (1,), or (3,) for the whole, the main output's and the auxiliary one's."""
+    losses = [row_losses(parts.loss, y, output) for output in outputs]
+    sums = [tf.reduce_sum(loss * tf.cast(weight, loss.dtype)) for loss in losses]
+    if len(sums) == 1:
+        return tf.stack(sums)
+    share = hyper["aux_loss_weight"]
+    return tf.stack([(1.0 - share) * sums[0] + share * sums[1], *sums])
 
 
 def update_metrics(
@@ -57,11 +71,11 @@ def update_metrics(
 
 def metric_results(parts: Parts, values: list) -> list[tf.Tensor]:
     """Value of each metric, scalars."""
-    results = [m.stateless_result(v) for m, v in zip(parts.metrics, values, strict=True)]
-    for metric, result in zip(parts.metrics, results, strict=True):
-        if isinstance(result, dict) or result.shape.rank != 0:
-            raise NotCompilableError(f"metric {metric.name!r} has no single number as its result")
-    return [tf.cast(result, tf.float32) for result in results]
+    results = []
+    for metric, value in zip(parts.metrics, values, strict=True):
+        with keras.StatelessScope(state_mapping=zip(metric.variables, value, strict=True)):
+            results.append(keras.ops.cast(metric.result(), "float32"))  # a bare variable too is read in the scope
+    return results
 
 
 class TracedNumber:
@@ -127,7 +141,7 @@ def train_step(
     values : list of Tensor
         The member's variables, in the order of ``parts.variables``.
     hyper : dict of str to Tensor of shape ()
-        Weight decay, label smoothing, dropout rates, optimizer's numbers.
+        Weight decay, label smoothing, weight of the auxiliary loss, dropout rates, optimizer's numbers.
     learning_rate : Tensor of shape ()
     seed : Tensor of shape (), int32
     batch : (x, y, weight, real)
@@ -137,8 +151,8 @@ def train_step(
     -------
     values : list of Tensor
     output : Tensor of shape (batch, width)
-    loss : Tensor of shape ()
-        Times the number of real rows.
+    losses : Tensor of shape (1,) or (3,)
+        Times the number of real rows, as in `summed_losses`.
     """
     x, y, weight, real = batch
     y = smoothed(y, hyper)
@@ -151,14 +165,22 @@ def train_step(
     noise = scramble(seed + scramble(tf.cast(iteration, tf.int32)))
     with engine_layers(parts.model, Batch(real, noise, rates)), tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trainable)
-        output, new_rest, penalty = forward(parts, [*trainable, *rest], x, training=True)
-        loss = weighted_sum(row_losses(parts.loss, y, output), weight)
-        loss = loss / tf.cast(tf.maximum(n, 1.0), loss.dtype) + tf.cast(penalty, loss.dtype)
+        outputs, new_rest, penalty = forward(parts, [*trainable, *rest], x, training=True)
+        sums = summed_losses(parts, y, outputs, weight, hyper)
+        loss = sums[0] / tf.cast(tf.maximum(n, 1.0), sums.dtype) + tf.cast(penalty, sums.dtype)
     gradients = tape.gradient(loss, trainable)
     with numbers_as_data(parts.optimizer, hyper):
         new_trainable, new_slots = parts.optimizer.stateless_apply(slots, gradients, trainable)
     new = [*new_trainable, *new_rest, *new_slots]
-    return [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)], output, tf.cast(loss, tf.float32) * n
+    for i in parts.frozen:
+        new[i] = tf.where(hyper["frozen"] > 0, values[i], new[i])
+    new = [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)]
+    return new, outputs[0], with_penalty(sums, penalty, n)
+
+
+def with_penalty(sums: tf.Tensor, penalty: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
+    """Summed losses, the whole one with the penalty times the number of rows, float32."""
+    return tf.cast(sums, tf.float32) + penalty * n * np.eye(1, sums.shape[0], dtype=np.float32)[0]
 
 
 def smoothed(y: tf.Tensor, hyper: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -170,8 +192,8 @@ def smoothed(y: tf.Tensor, hyper: dict[str, tf.Tensor]) -> tf.Tensor:
 
 
 def evaluation_step(parts: Parts, values: list, hyper: dict, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
-    """Output (batch, width) and loss, times the number of real rows, of one member on one batch."""
+    """Output (batch, width) and losses, times the number of real rows, of one member on one batch."""
     x, y, weight, real = batch
-    output, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
-    loss = tf.cast(weighted_sum(row_losses(parts.loss, smoothed(y, hyper), output), weight), tf.float32)
-    return output, loss + penalty * tf.reduce_sum(tf.cast(real, tf.float32))
+    outputs, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
+    sums = summed_losses(parts, smoothed(y, hyper), outputs, weight, hyper)
+    return outputs[0], with_penalty(sums, penalty, tf.reduce_sum(tf.cast(real, tf.float32)))

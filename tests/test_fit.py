@@ -1,4 +1,4 @@
-"""More of fitting: partial_fit, warm starts, weights, kinds of targets, units, and the stock model that results."""
+"""What fitting does with rows, weights, kinds of targets, metrics, losses and models."""
 
 import copy
 import inspect
@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.datasets
+import threadpoolctl
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import (
@@ -481,3 +483,299 @@ def test_accuracy_of(y, kind):
     mlp = classifier(metrics=["accuracy"], epochs=2).fit(**SPLIT, y=y[30:], y_val=y[:30])
     expected = np.mean(mlp.predict(X[:30]) == y[:30])
     np.testing.assert_allclose(mlp.history_["val_accuracy"][mlp.best_epoch_], expected, rtol=1e-6)
+
+
+def test_metric_of_several_numbers():
+    with pytest.raises((ValueError, TypeError), match=r"single number. The metric 'f1'"):
+        classifier(metrics=[keras.metrics.F1Score(name="f1")]).fit(X, LABELS)
+
+
+# Losses
+
+
+@pytest.mark.parametrize(
+    ("loss", "same"),
+    [
+        ("mse", "mean_squared_error"),
+        ("MSE", "mean_squared_error"),
+        ("MeanSquaredError", "mean_squared_error"),
+        ("mae", "mean_absolute_error"),
+        (keras.losses.mean_squared_error, "mean_squared_error"),
+        (keras.losses.MeanSquaredError, "mean_squared_error"),
+    ],
+    ids=str,
+)
+def test_names_of_losses(loss, same):
+    one, other = (regressor(loss=name, epochs=2).fit(X, TARGET) for name in (loss, same))
+    np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["poisson", "mape", "msle"])
+def test_losses_of_positive_targets(name):
+    y = np.exp(3 + 0.3 * X[:, 0])
+    mlp = regressor(loss=name, epochs=300, learning_rate=0.05, patience=50).fit(X, y)
+    assert mlp.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "categorical_crossentropy",
+        keras.losses.CategoricalCrossentropy(),
+        keras.losses.categorical_crossentropy,
+        keras.losses.sparse_categorical_crossentropy,
+    ],
+    ids=["name", "object", "function", "sparse function"],
+)
+def test_forms_of_crossentropy(loss):
+    one, other = (classifier(loss=form).fit(X, CLASSES) for form in (loss, None))
+    np.testing.assert_allclose(output(one), output(other), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"loss": keras.losses.BinaryCrossentropy(from_logits=True)},
+        {"loss": "binary_crossentropy", "loss__from_logits": True},
+        {"loss__from_logits": True},
+    ],
+    ids=["object", "name", "default"],
+)
+def test_loss_of_logits(params):
+    # the network is the estimator's own, so its output has to follow the loss
+    mlp = classifier(epochs=30, learning_rate=0.02, **params).fit(X, LABELS)
+    expected = classifier(epochs=30, learning_rate=0.02).fit(X, LABELS)
+    np.testing.assert_allclose(output(mlp), output(expected), atol=1e-3)
+
+
+def logits_network(compiled):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    if compiled:
+        model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_builder_of_logits(compiled):
+    loss = None if compiled else keras.losses.BinaryCrossentropy(from_logits=True)
+    mlp = KerasMLPClassifier(logits_network, model__compiled=compiled, loss=loss, epochs=2, random_state=0)
+    probabilities = mlp.fit(X, LABELS).predict_proba(X)
+    logits = mlp.model_.predict(X, verbose=0)[:, 0]
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-logits)), rtol=1e-5)
+
+
+def compiled_network(loss):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), loss)
+    return model
+
+
+def test_builder_that_compiles_by_a_short_name():
+    one, other = (
+        KerasMLPRegressor(compiled_network, model__loss=loss, learning_rate=0.01, epochs=2, random_state=0).fit(
+            X, TARGET
+        )
+        for loss in ("mse", "mean_squared_error")
+    )
+    np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-6)
+
+
+# What looks alike but is not: no program of one may serve the other
+
+
+def quantile_loss(q):
+    def loss(y_true, y_pred):
+        error = y_true - y_pred
+        return keras.ops.mean(keras.ops.maximum(q * error, (q - 1) * error), axis=-1)
+
+    return loss
+
+
+class QuantileLoss(keras.losses.Loss):
+    def __init__(self, q):
+        super().__init__(name="quantile")
+        self.q = q
+
+    def call(self, y_true, y_pred):
+        return quantile_loss(self.q)(y_true, y_pred)
+
+
+@pytest.mark.parametrize("loss", [quantile_loss, QuantileLoss])
+def test_losses_of_one_name(loss):
+    y = TARGET + 5 * RNG.standard_normal(120)
+    low, high = (
+        regressor(loss=loss(q), epochs=60, learning_rate=0.05, early_stopping=False).fit(X, y).predict(X)
+        for q in (0.1, 0.9)
+    )
+    assert np.mean(y < low) < 0.3
+    assert np.mean(y < high) > 0.7
+
+
+def scaled_error(factor):
+    def error(y_true, y_pred):
+        return factor * keras.ops.abs(y_true - y_pred)
+
+    return error
+
+
+def test_metrics_of_one_name():
+    one, ten = (regressor(metrics=[scaled_error(factor)]).fit(X, TARGET).history_["error"] for factor in (1.0, 10.0))
+    np.testing.assert_allclose(ten, 10 * np.array(one), rtol=1e-5)
+
+
+class Count(keras.metrics.Metric):
+    """Batches, times a factor that no configuration tells of."""
+
+    def __init__(self, factor, name="count", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.factor = factor
+        self.total = self.add_weight(name="total", initializer="zeros")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.total.assign_add(self.factor)
+
+    def result(self):
+        return self.total
+
+
+def test_metric_without_a_configuration():
+    for factor in (1.0, 2.0):
+        mlp = regressor(metrics=[Count(factor)], epochs=1, early_stopping=False).fit(X, TARGET)
+        assert mlp.history_["count"] == [4 * factor]
+
+
+def network_of(kind, factor):
+    def scaled(x):
+        return factor * x
+
+    inputs = keras.Input((4,))
+    if kind == "activation":
+        return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(4, activation=scaled)(inputs)))
+    if kind == "lambda":
+        return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Lambda(scaled)(inputs)))
+    if kind == "normalization":
+        layer = keras.layers.Normalization()
+        layer.adapt(X * factor)
+        return keras.Model(inputs, keras.layers.Dense(1)(layer(inputs)))
+    model = keras.Model(inputs, keras.layers.Dense(1)(inputs))
+    model.set_weights([np.full((4, 1), factor), np.zeros(1)])
+    return model
+
+
+@pytest.mark.parametrize("kind", ["activation", "lambda", "normalization", "pretrained"])
+def test_models_that_look_alike(kind):
+    losses = {
+        engine: [
+            KerasMLPRegressor(
+                network_of, model__kind=kind, model__factor=factor, epochs=1, random_state=0, engine=engine
+            )
+            .fit(X, TARGET)
+            .history_["val_loss"]
+            for factor in (0.5, 50.0)
+        ]
+        for engine in ("compiled", "keras")
+    }
+    np.testing.assert_allclose(losses["compiled"], losses["keras"], rtol=1e-3)
+    assert losses["compiled"][0] != losses["compiled"][1]
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_weights_that_a_builder_sets_are_the_initial_ones(engine):
+    mlp = KerasMLPRegressor(
+        network_of, model__kind="pretrained", model__factor=3.0, epochs=1, learning_rate=1e-9, engine=engine
+    )
+    weights = mlp.fit(X, TARGET).model_.get_weights()
+    np.testing.assert_allclose(weights[0], 3.0, rtol=1e-5)
+
+
+# The stock model
+
+
+def all_layers_are_stock(model):
+    layers = model._flatten_layers()
+    return all(type(layer).__module__.startswith("keras.") for layer in layers)
+
+
+ACTIVATIONS = ["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_model_predicts_as_the_estimator_for_every_activation(activation):
+    mlp = regressor(activation=activation, epochs=1).fit(X, TARGET * 100 + 1000)
+    np.testing.assert_allclose(mlp.model_.predict(X, verbose=0)[:, 0], mlp.predict(X), rtol=1e-5, atol=1e-3)
+    far = X * 1e3  # where a formula that is wrong for large numbers shows
+    np.testing.assert_allclose(mlp.model_.predict(far, verbose=0)[:, 0], mlp.predict(far), rtol=1e-4, atol=0.1)
+
+
+@every_kind
+def test_model_predicts_as_the_estimator_for_every_kind_of_target(make, y):
+    mlp = make().fit(X, y)
+    model = mlp.model_
+    assert all_layers_are_stock(model)
+    assert model.compiled
+    expected = output(mlp)
+    if len(getattr(mlp, "classes_", ())) == 2 and y.ndim == 1:
+        expected = expected[:, 1:]
+    np.testing.assert_allclose(model.predict(X, verbose=0), expected.reshape(120, -1), rtol=1e-5)
+
+
+@two_kinds
+def test_model_with_normalization_and_dropout(make, y, tmp_path):
+    mlp = make(batch_norm=True, dropout=0.3, hidden_layer_sizes=(8, 8), epochs=5, learning_rate=0.05).fit(X, y)
+    assert {type(layer).__name__ for layer in mlp.model_.layers} >= {"BatchNormalization", "Dropout", "Dense"}
+    assert all_layers_are_stock(mlp.model_)
+    expected = output(mlp)[:, 1] if make is classifier else mlp.predict(X)
+    np.testing.assert_allclose(mlp.model_.predict(X, verbose=0)[:, 0], expected, rtol=1e-4, atol=1e-5)
+    mlp.model_.save(tmp_path / "mlp.keras")
+    loaded = keras.models.load_model(tmp_path / "mlp.keras")
+    np.testing.assert_allclose(loaded.predict(X, verbose=0)[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("builder", [None, network_of])
+def test_what_is_done_to_the_model_does_not_change_the_estimator(builder):
+    params = {"model__kind": "lambda", "model__factor": 1.0, "hidden_layer_sizes": None} if builder else {}
+    mlp = regressor(model=builder, **params).fit(X, TARGET)
+    predicted = mlp.predict(X)
+    mlp.model_.set_weights([np.zeros_like(weights) for weights in mlp.model_.get_weights()])
+    np.testing.assert_array_equal(mlp.predict(X), predicted)
+    assert not np.allclose(mlp.model_.predict(X, verbose=0)[:, 0], predicted)
+    mlp.model_.fit(X, TARGET, verbose=0)
+    np.testing.assert_array_equal(mlp.predict(X), predicted)
+    assert np.abs(mlp.fit(X, -TARGET).model_.predict(X, verbose=0)[:, 0] - mlp.predict(X)).max() < 1e-4
+
+
+def test_builder_predicts_as_its_model():
+    mlp = regressor(model=network_of, hidden_layer_sizes=None, model__kind="lambda", model__factor=1.0)
+    mlp.fit(X, TARGET * 100 + 1000)
+    np.testing.assert_allclose(mlp.model_.predict(X, verbose=0)[:, 0], mlp.predict(X), rtol=1e-5)
+    np.testing.assert_array_equal(mlp.predict(X[:1]), mlp.predict(X)[:1])
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("scale", [1e10, 1e30])
+def test_no_overflow_in_predictions_far_away(scale, activation):
+    mlp = regressor(activation=activation, epochs=1).fit(X, TARGET)
+    with np.errstate(all="raise", under="ignore"):
+        assert np.isfinite(mlp.predict(X * scale)).all()
+    mlp = classifier(epochs=1).fit(X, LABELS)
+    with np.errstate(all="raise", under="ignore"):
+        probabilities = mlp.predict_proba(X * scale)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+
+
+@every_kind
+def test_prediction_of_a_row_does_not_depend_on_its_neighbours(make, y):
+    mlp = make().fit(X, y)
+    many = np.vstack([X] * 40)
+    np.testing.assert_allclose(output(mlp, many)[:120], output(mlp), rtol=1e-12)
+    np.testing.assert_allclose(output(mlp, X[7:8]), output(mlp)[7:8], rtol=1e-12)
+
+
+# BLAS splits the products of wide networks by threads, so that their last bits differ.
+def test_predictions_do_not_depend_on_the_number_of_threads():
+    X, y = sklearn.datasets.make_classification(750, 784, random_state=0)
+    mlp = classifier(hidden_layer_sizes=(300, 100), n_hidden=2, n_neurons=100, epochs=1, batch_size=256).fit(X, y)
+    with threadpoolctl.threadpool_limits(1):  # as joblib sets it for the processes of n_jobs=2
+        alone = mlp.predict_proba(X)
+    with threadpoolctl.threadpool_limits(2):
+        np.testing.assert_array_equal(mlp.predict_proba(X), alone)

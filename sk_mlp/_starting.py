@@ -1,0 +1,167 @@
+"""Where training starts from: the lower layers of another fitted network, or of an autoencoder."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from sk_mlp._builder import Blueprint
+from sk_mlp._features import Matrix, dense
+from sk_mlp._resolve import routed_to
+from sk_mlp._spec import Fitted, NetworkSpec
+
+# What an autoencoder has in common with the network that starts from it.
+SHARED = (
+    "activation",
+    "batch_norm",
+    "kernel_initializer",
+    "optimizer",
+    "learning_rate",
+    "weight_decay",
+    "clip_norm",
+    "batch_size",
+    "epochs",
+    "early_stopping",
+    "validation_fraction",
+    "patience",
+    "min_delta",
+    "shuffle",
+    "engine",
+    "verbose",
+)
+Start = tuple[dict[int, NDArray], tuple[int, ...]]
+
+
+def initial_weights(
+    estimator: Any,
+    blueprint: Blueprint,
+    X: Matrix,
+    rows: NDArray,
+    X_unlabeled: Matrix | None,
+    seed: int,
+    regressor_class: type,
+) -> Start:
+    """Initial values by the variables' numbers, as ``init_from``, ``pretrain`` or a user's builder give them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters say what to start from; with ``pretrain`` it gets the attribute ``autoencoder_``.
+    blueprint : Blueprint
+    X : matrix
+        All rows.
+    rows : ndarray of int
+        Which of them train.
+    X_unlabeled : matrix or None
+    seed : int
+    regressor_class : type
+        Of the autoencoder.
+
+    Returns
+    -------
+    initial : dict of int to ndarray
+    frozen : tuple of int
+        Variables to freeze for the first epochs.
+
+    Raises
+    ------
+    ValueError
+        If there is no such start for this network.
+    """
+    source, parameter = estimator.init_from, "init_from"
+    if estimator.pretrain is not None:
+        if source is not None:
+            raise ValueError(f"init_from and pretrain must not be given both. Got {source!r} and 'autoencoder'.")
+        parameter = "pretrain"
+    elif source is None:
+        if estimator.frozen_epochs or estimator.init_layers is not None:
+            raise ValueError(
+                "frozen_epochs and init_layers need init_from or pretrain. Got "
+                f"frozen_epochs={estimator.frozen_epochs!r} and init_layers={estimator.init_layers!r} without."
+            )
+        model = blueprint.sample
+        return ({} if model is None else dict(enumerate(np.asarray(v) for v in _weights(model)))), ()
+    spec = blueprint.spec
+    if spec is None:
+        raise ValueError(f"{parameter} needs the estimator's own network. Got model={estimator.model!r}.")
+    if not spec.hidden_layer_sizes:
+        raise ValueError(f"{parameter} needs a network with at least one hidden layer. Got none.")
+    if parameter == "pretrain":
+        source = autoencoder(estimator, spec, X, rows, X_unlabeled, seed, regressor_class)
+        estimator.autoencoder_ = source
+    source = source.estimator if isinstance(source, FrozenEstimator) else source
+    return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs))
+
+
+def autoencoder(
+    estimator: Any,
+    spec: NetworkSpec,
+    X: Matrix,
+    rows: NDArray,
+    X_unlabeled: Matrix | None,
+    seed: int,
+    regressor_class: type,
+) -> Any:
+    """A network that learns to put out the features that enter the deep path, through mirrored hidden layers.
+
+    Hinton and Salakhutdinov 2006 (Science 313).
+    """
+    if issparse(X) or issparse(X_unlabeled):
+        raise ValueError(
+            "pretrain='autoencoder' needs dense X, whose features it learns to put out. Got a sparse matrix; call "
+            "toarray(), or reduce it by sklearn.decomposition.TruncatedSVD."
+        )
+    parts = [dense(part) for part in (X[rows], X_unlabeled) if part is not None]
+    features = np.concatenate(parts)
+    if spec.deep_columns is not None:
+        features = features[:, list(spec.deep_columns)]
+    params = estimator.get_params(deep=False)
+    optimizer = {name: value for name, value in params.items() if name.startswith("optimizer__")}
+    sizes = spec.hidden_layer_sizes
+    settings = {name: params[name] for name in SHARED} | optimizer | routed_to(params, "pretrain")
+    settings = {"hidden_layer_sizes": (*sizes, *sizes[-2::-1]), "random_state": seed} | settings
+    try:
+        return regressor_class(**settings).fit(features, features)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"pretrain='autoencoder' could not be trained: {error}") from error
+
+
+def _weights(model: keras.Model) -> list[keras.Variable]:
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
+def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
+    """Numbers of the variables of the lowest hidden layers, norms included."""
+    numbers = {id(variable): number for number, variable in enumerate(_weights(model))}
+    names = {f"{kind}_{i}" for i in range(1, n_layers + 1) for kind in ("hidden", "batch_norm")}
+    return [numbers[id(variable)] for layer in model.layers if layer.name in names for variable in layer.variables]
+
+
+def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, freeze: bool) -> Start:
+    """The lowest layers of a fitted estimator's network."""
+    spec: Any = blueprint.spec
+    check_is_fitted(source)
+    fitted = getattr(source, "_fitted", None)
+    if not isinstance(fitted, Fitted) or fitted.spec is None:
+        raise ValueError(
+            f"{parameter} must be a fitted KerasMLPClassifier or KerasMLPRegressor with a network of its own. "
+            f"Got {source!r}."
+        )
+    theirs: Any = fitted.spec
+    most = min(len(spec.hidden_layer_sizes), len(theirs.hidden_layer_sizes))
+    n = most if n_layers is None else int(n_layers)
+    ours = (spec.n_deep, spec.batch_norm, *spec.hidden_layer_sizes[:n])
+    if n > most or ours != (theirs.n_deep, theirs.batch_norm, *theirs.hidden_layer_sizes[:n]):
+        raise ValueError(
+            f"{parameter} must have the same features, batch_norm and widths in the {n} lowest hidden layers as this "
+            f"network ({spec.n_deep} features, batch_norm={spec.batch_norm}, widths {spec.hidden_layer_sizes}). Got "
+            f"{theirs.n_deep} features, batch_norm={theirs.batch_norm}, widths {theirs.hidden_layer_sizes}; "
+            "init_layers says how many layers are taken."
+        )
+    numbers = _lower_variables(blueprint.make(), n)
+    arrays = [fitted.weights[number] for number in _lower_variables(fitted.make_model(), n)]
+    return dict(zip(numbers, arrays, strict=True)), tuple(numbers) if freeze else ()

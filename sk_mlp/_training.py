@@ -1,0 +1,481 @@
+"""Training: validate -> encode y -> blueprint -> split -> recipe and member -> engine -> attributes."""
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Mapping
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from sk_mlp._builder import Blueprint, blueprint_of_builder, blueprint_of_spec, call_builder
+from sk_mlp._features import DTYPES, Matrix, column_numbers, input_columns, stacked
+from sk_mlp._parameters import Parameters
+from sk_mlp._resolve import (
+    check_monitors,
+    is_of_logits,
+    resolve_callbacks,
+    resolve_loss,
+    resolve_metrics,
+    resolve_optimizer,
+    routed_to,
+    sign_of,
+)
+from sk_mlp._spec import CHANGED, Fitted, Member, NetworkSpec, Rows, State, Trained
+from sk_mlp._split import hold_out
+from sk_mlp._starting import initial_weights
+from sk_mlp._targets import ClassTargets, RegressionTargets
+from sk_mlp.engine.compilable import why_not_compilable
+from sk_mlp.engine.population import CompiledPopulation, KerasPopulation
+from sk_mlp.engine.program import padded_size
+from sk_mlp.engine.recipe import Parts, Recipe, loss_names, optimizer_data
+from sk_mlp.engine.structure import structure_of
+from sk_mlp.engine.train import CallbackBridge, train
+from sk_mlp.exceptions import NotCompilableError
+from sk_mlp.losses import losses_of_outputs
+from sk_mlp.network import with_units
+from sk_mlp.schedules import ByStep, Schedule, resolve_schedule
+
+Targets = ClassTargets | RegressionTargets
+HeldOut = tuple[Matrix, NDArray, NDArray]
+
+
+class Training(Parameters, ABC):
+    """Training of multilayer perceptrons. Abstract."""
+
+    _live: dict[str, Any]  # Keras and TensorFlow objects made from the fitted state, by name
+
+    def _train(self, X, y, sample_weight, held_out, X_unlabeled, stop_early, first_epoch, last_epoch, classes):
+        """Fit this object, a worker: go on from the fitted state if it has one."""
+        self._validate_names()
+        self._validate_params()
+        go_on = hasattr(self, "_fitted")
+        raw = X
+        X, y = self._check_X_y(X, y, reset=not go_on)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        targets, y = self._learn_targets(y, classes, self._fitted.targets if go_on else None)
+        X, y, weights = _rows_with_weight(X, y, _without_zero_total(weights, "sample_weight"))
+        weights = _without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
+        X, y, weights = _rows_with_weight(X, y, weights)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        held_out = self._check_held_out(held_out, targets)
+        if X_unlabeled is not None:
+            X_unlabeled = self._check_unlabeled(X_unlabeled)
+        n = X.shape[0]
+        if held_out is not None:
+            X = stacked([X, held_out[0]])
+            y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
+            rows, validation = np.arange(n), np.arange(n, len(y))
+        elif stop_early:
+            rows, validation = hold_out(n, float(self.validation_fraction), seed, self._strata(targets, y))
+        else:
+            rows, validation = np.arange(n), np.arange(0)
+        for part in (rows, validation):
+            weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)
+
+        blueprint = self._blueprint(raw, targets, seed)
+        params = self._params_of(blueprint)
+        loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
+        if not go_on:
+            targets = self._with_units(targets, y[rows], weights[rows], blueprint)
+        encoded, layout = self._encode(targets, y, loss, blueprint.width)
+        initial: dict[int, NDArray] = {}
+        frozen: tuple[int, ...] = ()
+        if not go_on:
+            initial, frozen = initial_weights(self, blueprint, X, rows, X_unlabeled, seed, self._regressor_class)
+        recipe = make_recipe(params, blueprint, loss, layout, X, len(rows), frozen)
+        if go_on and (self._fitted.slots != recipe.slots or not _same_paths(self._fitted, blueprint)):
+            raise ValueError(CHANGED)
+        names = [*loss_names(blueprint.n_heads), *(metric.name for metric in recipe.make_metrics())]
+        names += [f"val_{name}" for name in names] if len(validation) else []
+        monitor = self.monitor if stop_early else "loss"
+        figures = [name for name in names if name.startswith("val_") == stop_early]
+        hyper = {"weight_decay": float(self.weight_decay), **self._label_hyper()}
+        if blueprint.n_heads > 1:
+            hyper["aux_loss_weight"] = float(self.aux_loss_weight)
+        member = Member(
+            seed=seed,
+            train=rows.astype(np.int32),
+            validation=validation.astype(np.int32),
+            weights=weights.astype(np.float32),
+            learning_rate=float(self.learning_rate),
+            schedule=self._schedule(-(-len(rows) // recipe.batch_size)),
+            hyper={
+                **hyper,
+                **optimizer_data(recipe.optimizer_config),
+                **{f"dropout/{number}": rate for number, rate in enumerate(blueprint.rates)},
+            },
+            epochs=last_epoch,
+            patience=int(self.patience) if stop_early else None,
+            min_delta=float(self.min_delta),
+            monitor=monitor,
+            sign=sign_of(monitor, recipe.make_metrics(), figures),
+            initial=initial,
+            frozen_epochs=float(self.frozen_epochs),
+        )
+        units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
+        start = self._fitted.state if go_on else None
+        trained = self._run(recipe, Rows(X, encoded, *units), member, start, targets, first_epoch, names)
+        if go_on and self._fitted.layout != trained.layout:
+            raise ValueError(CHANGED)
+        fitted = Fitted(
+            state=trained.state,
+            layout=trained.layout,
+            n_weights=trained.n_weights,
+            spec=blueprint.spec,
+            make_model=blueprint.make,
+            targets=targets,
+            slots=recipe.slots,
+            loss_of_logits=is_of_logits(loss),
+            columns=blueprint.columns,
+        )
+        self._set_attributes(trained, fitted, first_epoch)
+
+    # The data
+
+    def _check_X_y(self, X, y, reset: bool) -> tuple[Matrix, NDArray]:
+        X, y = validate_data(
+            self, X, y, reset=reset, dtype=DTYPES, accept_sparse="csr", multi_output=True, **self._y_checks
+        )
+        return csr_array(X) if issparse(X) else X, y
+
+    def _check_X(self, X) -> Matrix:
+        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr")
+        return csr_array(X) if issparse(X) else X
+
+    def _check_unlabeled(self, X_unlabeled) -> Matrix:
+        if self.pretrain is None:
+            raise ValueError("X_unlabeled is for pretrain='autoencoder'. Got pretrain=None.")
+        try:
+            return self._check_X(X_unlabeled)
+        except ValueError as error:
+            raise ValueError(f"X_unlabeled is not valid: {error}") from error
+
+    def _check_held_out(self, held_out: tuple, targets: Targets) -> HeldOut | None:
+        X, y, sample_weight = held_out
+        if X is None and y is None:
+            if sample_weight is not None:
+                raise ValueError("sample_weight_val needs X_val and y_val. Got None for both.")
+            return None
+        if X is None or y is None:
+            missing = "X_val" if X is None else "y_val"
+            raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
+        try:  # scikit-learn's messages speak of X, y and sample_weight
+            X, y = self._check_X_y(X, y, reset=False)
+            y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            return X, y, _without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
+        except ValueError as error:
+            raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
+
+    # The network
+
+    def _blueprint(self, X: Any, targets: Targets, seed: int) -> Blueprint:
+        """What to train on X, which is as the user passed it."""
+        n_features = self.n_features_in_
+        sizes = self._layer_sizes()
+        if self.model is None:
+            self._check_paths(sizes)
+            loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
+            spec = NetworkSpec(
+                n_features=n_features,
+                n_outputs=targets.n_outputs,
+                hidden_layer_sizes=sizes,
+                activation=self.activation,
+                batch_norm=bool(self.batch_norm),
+                dropout=bool(self.dropout > 0),
+                output_activation="linear" if is_of_logits(loss) else self._output_activation(targets),
+                kernel_initializer=self.kernel_initializer,
+                skip_connection=bool(self.skip_connection),
+                wide_columns=self._path(X, "wide_features"),
+                deep_columns=self._path(X, "deep_features"),
+                aux_output=bool(self.aux_output),
+            )
+            return blueprint_of_spec(spec, float(self.dropout))
+        if isinstance(self.model, keras.Model):
+            raise ValueError(
+                "The 'model' parameter must be None or a function that returns a new keras.Model at each call. "
+                f"Got the model {self.model.name!r} instead."
+            )
+        params, columns = self.get_params(deep=False), input_columns(X, self.input_columns)
+        make = partial(
+            call_builder,
+            self.model,
+            seed,
+            params,
+            {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._meta(targets)},
+            n_features,
+            columns,
+            self._widths(targets),
+            partial(resolve_loss, params, *self._loss_defaults(targets, targets.n_outputs)),
+        )
+        return blueprint_of_builder(make, n_features, columns)
+
+    def _check_paths(self, sizes: tuple[int, ...]) -> None:
+        if self.input_columns is not None:
+            raise ValueError(
+                "input_columns names the columns of the inputs of a 'model' of the user's own. Got model=None; use "
+                "wide_features and deep_features for the estimator's own network."
+            )
+        needs_hidden = {"aux_output": self.aux_output, "deep_features": self.deep_features is not None}
+        for name, given in needs_hidden.items():
+            if given and not sizes:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} needs a deep path: at least one hidden layer. Got none."
+                )
+        if self.wide_features is not None and not self.skip_connection:
+            raise ValueError(
+                f"wide_features={self.wide_features!r} needs skip_connection=True, the path that they take. Got "
+                f"skip_connection={self.skip_connection!r}."
+            )
+
+    def _path(self, X: Any, name: str) -> tuple[int, ...] | None:
+        columns = getattr(self, name)
+        return None if columns is None else column_numbers(X, columns, name)
+
+    def _params_of(self, blueprint: Blueprint) -> dict[str, Any]:
+        """The parameters, with optimizer and loss of a model that its builder has compiled."""
+        params, model = self.get_params(deep=False), blueprint.sample
+        if model is None or not model.compiled:
+            return params
+        loss = model.loss if params["loss"] is None else params["loss"]
+        params = {**params, "optimizer": model.optimizer, "loss": loss}
+        return {name: v for name, v in params.items() if not name.startswith(("optimizer__", "loss__"))}
+
+    def _schedule(self, n_steps: int) -> Schedule:
+        """The learning rate's schedule, for epochs of so many steps."""
+        schedule = self.lr_schedule
+        if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+            by_step = partial(keras.ops.vectorized_map, schedule)
+            schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(self.learning_rate), n_steps)
+        return resolve_schedule(schedule, routed_to(self.get_params(deep=False), "lr_schedule"), int(self.epochs))
+
+    # The run
+
+    def _run(
+        self,
+        recipe: Recipe,
+        rows: Rows,
+        member: Member,
+        start: State | None,
+        targets: Targets,
+        first_epoch: int,
+        names: list[str],
+    ) -> Trained:
+        """Train by the engine that the parameters ask for, or that can."""
+        params = self.get_params(deep=False)
+        callbacks = resolve_callbacks(params)
+        check_monitors(callbacks, [*names, "learning_rate"])
+        reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
+        if reason and self.engine == "compiled":
+            raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
+        if self.engine != "keras" and not reason:
+            try:
+                bridge = self._bridge(recipe, None, targets, callbacks, member) if callbacks else None
+                compiled = CompiledPopulation(recipe, rows, [member], [start])
+                return train(compiled, bridge, self._reporter(member), first_epoch)[0]
+            except NotCompilableError as error:
+                if self.engine == "compiled":
+                    raise
+                reason, callbacks = str(error), resolve_callbacks(params)
+        if reason and self.verbose:
+            print(f"{type(self).__name__} trains with engine='keras': {reason}")
+        parts = Parts(recipe, recipe.optimizer_class)
+        population = KerasPopulation(parts, recipe, rows, member, start, callbacks)
+        bridge = self._bridge(recipe, parts, targets, callbacks, member) if callbacks else None
+        return train(population, bridge, self._reporter(member), first_epoch)[0]
+
+    def _bridge(self, recipe, parts, targets, callbacks, member) -> CallbackBridge:
+        parts = parts or Parts(recipe, recipe.optimizer_class)
+        model = self._in_units(parts.model, targets)
+        if not model.compiled:
+            model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
+        steps = -(-len(member.train) // recipe.batch_size)
+        return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
+
+    def _reporter(self, member: Member) -> Callable[[int, dict[str, float]], None] | None:
+        if not self.verbose:
+            return None
+
+        def report(epoch: int, logs: dict[str, float]) -> None:
+            print(f"Epoch {epoch + 1}/{member.epochs}", *(f"{name}: {value:.4g}" for name, value in logs.items()))
+
+        return report
+
+    def _set_attributes(self, trained: Trained, fitted: Fitted, first_epoch: int) -> None:
+        if trained.stopped_by == "non-finite":
+            warnings.warn(
+                f"The loss was no longer finite after epoch {first_epoch + len(trained.history['loss'])}; the weights "
+                f"of the last good epoch ({trained.best_epoch + 1}) are kept. Try a smaller learning_rate "
+                f"(it is {self.learning_rate}) or scale X.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        history = getattr(self, "history_", {}) if first_epoch else {}
+        before = [np.nan] * (len(history["loss"]) if history else 0)
+        now = [np.nan] * len(trained.history["loss"])
+        self.history_ = {
+            name: [*history.get(name, before), *trained.history.get(name, now)]
+            for name in dict.fromkeys([*history, *trained.history])
+        }
+        self.n_iter_ = len(self.history_["loss"])
+        self.best_epoch_ = trained.best_epoch
+        self._fitted = fitted
+        self._live = {}
+        self._set_target_attributes(fitted.targets)
+
+    def _in_units(self, model: keras.Model, targets: Targets) -> keras.Model:
+        if isinstance(targets, RegressionTargets) and targets.is_standardised:
+            return with_units(model, targets.mean, targets.scale)
+        return model
+
+    # What classification and regression do each in their own way
+
+    @property
+    @abstractmethod
+    def _y_checks(self) -> dict[str, Any]:
+        """Further arguments of validate_data."""
+
+    @abstractmethod
+    def _learn_targets(self, y: NDArray, classes: NDArray | None, previous: Targets | None) -> tuple[Targets, NDArray]:
+        """Targets as far as they follow from y alone, or those of the last fit; and y in the shape that they have."""
+
+    @abstractmethod
+    def _with_units(self, targets: Targets, y: NDArray, weights: NDArray, blueprint: Blueprint) -> Targets:
+        """Targets with what is learned from the training rows alone."""
+
+    @abstractmethod
+    def _class_weights(self, targets: Targets, y: NDArray) -> NDArray | float:
+        """Weight of each row by its class."""
+
+    def _label_hyper(self) -> dict[str, float]:
+        """Numbers that change the labels a network is trained on."""
+        return {}
+
+    @abstractmethod
+    def _strata(self, targets: Targets, y: NDArray) -> NDArray | None:
+        """Number of each row's class, for a stratified split."""
+
+    @abstractmethod
+    def _output_activation(self, targets: Targets) -> str:
+        """Activation of our own networks' last layer."""
+
+    @abstractmethod
+    def _loss_defaults(self, targets: Targets, width: int) -> tuple[str, str]:
+        """Name of the loss for an output of this width, and what "focal" stands for, if anything."""
+
+    @abstractmethod
+    def _widths(self, targets: Targets) -> tuple[int, ...]:
+        """Widths that a builder's output may have."""
+
+    @abstractmethod
+    def _meta(self, targets: Targets) -> dict[str, Any]:
+        """What a builder is told of the targets."""
+
+    @abstractmethod
+    def _encode(self, targets: Targets, y: NDArray, loss: keras.losses.Loss, width: int) -> tuple[NDArray, str | None]:
+        """y as the loss wants it, and the name of that layout."""
+
+    @abstractmethod
+    def _set_target_attributes(self, targets: Targets) -> None:
+        """Set n_outputs_ and the like."""
+
+    @property
+    @abstractmethod
+    def _regressor_class(self) -> type:
+        """The estimator that an autoencoder is."""
+
+
+def make_recipe(
+    params: Mapping[str, Any],
+    blueprint: Blueprint,
+    loss: keras.losses.Loss,
+    layout: str | None,
+    X: Matrix,
+    n_rows: int,
+    frozen: tuple[int, ...],
+) -> Recipe:
+    """What the engines train.
+
+    Parameters
+    ----------
+    params : mapping
+        The estimator's parameters.
+    blueprint : Blueprint
+    loss : keras.losses.Loss
+    layout : str or None
+        How y is encoded, as in `resolve_metrics`.
+    X : matrix
+        All rows; only its kind counts.
+    n_rows : int
+        Training rows.
+    frozen : tuple of int
+        Variables that are frozen in the first epochs.
+    """
+    optimizer_class, config = resolve_optimizer(params)
+    if params["clip_norm"] is not None:
+        config["global_clipnorm"] = float(params["clip_norm"])
+    make_metrics = partial(resolve_metrics, params, layout)
+    automatic = int(np.clip(2 ** round(np.log2(n_rows / 150)), 32, 256))
+    batch_size = automatic if params["batch_size"] == "auto" else int(params["batch_size"])
+    traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
+    rule = repr(sorted(traced.items()))
+    row_nonzeros = 1 << int(np.diff(X.indptr).max(initial=1) - 1).bit_length() if issparse(X) else 0
+    key: Hashable = (
+        blueprint.structure,
+        optimizer_class,
+        rule,
+        structure_of(loss),
+        *map(structure_of, make_metrics()),
+        X.dtype.name,
+        row_nonzeros and X.indptr.dtype.name,
+        row_nonzeros,
+        frozen,
+    )
+    return Recipe(
+        key=key,
+        make_model=blueprint.make,
+        sample=blueprint.sample,
+        width=blueprint.width,
+        optimizer_class=optimizer_class,
+        optimizer_config=config,
+        slots=(optimizer_class.__qualname__, rule),
+        loss=loss,
+        make_metrics=make_metrics,
+        batch_size=min(batch_size, padded_size(n_rows)),
+        shuffle=bool(params["shuffle"]),
+        columns=blueprint.columns,
+        n_heads=blueprint.n_heads,
+        row_nonzeros=row_nonzeros,
+        frozen=frozen,
+    )
+
+
+def _same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:
+    """Whether the columns still take the paths that they took when the state was trained."""
+    if fitted.spec is None or blueprint.spec is None:
+        return (fitted.spec is None) == (blueprint.spec is None) and fitted.columns == blueprint.columns
+    return all(
+        getattr(fitted.spec, name) == getattr(blueprint.spec, name)
+        for name in ("wide_columns", "deep_columns", "skip_connection", "aux_output")
+    )
+
+
+def _rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> HeldOut:
+    """The rows of positive weight; a row that does not count must not cost a step either."""
+    if weights.all():
+        return X, y, weights
+    kept = weights > 0
+    return X[kept], y[kept], weights[kept]
+
+
+def _without_zero_total(weights: NDArray, name: str) -> NDArray:
+    if not weights.sum() > 0:
+        raise ValueError(f"{name}, times class_weight, must have a positive sum. Got {weights.sum()}.")
+    return weights

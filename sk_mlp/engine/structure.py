@@ -1,0 +1,175 @@
+"""Keys that are equal for Keras objects of which one may stand for the other in a compiled program.
+
+A program holds whatever was no input when it was traced: activation functions, constants, the values that a function
+has closed over. A configuration tells of some of that only, so the keys go by the attributes and the code themselves.
+Values of variables are inputs of a program, and so are dropout rates: they do not count.
+"""
+
+import functools
+import json
+import types
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.models.functional import Functional
+
+from sk_mlp.network import layers_of
+
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
+
+
+def structure_of(value: Any) -> Hashable:
+    """The key of a loss, a metric, a function or a plain value."""
+    return _Structure().of(value)
+
+
+def structure_of_model(model: keras.Model) -> Hashable:
+    """The key of a built model: its graph or the code of its class, and what its layers hold besides variables."""
+    layers = [model, *layers_of(model)]
+    numbers = {id(layer): number for number, layer in enumerate(layers)}
+    structure = _Structure(numbers)
+    return _graph(model, layers), tuple(structure.of_layer(layer) for layer in layers)
+
+
+def _graph(model: keras.Model, layers: list[keras.layers.Layer]) -> str:
+    """How the layers of a Sequential or functional model are joined: its configuration, with numbers for names."""
+    if not isinstance(model, (keras.Sequential, Functional)):
+        return ""
+    config = json.dumps(_without_rates(model.get_config()), sort_keys=True, default=lambda value: type(value).__name__)
+    for number, layer in enumerate(layers):
+        config = config.replace(f'"{layer.name}"', f'"#{number}"')
+    return config
+
+
+def _without_rates(config: Any) -> Any:
+    if isinstance(config, dict):
+        dropped = ("rate", "seed") if config.get("class_name") == "Dropout" else ()
+        return {
+            key: {k: v for k, v in value.items() if k not in dropped}
+            if key == "config" and dropped
+            else _without_rates(value)
+            for key, value in config.items()
+            if not key.endswith("_initializer")
+        }
+    return [_without_rates(item) for item in config] if isinstance(config, (list, tuple)) else config
+
+
+@functools.cache
+def _bookkeeping() -> frozenset[str]:
+    """Attributes that Keras itself keeps in each layer, model and metric."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(loss="mse", metrics=["mse"])
+    names = {*vars(model), *vars(keras.layers.Layer()), *vars(keras.Model()), *vars(keras.metrics.Metric())}
+    return frozenset(names)
+
+
+class _Structure:
+    """One walk through an object. ``numbers`` tells the number of each layer of the model in hand."""
+
+    def __init__(self, numbers: Mapping[int, int] | None = None):
+        self._numbers = numbers or {}
+        self._done: dict[int, tuple[Any, Hashable]] = {}  # with the objects, so that no id is given to another one
+
+    def of(self, value: Any) -> Hashable:
+        if isinstance(value, PLAIN):
+            return type(value), repr(value)
+        if isinstance(value, keras.Variable):
+            return "variable", tuple(value.shape), value.dtype, value.trainable
+        if isinstance(value, (np.ndarray, tf.Tensor)):
+            array = np.asarray(value)
+            return "array", array.shape, array.dtype.str, array.tobytes() if array.dtype != object else repr(array)
+        if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
+            return value
+        if id(value) in self._numbers:
+            return "layer", self._numbers[id(value)]
+        if id(value) not in self._done:
+            self._done[id(value)] = value, "itself"  # for an object that holds itself
+            self._done[id(value)] = value, self._of_new(value)
+        return self._done[id(value)][1]
+
+    def _of_new(self, value: Any) -> Hashable:
+        if isinstance(value, Mapping):
+            return "mapping", *((repr(key), self.of(value[key])) for key in sorted(value, key=repr))
+        if isinstance(value, (list, tuple, set, frozenset)):
+            items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+            return type(value).__name__, *(self.of(item) for item in items)
+        if isinstance(value, functools.partial):
+            return "partial", self.of(value.func), self.of(value.args), self.of(value.keywords)
+        if isinstance(value, types.MethodType):
+            return "method", self.of(value.__self__), self.of(value.__func__)
+        if isinstance(value, types.FunctionType):
+            return self._of_function(value)
+        if isinstance(value, keras.layers.Layer):
+            return self.of_layer(value)
+        if hasattr(value, "__dict__"):
+            return self._of_object(value, {"name"} if _is_keras(type(value)) else set())
+        return value if isinstance(value, Hashable) else object()
+
+    def of_layer(self, layer: keras.layers.Layer) -> Hashable:
+        """Class, policy and attributes of a layer."""
+        stock_container = type(layer) in (keras.Sequential, keras.Model, Functional)
+        weights = tuple((tuple(v.shape), v.dtype, v.trainable) for v in layer.weights)
+        own = type(layer) if stock_container else self._of_object(layer, _bookkeeping())
+        return own, layer.dtype_policy.name, layer.trainable, self.of(layer.activity_regularizer), weights
+
+    def _of_object(self, value: Any, without: set[str] | frozenset[str]) -> Hashable:
+        cls = type(value)
+        if isinstance(value, keras.random.SeedGenerator):
+            return cls.__name__
+        skip = {"rate", "seed"} if isinstance(value, keras.layers.Dropout) else set()
+        attributes = {
+            name: item
+            for name, item in vars(value).items()
+            if name not in without and name not in skip and not name.endswith("_initializer")
+        }
+        if isinstance(value, keras.metrics.Metric):
+            attributes = {k: v for k, v in attributes.items() if k not in _bookkeeping()}
+        return cls, self._of_code(cls), self.of(attributes)
+
+    def _of_code(self, cls: type) -> Hashable:
+        """The methods of a class that is not Keras' own, which may use names that have changed their meaning."""
+        functions = [f for c in cls.__mro__ if not _is_keras(c) for f in vars(c).values()]
+        return tuple(self.of(f) for f in functions if isinstance(f, types.FunctionType))
+
+    def _of_function(self, function: types.FunctionType) -> Hashable:
+        if _is_keras(function):
+            return function
+        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        names = {name: function.__globals__[name] for name in _names(function.__code__) & set(function.__globals__)}
+        known = {name: self._of_global(item, function) for name, item in names.items()}
+        return (
+            function.__code__,
+            self.of(cells),
+            self.of(function.__defaults__),
+            self.of(function.__kwdefaults__),
+            tuple(sorted(known.items(), key=lambda pair: pair[0])),
+        )
+
+    def _of_global(self, value: Any, user: types.FunctionType) -> Hashable:
+        """What a function knows by a global name: other modules' things are taken to stay what they are."""
+        if isinstance(value, types.FunctionType):
+            return self.of(value) if value.__globals__ is user.__globals__ else value
+        if isinstance(value, (*PLAIN, list, tuple, dict, set, np.ndarray, tf.Tensor)):
+            return self.of(value)
+        return value if isinstance(value, Hashable) else object()
+
+
+def _is_keras(thing: Any) -> bool:
+    return str(thing.__module__).partition(".")[0] in ("keras", "tensorflow", "builtins", "abc", "sk_mlp")
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 (an empty cell raises)
+    except ValueError:
+        return False
+    return True
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Names that a function's code and the functions within it look up."""
+    nested = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
+    return set(code.co_names).union(*(_names(constant) for constant in nested))
