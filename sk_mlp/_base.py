@@ -71,7 +71,8 @@ class BaseKerasMLP(Training, ABC):
         """
         work = self._worker(keep_fitted=self.warm_start)
         held_out = (X_val, y_val, sample_weight_val)
-        work._train(X, y, sample_weight, held_out, X_unlabeled, work.early_stopping, 0, work.epochs, None)
+        settings = {"stop_early": work.early_stopping, "last_epoch": work.epochs}
+        work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
         return self._adopt(work)
 
     def _worker(self, keep_fitted: bool):
@@ -91,7 +92,8 @@ class BaseKerasMLP(Training, ABC):
         """Train for one more epoch, without held-out rows."""
         work = self._worker(keep_fitted=True)
         epoch = work.current_epoch
-        work._train(X, y, sample_weight, (None, None, None), None, False, epoch, epoch + 1, classes)
+        settings = {"stop_early": False, "first_epoch": epoch, "last_epoch": epoch + 1, "classes": classes}
+        work._train(X, y, sample_weight, **settings)
         return self._adopt(work)
 
     def initialize(self, X, y=None):

@@ -192,6 +192,8 @@ class Fitted:
         Whether the network's output is what comes before a sigmoid or softmax.
     columns : None, dict or tuple
         Columns of X for each input of the model.
+    frozen : tuple of int
+        Numbers of the variables that ``frozen_epochs`` is about.
     """
 
     state: State
@@ -203,6 +205,7 @@ class Fitted:
     slots: tuple
     loss_of_logits: bool
     columns: Any
+    frozen: tuple[int, ...]
 
     @property
     def weights(self) -> list[NDArray]:

@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from sk_mlp._resolve import (
     routed_to,
     sign_of,
 )
-from sk_mlp._spec import CHANGED, Fitted, Member, NetworkSpec, Rows, State, Trained
+from sk_mlp._spec import CHANGED, Fitted, Member, NetworkSpec, Rows, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._starting import initial_weights
 from sk_mlp._targets import ClassTargets, RegressionTargets
@@ -46,59 +47,99 @@ Targets = ClassTargets | RegressionTargets
 HeldOut = tuple[Matrix, NDArray, NDArray]
 
 
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A fit that is ready to run.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    rows : Rows
+    member : Member
+    blueprint : Blueprint
+    targets : ClassTargets or RegressionTargets
+    previous : Fitted or None
+        What to go on from.
+    first_epoch : int
+    figures : tuple of str
+        Names of what is logged in an epoch, without the learning rate.
+    """
+
+    recipe: Recipe
+    rows: Rows
+    member: Member
+    blueprint: Blueprint
+    targets: Targets
+    previous: Fitted | None
+    first_epoch: int
+    figures: tuple[str, ...]
+
+
 class Training(Parameters, ABC):
     """Training of multilayer perceptrons. Abstract."""
 
     _live: dict[str, Any]  # Keras and TensorFlow objects made from the fitted state, by name
 
-    def _train(self, X, y, sample_weight, held_out, X_unlabeled, stop_early, first_epoch, last_epoch, classes):
+    def _train(self, *data, **settings):
         """Fit this object, a worker: go on from the fitted state if it has one."""
+        task = self._prepare(*data, **settings)
+        self._finish(task, self._run(task))
+
+    def _prepare(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        held_out=(None, None, None),
+        X_unlabeled=None,
+        *,
+        stop_early,
+        last_epoch,
+        first_epoch=0,
+        classes=None,
+    ) -> Task:
+        """Check everything and make the fit ready to run."""
         self._validate_names()
         self._validate_params()
-        go_on = hasattr(self, "_fitted")
+        previous: Fitted | None = getattr(self, "_fitted", None)
         raw = X
-        X, y = self._check_X_y(X, y, reset=not go_on)
+        X, y = self._check_X_y(X, y, reset=previous is None)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        targets, y = self._learn_targets(y, classes, self._fitted.targets if go_on else None)
+        targets, y = self._learn_targets(y, classes, previous.targets if previous else None)
         X, y, weights = _rows_with_weight(X, y, _without_zero_total(weights, "sample_weight"))
         weights = _without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
         X, y, weights = _rows_with_weight(X, y, weights)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         held_out = self._check_held_out(held_out, targets)
         if X_unlabeled is not None:
             X_unlabeled = self._check_unlabeled(X_unlabeled)
-        n = X.shape[0]
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        rows, validation = np.arange(X.shape[0]), np.arange(0)
         if held_out is not None:
             X = stacked([X, held_out[0]])
             y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
-            rows, validation = np.arange(n), np.arange(n, len(y))
+            validation = np.arange(len(rows), len(y))
         elif stop_early:
-            rows, validation = hold_out(n, float(self.validation_fraction), seed, self._strata(targets, y))
-        else:
-            rows, validation = np.arange(n), np.arange(0)
+            rows, validation = hold_out(len(rows), float(self.validation_fraction), seed, self._strata(targets, y))
         for part in (rows, validation):
             weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)
 
         blueprint = self._blueprint(raw, targets, seed)
         params = self._params_of(blueprint)
         loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
-        if not go_on:
+        if previous is None:
             targets = self._with_units(targets, y[rows], weights[rows], blueprint)
         encoded, layout = self._encode(targets, y, loss, blueprint.width)
         initial: dict[int, NDArray] = {}
-        frozen: tuple[int, ...] = ()
-        if not go_on:
+        frozen = previous.frozen if previous else ()
+        if previous is None:
             initial, frozen = initial_weights(self, blueprint, X, rows, X_unlabeled, seed, self._regressor_class)
         recipe = make_recipe(params, blueprint, loss, layout, X, len(rows), frozen)
-        if go_on and (self._fitted.slots != recipe.slots or not _same_paths(self._fitted, blueprint)):
+        if previous and (previous.slots != recipe.slots or not _same_paths(previous, blueprint)):
             raise ValueError(CHANGED)
-        names = [*loss_names(blueprint.n_heads), *(metric.name for metric in recipe.make_metrics())]
-        names += [f"val_{name}" for name in names] if len(validation) else []
+        metrics = recipe.make_metrics()
+        figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
+        figures += [f"val_{name}" for name in figures] if len(validation) else []
         monitor = self.monitor if stop_early else "loss"
-        figures = [name for name in names if name.startswith("val_") == stop_early]
-        hyper = {"weight_decay": float(self.weight_decay), **self._label_hyper()}
-        if blueprint.n_heads > 1:
-            hyper["aux_loss_weight"] = float(self.aux_loss_weight)
         member = Member(
             seed=seed,
             train=rows.astype(np.int32),
@@ -106,38 +147,34 @@ class Training(Parameters, ABC):
             weights=weights.astype(np.float32),
             learning_rate=float(self.learning_rate),
             schedule=self._schedule(-(-len(rows) // recipe.batch_size)),
-            hyper={
-                **hyper,
-                **optimizer_data(recipe.optimizer_config),
-                **{f"dropout/{number}": rate for number, rate in enumerate(blueprint.rates)},
-            },
+            hyper=self._hyper(recipe, blueprint),
             epochs=last_epoch,
             patience=int(self.patience) if stop_early else None,
             min_delta=float(self.min_delta),
             monitor=monitor,
-            sign=sign_of(monitor, recipe.make_metrics(), figures),
+            sign=sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early]),
             initial=initial,
             frozen_epochs=float(self.frozen_epochs),
         )
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        start = self._fitted.state if go_on else None
-        trained = self._run(recipe, Rows(X, encoded, *units), member, start, targets, first_epoch, names)
-        if go_on and self._fitted.layout != trained.layout:
-            raise ValueError(CHANGED)
-        fitted = Fitted(
-            state=trained.state,
-            layout=trained.layout,
-            n_weights=trained.n_weights,
-            spec=blueprint.spec,
-            make_model=blueprint.make,
-            targets=targets,
-            slots=recipe.slots,
-            loss_of_logits=is_of_logits(loss),
-            columns=blueprint.columns,
-        )
-        self._set_attributes(trained, fitted, first_epoch)
+        return Task(recipe, Rows(X, encoded, *units), member, blueprint, targets, previous, first_epoch, tuple(figures))
+
+    def _hyper(self, recipe: Recipe, blueprint: Blueprint) -> dict[str, float]:
+        """The numbers that are data of a program, by name."""
+        return {
+            "weight_decay": float(self.weight_decay),
+            **self._label_hyper(),
+            **({"aux_loss_weight": float(self.aux_loss_weight)} if blueprint.n_heads > 1 else {}),
+            **optimizer_data(recipe.optimizer_config),
+            **{f"dropout/{number}": rate for number, rate in enumerate(blueprint.rates)},
+        }
 
     # The data
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.pretrain is None
+        return tags
 
     def _check_X_y(self, X, y, reset: bool) -> tuple[Matrix, NDArray]:
         X, y = validate_data(
@@ -258,28 +295,20 @@ class Training(Parameters, ABC):
 
     # The run
 
-    def _run(
-        self,
-        recipe: Recipe,
-        rows: Rows,
-        member: Member,
-        start: State | None,
-        targets: Targets,
-        first_epoch: int,
-        names: list[str],
-    ) -> Trained:
+    def _run(self, task: Task) -> Trained:
         """Train by the engine that the parameters ask for, or that can."""
-        params = self.get_params(deep=False)
+        params, recipe, member = self.get_params(deep=False), task.recipe, task.member
+        start = task.previous.state if task.previous else None
         callbacks = resolve_callbacks(params)
-        check_monitors(callbacks, [*names, "learning_rate"])
+        check_monitors(callbacks, [*task.figures, "learning_rate"])
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
         if reason and self.engine == "compiled":
             raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
         if self.engine != "keras" and not reason:
             try:
-                bridge = self._bridge(recipe, None, targets, callbacks, member) if callbacks else None
-                compiled = CompiledPopulation(recipe, rows, [member], [start])
-                return train(compiled, bridge, self._reporter(member), first_epoch)[0]
+                bridge = self._bridge(task, None, callbacks) if callbacks else None
+                compiled = CompiledPopulation(recipe, task.rows, [member], [start])
+                return train(compiled, bridge, self._reporter(member), task.first_epoch)[0]
             except NotCompilableError as error:
                 if self.engine == "compiled":
                     raise
@@ -287,13 +316,14 @@ class Training(Parameters, ABC):
         if reason and self.verbose:
             print(f"{type(self).__name__} trains with engine='keras': {reason}")
         parts = Parts(recipe, recipe.optimizer_class)
-        population = KerasPopulation(parts, recipe, rows, member, start, callbacks)
-        bridge = self._bridge(recipe, parts, targets, callbacks, member) if callbacks else None
-        return train(population, bridge, self._reporter(member), first_epoch)[0]
+        population = KerasPopulation(parts, recipe, task.rows, member, start, callbacks)
+        bridge = self._bridge(task, parts, callbacks) if callbacks else None
+        return train(population, bridge, self._reporter(member), task.first_epoch)[0]
 
-    def _bridge(self, recipe, parts, targets, callbacks, member) -> CallbackBridge:
+    def _bridge(self, task: Task, parts: Parts | None, callbacks: list) -> CallbackBridge:
+        recipe, member = task.recipe, task.member
         parts = parts or Parts(recipe, recipe.optimizer_class)
-        model = self._in_units(parts.model, targets)
+        model = self._in_units(parts.model, task.targets)
         if not model.compiled:
             model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
         steps = -(-len(member.train) // recipe.batch_size)
@@ -308,7 +338,11 @@ class Training(Parameters, ABC):
 
         return report
 
-    def _set_attributes(self, trained: Trained, fitted: Fitted, first_epoch: int) -> None:
+    def _finish(self, task: Task, trained: Trained) -> None:
+        """Take over what training has produced."""
+        if task.previous and task.previous.layout != trained.layout:
+            raise ValueError(CHANGED)
+        first_epoch, recipe = task.first_epoch, task.recipe
         if trained.stopped_by == "non-finite":
             warnings.warn(
                 f"The loss was no longer finite after epoch {first_epoch + len(trained.history['loss'])}; the weights "
@@ -326,9 +360,20 @@ class Training(Parameters, ABC):
         }
         self.n_iter_ = len(self.history_["loss"])
         self.best_epoch_ = trained.best_epoch
-        self._fitted = fitted
+        self._fitted = Fitted(
+            state=trained.state,
+            layout=trained.layout,
+            n_weights=trained.n_weights,
+            spec=task.blueprint.spec,
+            make_model=task.blueprint.make,
+            targets=task.targets,
+            slots=recipe.slots,
+            loss_of_logits=is_of_logits(recipe.loss),
+            columns=recipe.columns,
+            frozen=recipe.frozen,
+        )
         self._live = {}
-        self._set_target_attributes(fitted.targets)
+        self._set_target_attributes(task.targets)
 
     def _in_units(self, model: keras.Model, targets: Targets) -> keras.Model:
         if isinstance(targets, RegressionTargets) and targets.is_standardised:

@@ -220,10 +220,19 @@ def test_tensorboard(arguments, engine, tmp_path):
         return
     mlp.fit(X, TARGET)
     for part in ("train", "validation"):
-        (events,) = (tmp_path / part).glob("events.out.tfevents.*")
+        (events,) = tmp_path.glob(f"fit-*/{part}/events.out.tfevents.*")
         assert events.read_bytes().count(b"epoch_loss") >= 3
-    (events,) = (tmp_path / "train").glob("events.out.tfevents.*")
+    (events,) = tmp_path.glob("fit-*/train/events.out.tfevents.*")
     assert (b"/histogram" in events.read_bytes()) == ("histogram_freq" in arguments)
+
+
+def test_tensorboard_has_a_folder_for_each_fit_of_a_search(tmp_path):
+    pytest.importorskip("tensorboard")
+    mlp = regressor(callbacks=[keras.callbacks.TensorBoard(tmp_path)])
+    GridSearchCV(mlp, {"learning_rate": [1e-3, 1e-2]}, cv=2).fit(X, TARGET)
+    mlp.fit(X, TARGET)
+    assert len([folder for folder in tmp_path.iterdir() if list(folder.glob("validation/events*"))]) == 2 * 2 + 1 + 1
+    assert mlp.callbacks[0].log_dir == str(tmp_path)
 
 
 @both_engines

@@ -82,11 +82,13 @@ class Population(ABC):
 class CompiledPopulation(Population):
     """Members trained by one compiled program."""
 
-    def __init__(self, recipe: Recipe, rows: Rows, members: list[Member], states: list[State | None]):
+    def __init__(
+        self, recipe: Recipe, rows: Rows, members: list[Member], states: list[State | None], record: bool = False
+    ):
         self.members = members
         self._shuffle = recipe.shuffle
         names = self._hyper_names = (*members[0].hyper, *(["frozen"] if recipe.frozen else []))
-        self._program = PROGRAMS.get(recipe, names, len(members))
+        self._program = PROGRAMS.get(recipe, names, len(members), record)
         parts = self.parts = self._program.parts
         started = [parts.start(member, state) for member, state in zip(members, states, strict=True)]
         arrays = zip(*(parts.layout.unpack(state) for state in started), strict=True)
@@ -121,21 +123,51 @@ class CompiledPopulation(Population):
         for row, member, learning_rate in zip(rates, self.members, learning_rates, strict=True):
             steps = step_rates(member, epoch, self.batch_size, learning_rate)
             row[: len(steps)] = steps
+        batches = train.reshape(len(self.members), -1, self.batch_size)
+        logs = self._call(epoch, batches, rates, self._steps)
+        return dict(zip(self._program.log_names, logs.T.astype(np.float64), strict=True))
+
+    def sweep(self, learning_rates: NDArray) -> NDArray:
+        """Take one step at each of these rates, over as many epochs as that needs.
+
+        The population must have been made with ``record``.
+
+        Parameters
+        ----------
+        learning_rates : ndarray of shape (n_steps,)
+
+        Returns
+        -------
+        losses : ndarray of shape (n_members, n_steps)
+            Of each step's batch, before the step.
+        """
+        n_steps = len(learning_rates)
+        orders = [np.full((n_steps, self.batch_size), -1, np.int32) for _ in self.members]
+        for order, member in zip(orders, self.members, strict=True):
+            per_epoch = -(-len(member.train) // self.batch_size)
+            for step in range(0, n_steps, per_epoch):
+                padded = _padded(epoch_order(member, step // per_epoch, self._shuffle), per_epoch * self.batch_size, -1)
+                batches = padded.reshape(per_epoch, self.batch_size)
+                order[step : step + per_epoch] = batches[: n_steps - step]
+        rates = np.broadcast_to(learning_rates.astype(np.float32), (len(self.members), n_steps))
+        return self._call(0, np.stack(orders), rates, n_steps)
+
+    def _call(self, epoch: int, batches: NDArray, rates: NDArray, n_steps: int) -> NDArray:
         try:
             self.states, logs = self._program(
                 self.states,
                 tf.constant(self._hyper(epoch)),
                 self._seeds,
                 *self._data,
-                tf.constant(train.reshape(len(self.members), -1, self.batch_size)),
+                tf.constant(batches),
                 tf.constant(rates),
-                tf.constant(self._steps),
+                tf.constant(n_steps),
                 *self._validation,
                 *self._X,
             )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise NotCompilableError(f"XLA does not compile the training step: {error.message}") from error
-        return dict(zip(self._program.log_names, logs.numpy().T.astype(np.float64), strict=True))
+        return logs.numpy()
 
     def _hyper(self, epoch: int) -> NDArray:
         """Every member's numbers in this epoch: (n_members, n_hyper), float32."""

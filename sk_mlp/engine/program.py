@@ -25,9 +25,12 @@ class Program:
     hyper_names : tuple of str
         Order of the columns of ``hyper``.
     n_members : int
+    record : bool
+        Whether it returns the loss of every step instead of the epoch's figures.
     """
 
-    def __init__(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int):
+    def __init__(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False):
+        self.record = record
         self.parts = Parts(recipe, stateless(recipe.optimizer_class))
         self.hyper_names = hyper_names
         self.n_members = n_members
@@ -65,7 +68,7 @@ class Program:
         values : list of Tensor
             New ones.
         logs : Tensor of shape (M, n_logs)
-            In the order of ``log_names``.
+            In the order of ``log_names``; with ``record`` the steps' losses, (M, S).
         """
         with self._lock:
             if self._run is None:
@@ -127,6 +130,18 @@ class Program:
         start = tf.nest.map_structure(tf.constant, parts.metric_start)
         if not single:
             start = tf.nest.map_structure(lambda t: tf.broadcast_to(t, (self.n_members, *t.shape)), start)
+
+        def recording_body(i, values, curve):
+            numbers = train[..., i, :]
+            now = lift(step)(values, start, zeros, zero, hyper, rates[..., i], seeds, weights, numbers)
+            values, _, losses, n = now
+            return i + 1, values, tf.tensor_scatter_nd_update(curve, [[i]], [losses[..., 0] / n])
+
+        if self.record:
+            curve = tf.zeros_like(tf.transpose(rates))
+            _, values, curve = tf.while_loop(lambda i, *_: i < n_steps, recording_body, (tf.constant(0), values, curve))
+            results = [tf.transpose(curve), *values]
+            return [tensor[None] for tensor in results] if single else results
 
         def train_body(i, values, metrics, total, n):
             numbers = train[..., i, :]
@@ -210,12 +225,12 @@ class ProgramCache:
         self._programs: OrderedDict[Hashable, Program] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int) -> Program:
+    def get(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False) -> Program:
         """The program for this structure, made if need be."""
-        key = (recipe.key, recipe.batch_size, hyper_names, n_members)
+        key = (recipe.key, recipe.batch_size, hyper_names, n_members, record)
         with self._lock:
             if key not in self._programs:
-                self._programs[key] = Program(recipe, hyper_names, n_members)
+                self._programs[key] = Program(recipe, hyper_names, n_members, record)
             self._programs.move_to_end(key)
             while len(self._programs) > self.size:
                 self._programs.popitem(last=False)

@@ -253,6 +253,6 @@ def check_result(metric: keras.metrics.Metric) -> None:
     result = metric.result()
     if isinstance(result, dict) or np.ndim(result):
         raise ValueError(
-            f"The 'metrics' parameter must hold metrics that return a single number. The metric {metric.name!r} returns "
-            f"{result!r}."
+            f"The 'metrics' parameter must hold metrics that return a single number. The metric {metric.name!r} "
+            f"returns {result!r}."
         )

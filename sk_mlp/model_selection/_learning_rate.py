@@ -1,0 +1,154 @@
+"""Finding the learning rate by a sweep over many of them in one short training run."""
+
+from dataclasses import dataclass
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sk_mlp._base import BaseKerasMLP
+from sk_mlp.engine.compilable import why_not_compilable
+from sk_mlp.engine.population import CompiledPopulation
+from sk_mlp.exceptions import NotCompilableError
+
+SMOOTHING = 0.95  # of the moving average of the losses
+CLIMB = 0.15  # of the way from its lowest value back up, which counts as the beginning of a blow-up
+
+
+@dataclass(frozen=True, eq=False)
+class LearningRateSweep:
+    """Losses at rising learning rates.
+
+    Attributes
+    ----------
+    learning_rates : ndarray of shape (n_steps,)
+    losses : ndarray of shape (n_steps,)
+        Of each step's batch; nan after a blow-up.
+    smoothed_losses : ndarray of shape (n_steps,)
+        Their moving average.
+    blow_up : float or None
+        The rate at which the moving average begins to climb again, or the loss is no longer finite; None if neither
+        happens.
+    suggestion : float
+        Half of the largest stable rate: of ``blow_up``, or of the largest rate tried.
+    """
+
+    learning_rates: NDArray
+    losses: NDArray
+    smoothed_losses: NDArray
+    blow_up: float | None
+    suggestion: float
+
+    def plot(self, ax=None):
+        """Draw the losses against the rates.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+        """
+        if ax is None:
+            from matplotlib import pyplot as plt  # only who draws needs it
+
+            ax = plt.subplots()[1]
+        ax.plot(self.learning_rates, self.losses, color="0.8", label="loss of a batch")
+        ax.plot(self.learning_rates, self.smoothed_losses, label="moving average")
+        shown = self.smoothed_losses[np.isfinite(self.smoothed_losses)]
+        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0.9 * shown.min(), 1.3 * shown[0]))
+        ax.axvline(self.suggestion, linestyle="--", color="tab:green", label=f"suggestion: {self.suggestion:.2g}")
+        if self.blow_up is not None:
+            ax.axvline(self.blow_up, linestyle=":", color="tab:red", label=f"blow-up: {self.blow_up:.2g}")
+        ax.legend()
+        return ax
+
+
+@validate_params(
+    {
+        "estimator": [BaseKerasMLP, Pipeline],
+        "X": ["array-like", "sparse matrix"],
+        "y": ["array-like", "sparse matrix"],
+        "sample_weight": ["array-like", None],
+        "min_lr": [Interval(Real, 0, None, closed="neither")],
+        "max_lr": [Interval(Real, 0, None, closed="neither")],
+        "n_steps": [Interval(Integral, 10, None, closed="left")],
+    },
+    prefer_skip_nested_validation=True,
+)
+def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_lr=10.0, n_steps=500):
+    """Train for a few hundred steps at ever larger learning rates and see where the loss blows up.
+
+    The rate grows by a constant factor from step to step (Smith 2015, arXiv 1506.01186). All steps run in one call of
+    a compiled program. The rates found hold for the estimator's optimizer, batch size and architecture.
+
+    Parameters
+    ----------
+    estimator : KerasMLPClassifier, KerasMLPRegressor or a Pipeline that ends in one
+        It is not changed, nor need it be fitted.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+    sample_weight : array-like of shape (n_samples,), default=None
+    min_lr, max_lr : float, default=1e-5 and 10
+        First and last learning rate.
+    n_steps : int, default=500
+        Steps of the estimator's batch size, over as many epochs as that needs.
+
+    Returns
+    -------
+    LearningRateSweep
+
+    Raises
+    ------
+    ValueError
+        If ``max_lr`` is not greater than ``min_lr``, and whatever `fit` raises for bad data.
+    NotCompilableError
+        If the estimator cannot be trained by the compiled engine.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from sk_mlp import KerasMLPRegressor
+    >>> from sk_mlp.model_selection import find_learning_rate
+    >>> X, y = make_regression(1000, 5, random_state=0)
+    >>> sweep = find_learning_rate(KerasMLPRegressor(optimizer="sgd", n_neurons=20, random_state=0), X, y)
+    >>> bool(0.01 < sweep.suggestion < 5)
+    True
+    """
+    if max_lr <= min_lr:
+        raise ValueError(f"max_lr must be greater than min_lr. Got min_lr={min_lr!r} and max_lr={max_lr!r}.")
+    if isinstance(estimator, Pipeline):
+        if not isinstance(estimator[-1], BaseKerasMLP):
+            raise ValueError(f"estimator must end in a KerasMLPClassifier or KerasMLPRegressor. Got {estimator[-1]!r}.")
+        X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
+        estimator = estimator[-1]
+    task = clone(estimator)._prepare(X, y, sample_weight, stop_early=False, last_epoch=1)
+    reason = why_not_compilable(task.recipe, [])
+    if reason:
+        raise NotCompilableError(f"find_learning_rate needs the compiled engine, which cannot train this: {reason}")
+    rates = np.geomspace(min_lr, max_lr, n_steps)
+    population = CompiledPopulation(task.recipe, task.rows, [task.member], [None], record=True)
+    losses = population.sweep(rates)[0].astype(np.float64)
+    return sweep_of(rates, losses)
+
+
+def sweep_of(rates: NDArray, losses: NDArray) -> LearningRateSweep:
+    """Find the blow-up: where the moving average has begun to climb back from its lowest towards its first value."""
+    finite = np.isfinite(losses)
+    n = len(losses) if finite.all() else int(np.argmin(finite))
+    if not n:
+        raise ValueError(f"The loss was not finite at the smallest rate, min_lr={rates[0]!r}. Got {losses[0]}.")
+    average, smoothed = 0.0, np.full(len(losses), np.nan)
+    for i in range(n):
+        average = SMOOTHING * average + (1 - SMOOTHING) * losses[i]
+        smoothed[i] = average / (1 - SMOOTHING ** (i + 1))
+    lowest = np.minimum.accumulate(smoothed[:n])
+    first = smoothed[0] if n < 10 else smoothed[:10].mean()
+    climbed = np.flatnonzero(smoothed[:n] > lowest + CLIMB * np.maximum(first - lowest, 0.5 * np.abs(first)))
+    blow_up = float(rates[climbed[0]]) if len(climbed) else float(rates[n]) if n < len(losses) else None
+    losses = np.where(np.arange(len(losses)) < n, losses, np.nan)
+    return LearningRateSweep(rates, losses, smoothed, blow_up, 0.5 * (blow_up or float(rates[-1])))
