@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.metrics import mean_squared_error
+from sklearn.model_selection import GridSearchCV
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, NotCompilableError
 
