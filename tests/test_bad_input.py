@@ -751,7 +751,11 @@ def test_tensorflow_error_of_a_callback_is_not_taken_for_the_engines(error, caps
     assert "engine='keras'" not in capsys.readouterr().out
 
 
-def test_ctrl_c():
+def test_ctrl_c(request):
+    # a process in the background may have been started with this signal ignored
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, previous))
+
     class CtrlC(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             signal.raise_signal(signal.SIGINT)

@@ -100,6 +100,7 @@ def double_precision(meta):
     early_stopping=False,
     shuffle=False,
     batch_size=10_000,
+    epochs=200,
     learning_rate=1e-2,
 )
 def test_full_batch(estimator, check):

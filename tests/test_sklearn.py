@@ -380,10 +380,11 @@ def test_weights_that_nobody_asked_for_are_refused_with_routing(wrong_labels):
 
 def test_requests_survive_clone_and_fit(labels):
     with config_context(enable_metadata_routing=True):
-        mlp = classifier().set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        asked = {"sample_weight": True, "X_val": True, "y_val": True}
+        mlp = classifier().set_fit_request(**asked)
         for other in (clone(mlp), mlp.fit(*labels)):
             requests = other.get_metadata_routing().fit.requests
-            assert requests == {"sample_weight": True, "X_val": True, "y_val": True, "sample_weight_val": None}
+            assert requests == asked | {"sample_weight_val": None, "X_unlabeled": None}
 
 
 def test_pipeline_transforms_validation_rows(numbers):

@@ -146,9 +146,10 @@ def sweep_of(rates: NDArray, losses: NDArray) -> LearningRateSweep:
     for i in range(n):
         average = SMOOTHING * average + (1 - SMOOTHING) * losses[i]
         smoothed[i] = average / (1 - SMOOTHING ** (i + 1))
-    lowest = np.minimum.accumulate(smoothed[:n])
-    first = smoothed[0] if n < 10 else smoothed[:10].mean()
-    climbed = np.flatnonzero(smoothed[:n] > lowest + CLIMB * np.maximum(first - lowest, 0.5 * np.abs(first)))
+    first, at_lowest = smoothed[min(n, 20) - 1], int(np.argmin(smoothed[:n]))
+    lowest = smoothed[at_lowest]
+    bound = lowest + CLIMB * max(first - lowest, 0.5 * abs(first))
+    climbed = at_lowest + np.flatnonzero(smoothed[at_lowest:n] > bound)
     blow_up = float(rates[climbed[0]]) if len(climbed) else float(rates[n]) if n < len(losses) else None
     losses = np.where(np.arange(len(losses)) < n, losses, np.nan)
     return LearningRateSweep(rates, losses, smoothed, blow_up, 0.5 * (blow_up or float(rates[-1])))
