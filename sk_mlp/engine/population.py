@@ -109,14 +109,15 @@ class CompiledPopulation(Population):
         evaluated = [evaluation_rows(member) for member in members]
         most = max(len(numbers) for numbers in evaluated)
         padded = -(-padded_size(most) // EVALUATION_BATCH) * EVALUATION_BATCH
-        validation = np.stack([_padded(numbers, padded, -1) for numbers in evaluated])
+        validation = np.stack([_padded(numbers, padded) for numbers in evaluated])
+        self._sizes = np.array([[len(m.train), len(v)] for m, v in zip(members, evaluated, strict=True)], np.int32)
         self._validation = (
             tf.constant(validation.reshape(len(members), -1, EVALUATION_BATCH).astype(np.int32)),
             tf.constant(-(-most // EVALUATION_BATCH)),
         )
 
     def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
-        train = np.full((len(self.members), self._padded_train), -1, np.int32)
+        train = np.zeros((len(self.members), self._padded_train), np.int32)
         for numbers, member in zip(train, self.members, strict=True):
             numbers[: len(member.train)] = epoch_order(member, epoch, self._shuffle)
         rates = np.zeros((len(self.members), self._padded_train // self.batch_size), np.float32)
@@ -124,7 +125,7 @@ class CompiledPopulation(Population):
             steps = step_rates(member, epoch, self.batch_size, learning_rate)
             row[: len(steps)] = steps
         batches = train.reshape(len(self.members), -1, self.batch_size)
-        logs = self._call(epoch, batches, rates, self._steps)
+        logs = self._call(epoch, batches, rates, self._steps, self._sizes)
         return dict(zip(self._program.log_names, logs.T.astype(np.float64), strict=True))
 
     def sweep(self, learning_rates: NDArray) -> NDArray:
@@ -142,17 +143,17 @@ class CompiledPopulation(Population):
             Of each step's batch, before the step.
         """
         n_steps = len(learning_rates)
-        orders = [np.full((n_steps, self.batch_size), -1, np.int32) for _ in self.members]
-        for order, member in zip(orders, self.members, strict=True):
-            per_epoch = -(-len(member.train) // self.batch_size)
-            for step in range(0, n_steps, per_epoch):
-                padded = _padded(epoch_order(member, step // per_epoch, self._shuffle), per_epoch * self.batch_size, -1)
-                batches = padded.reshape(per_epoch, self.batch_size)
-                order[step : step + per_epoch] = batches[: n_steps - step]
+        n_rows = n_steps * self.batch_size
+        orders = []
+        for member in self.members:
+            n_epochs = -(-n_rows // len(member.train))
+            order = np.concatenate([epoch_order(member, epoch, self._shuffle) for epoch in range(n_epochs)])
+            orders.append(order[:n_rows].reshape(n_steps, self.batch_size))
         rates = np.broadcast_to(learning_rates.astype(np.float32), (len(self.members), n_steps))
-        return self._call(0, np.stack(orders), rates, n_steps)
+        sizes = np.full((len(self.members), 2), n_rows, np.int32)
+        return self._call(0, np.stack(orders), rates, n_steps, sizes)
 
-    def _call(self, epoch: int, batches: NDArray, rates: NDArray, n_steps: int) -> NDArray:
+    def _call(self, epoch: int, batches: NDArray, rates: NDArray, n_steps: int, sizes: NDArray) -> NDArray:
         try:
             self.states, logs = self._program(
                 self.states,
@@ -163,6 +164,7 @@ class CompiledPopulation(Population):
                 tf.constant(rates),
                 tf.constant(n_steps),
                 *self._validation,
+                tf.constant(sizes),
                 *self._X,
             )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:

@@ -10,7 +10,7 @@ from sk_mlp.engine.recipe import Parts, Recipe, loss_names, stateless
 from sk_mlp.engine.step import evaluation_step, metric_results, train_step, update_metrics
 from sk_mlp.exceptions import NotCompilableError
 
-N_DATA = 10  # arguments of a program before X
+N_DATA = 11  # arguments of a program before X
 EVALUATION_BATCH = 256  # rows; one size for all, since it is part of a program's structure
 
 
@@ -52,13 +52,15 @@ class Program:
         units : Tensor of shape (2, n_columns)
             Mean and scale of y.
         train : Tensor of shape (M, S, batch_size), int32
-            Row numbers of each batch, -1 for padding.
+            Row numbers of each batch; a member's last one is padded.
         rates : Tensor of shape (M, S)
             Learning rate of each step.
         n_steps : Tensor of shape (), int32
             Batches to run, at most S.
         validation : Tensor of shape (M, V, evaluation batch), int32
         n_validation_steps : Tensor of shape (), int32
+        sizes : Tensor of shape (M, 2), int32
+            How many of the numbers in ``train`` and in ``validation`` are rows, the others being padding.
         *X : Tensor of shape (N, n_features), float32 or uint8
             For sparse X four: values and column numbers, (n_nonzeros,), where each row begins, (N + 1,), and an array
             of shape (n_features,) for its shape alone.
@@ -90,38 +92,42 @@ class Program:
             raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
 
     def _epoch(
-        self, hyper, seeds, y, weights, units, train, rates, n_steps, validation, n_validation_steps, *X_and_variables
+        self, hyper, seeds, y, weights, units, train, rates, n_steps, validation, n_validation_steps, sizes, *others
     ):
         parts, lift, single = self.parts, self._lift, self.n_members == 1
-        X, variables = X_and_variables[: -len(parts.variables)], X_and_variables[-len(parts.variables) :]
+        X, variables = others[: -len(parts.variables)], others[-len(parts.variables) :]
         if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
             hyper, seeds, weights = hyper[0], seeds[0], weights[0]
-            train, rates, validation = train[0], rates[0], validation[0]
+            train, rates, validation, sizes = train[0], rates[0], validation[0], sizes[0]
             variables = tuple(tensor[0] for tensor in variables)
         values = list(variables)
 
-        def rows(numbers, weights):
-            real = numbers >= 0
-            safe = tf.maximum(numbers, 0)
-            weight = tf.where(real, tf.gather(weights, safe), 0.0)
-            return gathered(X, safe, parts.row_nonzeros), tf.gather(y, safe), weight, real
+        def rows(numbers, n, weights):
+            real = tf.range(numbers.shape[0]) < n
+            weight = tf.where(real, tf.gather(weights, numbers), 0.0)
+            return gathered(X, numbers, parts.row_nonzeros), tf.gather(y, numbers), weight, real, tf.cast(n, tf.float32)
+
+        def batch_of(table, i, sizes):  # its numbers, and how many of them are rows
+            numbers = table[..., i, :]
+            return numbers, tf.clip_by_value(sizes - i * numbers.shape[-1], 0, numbers.shape[-1])
 
         def named(hyper):
             return dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
 
-        def step(values, metrics, total, n, hyper, rate, seed, weights, numbers):
-            batch = rows(numbers, weights)
+        def step(values, metrics, total, hyper, rate, seed, weights, numbers, n):
+            batch = rows(numbers, n, weights)
             values, output, losses = train_step(parts, values, named(hyper), rate, seed, batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
-            return values, metrics, total + losses, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
+            return values, metrics, total + losses
 
-        def evaluate(metrics, total, n, values, hyper, weights, numbers):
-            batch = rows(numbers, weights)
+        def evaluate(metrics, total, values, hyper, weights, numbers, n):
+            batch = rows(numbers, n, weights)
             output, losses = evaluation_step(parts, values, named(hyper), batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
-            return metrics, total + losses, n + tf.reduce_sum(tf.cast(batch[3], tf.float32))
+            return metrics, total + losses
 
-        def figures(metrics, total, n, val_metrics, val_total, val_n):
+        def figures(metrics, total, val_metrics, val_total, sizes):
+            n, val_n = tf.unstack(tf.cast(sizes, tf.float32))
             averages = [*tf.unstack(total / n), *metric_results(parts, metrics)]
             return tf.stack([*averages, *tf.unstack(val_total / val_n), *metric_results(parts, val_metrics)])
 
@@ -132,10 +138,10 @@ class Program:
             start = tf.nest.map_structure(lambda t: tf.broadcast_to(t, (self.n_members, *t.shape)), start)
 
         def recording_body(i, values, curve):
-            numbers = train[..., i, :]
-            now = lift(step)(values, start, zeros, zero, hyper, rates[..., i], seeds, weights, numbers)
-            values, _, losses, n = now
-            return i + 1, values, tf.tensor_scatter_nd_update(curve, [[i]], [losses[..., 0] / n])
+            numbers, n = batch_of(train, i, sizes[..., 0])
+            values, _, losses = lift(step)(values, start, zeros, hyper, rates[..., i], seeds, weights, numbers, n)
+            now = losses[..., 0] / tf.cast(n, tf.float32)
+            return i + 1, values, tf.tensor_scatter_nd_update(curve, [[i]], [now])
 
         if self.record:
             curve = tf.zeros_like(tf.transpose(rates))
@@ -143,22 +149,21 @@ class Program:
             results = [tf.transpose(curve), *values]
             return [tensor[None] for tensor in results] if single else results
 
-        def train_body(i, values, metrics, total, n):
-            numbers = train[..., i, :]
-            return i + 1, *lift(step)(values, metrics, total, n, hyper, rates[..., i], seeds, weights, numbers)
+        def train_body(i, values, metrics, total):
+            batch = batch_of(train, i, sizes[..., 0])
+            return i + 1, *lift(step)(values, metrics, total, hyper, rates[..., i], seeds, weights, *batch)
 
-        _, values, *trained = tf.while_loop(
-            lambda i, *_: i < n_steps, train_body, (tf.constant(0), values, start, zeros, zero)
-        )
+        begin = (tf.constant(0), values, start, zeros)
+        _, values, *trained = tf.while_loop(lambda i, *_: i < n_steps, train_body, begin)
 
-        def evaluation_body(i, metrics, total, n):
-            numbers = validation[..., i, :]
-            return i + 1, *lift(evaluate)(metrics, total, n, values, hyper, weights, numbers)
+        def evaluation_body(i, metrics, total):
+            batch = batch_of(validation, i, sizes[..., 1])
+            return i + 1, *lift(evaluate)(metrics, total, values, hyper, weights, *batch)
 
         _, *evaluated = tf.while_loop(
-            lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zeros, zero)
+            lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zeros)
         )
-        results = [lift(figures)(*trained, *evaluated), *values]
+        results = [lift(figures)(*trained, *evaluated, sizes), *values]
         return [tensor[None] for tensor in results] if single else results
 
     def _lift(self, function: Callable) -> Callable:

@@ -144,8 +144,8 @@ def train_step(
         Weight decay, label smoothing, weight of the auxiliary loss, dropout rates, optimizer's numbers.
     learning_rate : Tensor of shape ()
     seed : Tensor of shape (), int32
-    batch : (x, y, weight, real)
-        Tensors with ``batch_size`` rows; ``real`` is False for padding.
+    batch : (x, y, weight, real, n)
+        Tensors with ``batch_size`` rows; ``real`` is False for padding; their number without padding, float32.
 
     Returns
     -------
@@ -154,12 +154,11 @@ def train_step(
     losses : Tensor of shape (1,) or (3,)
         Times the number of real rows, as in `summed_losses`.
     """
-    x, y, weight, real = batch
+    x, y, weight, real, n = batch
     y = smoothed(y, hyper)
     trainable, rest = values[: parts.n_trainable], values[parts.n_trainable : parts.n_weights]
     slots = values[parts.n_weights :]
     slots[parts.index(parts.optimizer._learning_rate) - parts.n_weights] = learning_rate
-    n = tf.reduce_sum(tf.cast(real, tf.float32))
     iteration = values[parts.index(parts.optimizer._iterations)]
     rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
     noise = scramble(seed + scramble(tf.cast(iteration, tf.int32)))
@@ -193,7 +192,7 @@ def smoothed(y: tf.Tensor, hyper: dict[str, tf.Tensor]) -> tf.Tensor:
 
 def evaluation_step(parts: Parts, values: list, hyper: dict, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
     """Output (batch, width) and losses, times the number of real rows, of one member on one batch."""
-    x, y, weight, real = batch
+    x, y, weight, _, n = batch
     outputs, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
     sums = summed_losses(parts, smoothed(y, hyper), outputs, weight, hyper)
-    return outputs[0], with_penalty(sums, penalty, tf.reduce_sum(tf.cast(real, tf.float32)))
+    return outputs[0], with_penalty(sums, penalty, n)
