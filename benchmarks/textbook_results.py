@@ -157,7 +157,9 @@ def regressor(seed: int, smoke: bool, epochs: int, **parameters) -> KerasMLPRegr
 def housing_regressor(seed: int, smoke: bool, **parameters) -> KerasMLPRegressor:
     """Trained on California housing for 20 epochs, unless ``parameters`` say otherwise."""
     data = housing(smoke)
-    estimator = regressor(seed, smoke, parameters.pop("epochs", 20), learning_rate=1e-3, **parameters)
+    # The book's rate is for a loss in y's units; ours is of y over its standard deviation, whose square it is times.
+    rate = 1e-3 * float(np.var(data.y))
+    estimator = regressor(seed, smoke, parameters.pop("epochs", 20), learning_rate=rate, **parameters)
     return estimator.fit(data.X, data.y, X_val=data.X_val, y_val=data.y_val)
 
 

@@ -58,12 +58,16 @@ def _without_rates(config: Any) -> Any:
 
 
 @functools.cache
-def _bookkeeping() -> frozenset[str]:
-    """Attributes that Keras itself keeps in each layer, model and metric."""
+def _bookkeeping() -> dict[type, set[str]]:
+    """Attributes that Keras itself keeps in each model, layer and metric."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(loss="mse", metrics=["mse"])
-    names = {*vars(model), *vars(keras.layers.Layer()), *vars(keras.Model()), *vars(keras.metrics.Metric())}
-    return frozenset(names)
+    layer, metric = keras.layers.Layer(), keras.metrics.Metric()
+    return {
+        keras.Model: {*vars(model), *vars(keras.Model()), *vars(layer)},
+        keras.layers.Layer: set(vars(layer)),
+        keras.metrics.Metric: set(vars(metric)),
+    }
 
 
 class _Structure:
@@ -105,28 +109,29 @@ class _Structure:
         if isinstance(value, keras.layers.Layer):
             return self.of_layer(value)
         if hasattr(value, "__dict__"):
-            return self._of_object(value, {"name"} if _is_keras(type(value)) else set())
+            return self._of_object(value)
         return value if isinstance(value, Hashable) else object()
 
     def of_layer(self, layer: keras.layers.Layer) -> Hashable:
         """Class, policy and attributes of a layer."""
         stock_container = type(layer) in (keras.Sequential, keras.Model, Functional)
         weights = tuple((tuple(v.shape), v.dtype, v.trainable) for v in layer.weights)
-        own = type(layer) if stock_container else self._of_object(layer, _bookkeeping())
+        own = type(layer) if stock_container else self._of_object(layer)
         return own, layer.dtype_policy.name, layer.trainable, self.of(layer.activity_regularizer), weights
 
-    def _of_object(self, value: Any, without: set[str] | frozenset[str]) -> Hashable:
+    def _of_object(self, value: Any) -> Hashable:
         cls = type(value)
         if isinstance(value, keras.random.SeedGenerator):
             return cls.__name__
-        skip = {"rate", "seed"} if isinstance(value, keras.layers.Dropout) else set()
+        kept_by_keras = next((names for base, names in _bookkeeping().items() if isinstance(value, base)), set())
+        without = kept_by_keras | ({"name"} if _is_keras(cls) else set())
+        if cls is keras.layers.Dropout:
+            without = without | {"rate", "seed"}
         attributes = {
             name: item
             for name, item in vars(value).items()
-            if name not in without and name not in skip and not name.endswith("_initializer")
+            if name not in without and not name.endswith("_initializer")
         }
-        if isinstance(value, keras.metrics.Metric):
-            attributes = {k: v for k, v in attributes.items() if k not in _bookkeeping()}
         return cls, self._of_code(cls), self.of(attributes)
 
     def _of_code(self, cls: type) -> Hashable:
