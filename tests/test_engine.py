@@ -1,11 +1,13 @@
 """The engine without estimators: against Keras `fit`, and a member of a population against the same fit alone."""
 
+import dataclasses
 import functools
 import json
 
 import keras
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from sk_mlp._spec import Member, NetworkSpec, Rows
 from sk_mlp.engine.compilable import why_not_compilable
@@ -118,6 +120,54 @@ def test_a_member_does_not_depend_on_its_population():
         for name, values in alone.history.items():
             np.testing.assert_allclose(together.history[name], values, rtol=1e-5, err_msg=f"{name} of member {m}")
         np.testing.assert_allclose(together.state.floats, alone.state.floats, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_member_of_any_architecture_does_not_depend_on_its_population():
+    spec = NetworkSpec(
+        n_features=8,
+        n_outputs=1,
+        hidden_layer_sizes=(16, 16),
+        activation="relu",
+        batch_norm=True,
+        dropout=True,
+        output_activation="linear",
+        skip_connection=True,
+        wide_columns=(0, 1),
+        deep_columns=(2, 3, 4, 5),
+        aux_output=True,
+    )
+    recipe = dataclasses.replace(
+        make_recipe(batch_norm=True, dropout=0.2, shuffle=True, metrics=mae),
+        key=("any architecture",),
+        make_model=functools.partial(build_network, spec, 0.5),
+        n_heads=2,
+        row_nonzeros=8,
+        frozen=(0, 1),
+    )
+    rows = Rows(csr_array(np.where(np.abs(X) > 1, X, 0)), Y, ROWS.y_mean, ROWS.y_scale)
+    kernel = np.random.default_rng(1).standard_normal((4, 16)).astype(np.float32)
+    members = [
+        make_member(
+            recipe,
+            seed=m,
+            dropout=0.1 * m,
+            epochs=3 - m % 2,
+            hyper={"aux_loss_weight": 0.1 + 0.3 * m},
+            frozen_epochs=[0, 1, np.inf][m],
+            initial={0: kernel * (m + 1)},
+        )
+        for m in range(3)
+    ]
+    population = compiled(recipe, members, rows)
+    for m, (together, member) in enumerate(zip(population, members, strict=True)):
+        (alone,) = compiled(recipe, [member], rows)
+        assert {"loss", "output_loss", "aux_output_loss", "val_aux_output_loss", "mae"} < set(alone.history)
+        for name, values in alone.history.items():
+            np.testing.assert_allclose(together.history[name], values, rtol=1e-4, err_msg=f"{name} of member {m}")
+        np.testing.assert_allclose(together.state.floats, alone.state.floats, rtol=1e-3, atol=1e-4)
+        first = together.layout.unpack(together.state, together.n_weights)[0]
+        assert np.array_equal(first, kernel * (m + 1)) == (m == 2), "the last one is frozen"
 
 
 def test_a_diverging_member_does_not_disturb_its_neighbour():

@@ -1,70 +1,208 @@
 """Each parameter reaches what is trained, by either engine alike, and can be searched."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
+from scipy.sparse import csr_array, issparse
 from scipy.stats import loguniform
-from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp._resolve import OPTIMIZERS
 from sk_mlp.engine.predict import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
+
+
+def absolute_loss(y_true, y_pred):
+    return keras.ops.mean(keras.ops.abs(y_true - y_pred), axis=-1)
+
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 6))
 Y = X[:, 0] * 2 + np.sin(3 * X[:, 1]) + 0.3 * RNG.standard_normal(300)
 LABELS = np.digitize(Y, [-1, 1])
+COUNTS = np.random.default_rng(0).poisson(10 * np.exp(0.5 * X[:, 0]))
 SMALL = {"n_neurons": 12, "epochs": 3, "random_state": 0, "learning_rate": 1e-2, "shuffle": False}
+FORMS = {
+    "dense": X,
+    "sparse": csr_array(np.where(np.abs(X) > 1, X, 0)),
+    "uint8": np.clip(3 * X + 5, 0, 10).astype(np.uint8),
+}
+FITTED = "another estimator, fitted"  # stands for one until the test runs
 
-REGRESSION = {
-    "kernel_initializer": {"kernel_initializer": "random_normal"},
-    "skip_connection": {"skip_connection": True},
-    "skip_connection with norm": {"skip_connection": True, "batch_norm": True},
+OPTIMIZED = {
+    **{name: {"optimizer": name} for name in sorted(set(OPTIMIZERS) - {"adam", "muon", "schedulefreeadamw"})},
+    "momentum": {"optimizer": "sgd", "optimizer__momentum": 0.9},
+    "nesterov": {"optimizer": "sgd", "optimizer__momentum": 0.9, "optimizer__nesterov": True},
+    "betas": {"optimizer__beta_1": 0.8, "optimizer__beta_2": 0.9},
+    "amsgrad": {"optimizer__amsgrad": True, "learning_rate": 0.05},
+    "centered rmsprop": {"optimizer": "rmsprop", "optimizer__centered": True, "optimizer__momentum": 0.5},
+    "weight_decay": {"weight_decay": 1.0},
+    "weight_decay with nadam": {"optimizer": "nadam", "weight_decay": 1.0},
     "clip_norm": {"clip_norm": 0.1},
+}
+SCHEDULED = {
     "step": {"lr_schedule": "step", "lr_schedule__every": 1},
+    "step's factor": {"lr_schedule": "step", "lr_schedule__every": 1, "lr_schedule__factor": 0.3},
     "exponential": {"lr_schedule": "exponential", "lr_schedule__over": 2},
     "cosine": {"lr_schedule": "cosine"},
-    "one_cycle": {"lr_schedule": "one_cycle", "optimizer": "sgd", "optimizer__momentum": 0.9},
-    "plateau": {"lr_schedule": "plateau", "lr_schedule__patience": 1, "learning_rate": 0.5},
+    "cosine's end": {"lr_schedule": "cosine", "lr_schedule__final": 0.5},
+    "one_cycle": {"optimizer": "sgd", "optimizer__momentum": 0.9, "lr_schedule": "one_cycle"},
+    "one_cycle's peak": {"lr_schedule": "one_cycle", "lr_schedule__peak": 0.2},
+    "plateau": {"lr_schedule": "plateau", "lr_schedule__patience": 1, "learning_rate": 2.0},
     "function": {"lr_schedule": lambda epoch: 0.5**epoch},
     "keras schedule": {"lr_schedule": keras.optimizers.schedules.ExponentialDecay(0.02, 5, 0.5)},
+}
+NETWORK = {
+    "kernel_initializer": {"kernel_initializer": "random_normal"},
+    "activation": {"activation": "tanh"},
+    "batch_norm": {"batch_norm": True},
+    "sizes": {"hidden_layer_sizes": (12, 12, 12), "n_hidden": 3},
+    "skip_connection": {"skip_connection": True},
+    "wide_features": {"skip_connection": True, "wide_features": [4, 0]},
+    "deep_features": {"deep_features": slice(2, 6)},
+    "wide and deep features": {"skip_connection": True, "wide_features": slice(0, 4), "deep_features": [1, 5, 2]},
+    "aux_output": {"aux_output": True, "metrics": ["mae"]},
+    "aux_loss_weight": {"aux_output": True, "aux_loss_weight": 0.4},
+    "aux_output of deep features": {
+        "aux_output": True,
+        "aux_loss_weight": 0.3,
+        "skip_connection": True,
+        "wide_features": slice(0, 4),
+        "deep_features": slice(2, 6),
+        "batch_norm": True,
+    },
+    "init_from": {"init_from": FITTED},
+    "init_layers": {"init_from": FITTED, "init_layers": 1},
+    "frozen_epochs": {"init_from": FITTED, "frozen_epochs": 1},
+    "always frozen with norm": {"init_from": FITTED, "frozen_epochs": np.inf, "batch_norm": True},
+    "pretrain": {"pretrain": "autoencoder", "pretrain__epochs": 2},
+}
+REGRESSION = {
+    **OPTIMIZED,
+    **SCHEDULED,
+    **NETWORK,
+    "mse": {"loss": "mse"},
     "mae": {"loss": "mae"},
     "huber": {"loss": "huber", "loss__delta": 0.5},
     "log_cosh": {"loss": "log_cosh"},
     "quantile": {"loss": "quantile:0.9"},
+    "function of loss": {"loss": absolute_loss},
     "monitor": {"monitor": "val_mae", "metrics": ["mae", "mse"]},
     "batch_size": {"batch_size": 50},
-    "sizes": {"hidden_layer_sizes": (12, 12, 12), "n_hidden": 3},
 }
 CLASSIFICATION = {
+    "sparse cross-entropy": {"loss": "sparse_categorical_crossentropy"},
+    "cross-entropy": {"loss": "categorical_crossentropy"},
     "label_smoothing": {"label_smoothing": 0.2},
-    "focal": {"loss": "categorical_focal_crossentropy", "loss__gamma": 3.0},
+    "focal": {"loss": "focal"},
+    "focal's gamma": {"loss": "focal", "loss__gamma": 3.0},
+    "focal and label_smoothing": {"loss": "focal", "label_smoothing": 0.1},
     "monitor": {"monitor": "val_accuracy", "metrics": ["accuracy"]},
     "class_weight": {"class_weight": {0: 1.0, 1: 2.0, 2: 0.5}},
+    "balanced": {"class_weight": "balanced"},
+    "aux_output": {"aux_output": True, "aux_loss_weight": 0.3, "label_smoothing": 0.1, "metrics": ["accuracy"]},
+    "frozen_epochs": {"init_from": FITTED, "frozen_epochs": 1},
+    "pretrain": {"pretrain": "autoencoder", "pretrain__epochs": 2, "pretrain__learning_rate": 3e-3},
 }
+BINARY = {
+    "cross-entropy": {"loss": "binary_crossentropy"},
+    "focal": {"loss": "focal", "loss__gamma": 3.0},
+    "label_smoothing": {"label_smoothing": 0.2},
+    "aux_output": {"aux_output": True},
+}
+# What the parameter is held against, where that is not the plain network (all else that it needs, or a default).
+AGAINST = {
+    "step's factor": {"lr_schedule": "step", "lr_schedule__every": 1},
+    "cosine's end": {"lr_schedule": "cosine"},
+    "one_cycle": {"optimizer": "sgd", "optimizer__momentum": 0.9},
+    "one_cycle's peak": {"lr_schedule": "one_cycle"},
+    "momentum": {"optimizer": "sgd"},
+    "nesterov": {"optimizer": "sgd", "optimizer__momentum": 0.9},
+    "centered rmsprop": {"optimizer": "rmsprop", "optimizer__momentum": 0.5},
+    "weight_decay with nadam": {"optimizer": "nadam"},
+    "amsgrad": {"learning_rate": 0.05},
+    "plateau": {"learning_rate": 2.0},
+    "adamw": {"optimizer": "sgd"},  # without a decay it is adam
+    "wide_features": {"skip_connection": True},
+    "aux_loss_weight": {"aux_output": True},
+    "init_layers": {"init_from": FITTED},
+    "frozen_epochs": {"init_from": FITTED},
+    "always frozen with norm": {"init_from": FITTED, "batch_norm": True},
+    "mse": {"loss": "mae"},
+    "cross-entropy": {"loss": "focal"},
+    "sparse cross-entropy": {"loss": "focal"},
+    "focal's gamma": {"loss": "focal"},
+    "focal and label_smoothing": {"loss": "focal"},
+}
+
+
+@functools.cache
+def fitted(cls, batch_norm):
+    """What ``init_from`` starts from: a classifier from a regressor, and the other way round."""
+    other, y = (KerasMLPRegressor, Y) if cls is KerasMLPClassifier else (KerasMLPClassifier, LABELS)
+    return other(**SMALL | {"random_state": 7, "epochs": 1, "batch_norm": batch_norm}).fit(X, y)
+
+
+def estimator_of(cls, params, **more):
+    if params.get("init_from") is FITTED:
+        params = params | {"init_from": fitted(cls, params.get("batch_norm", False))}
+    return cls(**SMALL | params | more)
 
 
 def cases():
-    for cls, y, table in ((KerasMLPRegressor, Y, REGRESSION), (KerasMLPClassifier, LABELS, CLASSIFICATION)):
+    tables = [
+        (KerasMLPRegressor, Y, REGRESSION),
+        (KerasMLPClassifier, LABELS, CLASSIFICATION),
+        (KerasMLPClassifier, LABELS > 0, BINARY),
+        (KerasMLPRegressor, COUNTS, {"poisson": {"loss": "poisson"}}),
+    ]
+    for cls, y, table in tables:
         for name, params in table.items():
-            yield pytest.param(cls(**SMALL | params), y, id=f"{cls.__name__}-{name}")
+            kind = f"{cls.__name__}-binary" if y.dtype == bool else cls.__name__
+            yield pytest.param(cls, params, y, AGAINST.get(name, {}), id=f"{kind}-{name}")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("estimator", "y"), list(cases()))
-def test_engines_agree_and_the_parameter_acts(estimator, y):
-    compiled = clone(estimator).set_params(engine="compiled").fit(X, y)
-    by_keras = clone(estimator).set_params(engine="keras").fit(X, y)
+def assert_engines_agree(cls, params, X, y):
+    """Fit by both engines and compare the histories, then the compiled one with its Keras model; and return it."""
+    compiled = estimator_of(cls, params, engine="compiled").fit(X, y)
+    by_keras = estimator_of(cls, params, engine="keras").fit(X, y)
     assert compiled.history_.keys() == by_keras.history_.keys()
     for name, values in by_keras.history_.items():
         np.testing.assert_allclose(compiled.history_[name], values, rtol=1e-4, err_msg=name)
     assert compiled.best_epoch_ == by_keras.best_epoch_
-    plain = type(estimator)(**SMALL).fit(X, y)
-    assert plain.history_ != compiled.history_
-    output = compiled.model_.predict(X, verbose=0)
+    rows = X.toarray() if issparse(X) else X
+    output = compiled.model_.predict(rows.astype(np.float32), verbose=0)
+    output = output[0] if isinstance(output, list) else output  # the main one
     ours = compiled.predict_proba(X) if hasattr(compiled, "predict_proba") else compiled.predict(X)[:, None]
-    np.testing.assert_allclose(ours, output, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(ours[:, -output.shape[1] :], output, rtol=1e-3, atol=1e-4)
+    return compiled
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cls", "params", "y", "against"), list(cases()))
+def test_engines_agree_and_the_parameter_acts(cls, params, y, against):
+    compiled = assert_engines_agree(cls, params, X, y)
+    plain = estimator_of(cls, against).fit(X, y)
+    assert plain.history_["val_loss"] != compiled.history_["val_loss"] or "monitor" in params
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["sparse", "uint8"])
+@pytest.mark.parametrize(
+    ("cls", "y", "name"),
+    [
+        (KerasMLPRegressor, Y, "batch_norm"),
+        (KerasMLPRegressor, Y, "aux_output of deep features"),
+        (KerasMLPRegressor, Y, "frozen_epochs"),
+        (KerasMLPClassifier, LABELS, "label_smoothing"),
+    ],
+)
+def test_engines_agree_on_rows_as_they_are(cls, y, name, form):
+    params = (REGRESSION if cls is KerasMLPRegressor else CLASSIFICATION)[name]
+    assert_engines_agree(cls, params, FORMS[form], y)
 
 
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"exponential", "linear", "softmax"}))

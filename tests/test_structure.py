@@ -1,0 +1,275 @@
+"""Keys of what a compiled program holds: equal where one may stand for the other, different where not."""
+
+import functools
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from sk_mlp import KerasMLPRegressor
+from sk_mlp.engine.program import PROGRAMS
+from sk_mlp.engine.structure import structure_of, structure_of_model
+
+X = np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)
+
+
+def sequential(hidden=None, activation="relu", width=4, before=(), after=()):
+    hidden = hidden or keras.layers.Dense(width, activation)
+    return keras.Sequential([keras.Input((3,)), *before, hidden, *after, keras.layers.Dense(1)])
+
+
+def functional(activation="relu", join="skip"):
+    inputs = keras.Input((3,))
+    first = keras.layers.Dense(3, activation)(inputs)
+    second = keras.layers.Dense(3, activation)(first)
+    joined = keras.layers.Concatenate()({"skip": [inputs, second], "late": [first, second]}[join])
+    return keras.Model(inputs, keras.layers.Dense(1)(joined))
+
+
+def scaling(factor):
+    return sequential(before=[keras.layers.Lambda(lambda x: factor * x)])
+
+
+def scaling_default(factor):
+    def scale(x, factor=factor):
+        return factor * x
+
+    return sequential(before=[keras.layers.Lambda(scale)])
+
+
+FACTOR = 1.0
+
+
+def scaling_global(factor):
+    """A function that looks the factor up in its module, whose globals it gets here."""
+    function = types.FunctionType((lambda x: FACTOR * x).__code__, {"FACTOR": factor, "__name__": __name__})
+    return sequential(before=[keras.layers.Lambda(function)])
+
+
+def scaling_helper(factor):
+    names = {"factor": factor, "__name__": __name__}
+    exec("def helper(x):\n    return factor * x\ndef scale(x):\n    return helper(x)\n", names)
+    return sequential(before=[keras.layers.Lambda(names["scale"])])
+
+
+def normalized(mean):
+    return sequential(before=[keras.layers.Normalization(mean=[mean] * 3, variance=[1.0] * 3)])
+
+
+def adapted(mean):
+    layer = keras.layers.Normalization()
+    layer.adapt(X + mean)
+    return sequential(before=[layer])
+
+
+def activated(slope):
+    def sloped(x):
+        return keras.ops.leaky_relu(x, slope)
+
+    return sequential(activation=sloped)
+
+
+def regularized(strength):
+    return sequential(keras.layers.Dense(4, "relu", kernel_regularizer=keras.regularizers.L2(strength)))
+
+
+def dropping(rate):
+    return sequential(after=[keras.layers.Dropout(rate)])
+
+
+def nested(slope):
+    return sequential(before=[keras.Sequential([keras.Input((3,)), keras.layers.LeakyReLU(slope)])])
+
+
+class Scaled(keras.layers.Layer):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+
+def own_layer(factor):
+    return sequential(before=[Scaled(factor)])
+
+
+class Subclassed(keras.Model):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+        self.hidden, self.out = keras.layers.Dense(4, "relu"), keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.out(self.hidden(self.factor * inputs))
+
+
+def subclassed(factor):
+    model = Subclassed(factor)
+    model(X)
+    return model
+
+
+def subclassed_by_code(factor):
+    """Two classes of one name, which differ in what their call does."""
+
+    class Model(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.out = keras.layers.Dense(1)
+
+        def call(self, inputs):
+            return self.out(factor * inputs)
+
+    model = Model()
+    model(X)
+    return model
+
+
+def half_trainable(n):
+    model = sequential()
+    model.layers[0].trainable = n > 1
+    return model
+
+
+def precision(n):
+    return sequential(keras.layers.Dense(4, "relu", dtype="float64" if n > 1 else "float32"))
+
+
+BUILDERS = [
+    scaling,
+    scaling_default,
+    scaling_global,
+    scaling_helper,
+    normalized,
+    adapted,
+    activated,
+    regularized,
+    nested,
+    own_layer,
+    subclassed,
+    half_trainable,
+    precision,
+    lambda n: sequential(width=int(n)),
+    lambda n: sequential(activation="relu" if n > 1 else "tanh"),
+    lambda n: sequential(activation=keras.ops.relu if n > 1 else keras.ops.tanh),
+    lambda n: functional(join="skip" if n > 1 else "late"),
+    lambda n: functional(activation="relu" if n > 1 else "elu"),
+    lambda n: sequential(after=[keras.layers.BatchNormalization(momentum=0.9 if n > 1 else 0.8)]),
+    lambda n: sequential(after=[keras.layers.GaussianNoise(n / 10)]),
+]
+NAMES = [getattr(builder, "__name__", "") for builder in BUILDERS]
+
+
+@pytest.mark.parametrize("builder", BUILDERS, ids=NAMES)
+def test_what_a_program_holds_counts(builder):
+    first, second, other = (structure_of_model(builder(n)) for n in (1.0, 1.0, 2.0))
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != other
+
+
+def test_classes_made_anew_do_not_pass_for_each_other():
+    assert structure_of_model(subclassed_by_code(1.0)) != structure_of_model(subclassed_by_code(2.0))
+
+
+def test_dropout_rates_are_data():
+    assert structure_of_model(dropping(0.1)) == structure_of_model(dropping(0.5))
+    assert structure_of_model(dropping(0.1)) != structure_of_model(sequential())
+
+
+@pytest.mark.parametrize("initializer", ["zeros", "he_normal", keras.initializers.RandomNormal(stddev=0.3, seed=4)])
+def test_initial_weights_are_data(initializer):
+    model = sequential(keras.layers.Dense(4, "relu", kernel_initializer=initializer))
+    model.set_weights([np.full_like(w, 0.5) for w in model.get_weights()])
+    assert structure_of_model(model) == structure_of_model(sequential())
+
+
+def test_names_do_not_count():
+    model = sequential(keras.layers.Dense(4, "relu", name="a_name"))
+    assert structure_of_model(model) == structure_of_model(sequential())
+
+
+def test_neither_training_nor_compiling_changes_the_key():
+    model = functional()
+    before = structure_of_model(model)
+    model.compile("sgd", "mse", metrics=["mae"])
+    model.fit(X, X[:, 0], epochs=1, verbose=0)
+    assert structure_of_model(model) == before == structure_of_model(functional())
+
+
+# Losses, metrics, functions
+
+
+def loss_of(delta):
+    return lambda y, output: keras.ops.mean(keras.ops.abs(y - output) * delta, axis=-1)
+
+
+class OwnLoss(keras.losses.Loss):
+    def __init__(self, power):
+        super().__init__(name="own")
+        self.power = power
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred) ** self.power, axis=-1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        keras.losses.Huber,
+        loss_of,
+        OwnLoss,
+        lambda n: functools.partial(keras.losses.huber, delta=n),
+        lambda n: OwnLoss(n).call,
+        lambda n: keras.metrics.AUC(num_thresholds=int(100 * n)),
+        lambda n: keras.metrics.MeanMetricWrapper(loss_of(n), name="mine"),
+        lambda n: keras.losses.MeanSquaredError() if n > 1 else keras.losses.MeanAbsoluteError(),
+        lambda n: keras.losses.MeanSquaredError(reduction="sum" if n > 1 else "sum_over_batch_size"),
+        lambda n: np.full(3, n),
+        lambda n: keras.ops.convert_to_tensor([n]),
+        lambda n: {"a": [n], "b": (1, {2})},
+        lambda n: {1, n + 1},
+        lambda n: np.float32(n),
+        lambda n: np.float32 if n > 1 else np.float64,
+    ],
+)
+def test_keys_of_values(make):
+    first, second, other = (structure_of(make(n)) for n in (1.0, 1.0, 2.0))
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 1.0), (1, True), (0.0, -0.0), ("1", 1), ([1, 2], (1, 2)), (None, "None")]
+)
+def test_values_that_python_takes_for_equal_or_writes_alike(one, other):
+    assert structure_of(one) != structure_of(other)
+
+
+def test_an_object_that_holds_itself():
+    holder = types.SimpleNamespace(a=1)
+    holder.itself = holder
+    assert structure_of(holder) == structure_of(holder)
+    array = np.empty(1, object)
+    assert structure_of({"a": array}) == structure_of({"a": array})
+
+
+# What follows from it
+
+
+@pytest.mark.parametrize("builder", [scaling, scaling_global, normalized, activated, own_layer, subclassed])
+def test_a_fit_gets_the_program_of_its_own_builder(builder):
+    """Each fit by the compiled engine is that of Keras, whichever was compiled before."""
+    name = {"normalized": "mean", "activated": "slope"}.get(builder.__name__, "factor")
+    y = X[:, 0] + X[:, 1] ** 2
+    PROGRAMS._programs.clear()
+    for value in (0.5, 2.0):
+        settings = {"model": builder, f"model__{name}": value, "epochs": 1, "random_state": 0}
+        ours, theirs = (KerasMLPRegressor(**settings, engine=engine).fit(X, y) for engine in ("compiled", "keras"))
+        np.testing.assert_allclose(ours.history_["loss"], theirs.history_["loss"], rtol=1e-4)
+    assert len(PROGRAMS._programs) == 2
+    KerasMLPRegressor(**settings | {"random_state": 3}, engine="compiled").fit(X, y)
+    assert len(PROGRAMS._programs) == 2
