@@ -66,8 +66,8 @@ def images(n_rows: int) -> Data:
     """Classification of 784 features in [0, 1] into 10 classes."""
     folder = Path(os.environ.get("SK_MLP_DATA", "")) / "fashion_mnist"
     if "SK_MLP_DATA" in os.environ and folder.exists():
-        X, y = (_idx(folder / f"train-{name}.gz")[:n_rows] for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
-        X_test, y_test = (_idx(folder / f"t10k-{name}.gz") for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+        X, y = (read_idx(folder / f"train-{name}.gz")[:n_rows] for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+        X_test, y_test = (read_idx(folder / f"t10k-{name}.gz") for name in ("images-idx3-ubyte", "labels-idx1-ubyte"))
         X, X_test = ((part.reshape(len(part), -1) / np.float32(255)) for part in (X, X_test))
         return Data(X, y.astype(np.int64), X_test, y_test.astype(np.int64), "Fashion-MNIST")
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def images(n_rows: int) -> Data:
     return Data(*draw(n_rows), *draw(10_000), "synthetic")
 
 
-def _idx(path: Path) -> NDArray:
+def read_idx(path: Path) -> NDArray:
     """Array of an idx file: 4 bytes, the last of them the number of dimensions; these, big-endian int32; the bytes."""
     content = gzip.decompress(path.read_bytes())
     n_dimensions = content[3]

@@ -67,7 +67,7 @@ class BaseKerasMLP(Training, ABC):
         Warns
         -----
         ConvergenceWarning
-            If the loss is no longer finite; the weights of the last good epoch are kept.
+            If the loss is no longer finite; the weights of the best epoch before are kept.
         """
         work = self._worker(keep_fitted=self.warm_start)
         held_out = (X_val, y_val, sample_weight_val)

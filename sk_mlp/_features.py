@@ -31,8 +31,8 @@ def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
     ValueError
         If there is no such column, none at all, or one twice.
     """
-    asked = columns(X) if callable(columns) else columns
     frame = X if hasattr(X, "shape") else np.asarray(X)
+    asked = columns(frame) if callable(columns) else columns
     try:
         numbers = [int(number) for number in np.atleast_1d(_get_column_indices(frame, asked))]
     except (ValueError, TypeError, IndexError, KeyError) as error:

@@ -144,7 +144,8 @@ def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
 def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, freeze: bool) -> Start:
     """The lowest layers of a fitted estimator's network."""
     spec: Any = blueprint.spec
-    check_is_fitted(source)
+    hint = " Within a search, which clones the values it tries, wrap it in sklearn.frozen.FrozenEstimator."
+    check_is_fitted(source, msg=f"{parameter} must be a fitted estimator. Got %(name)s, which is not fitted.{hint}")
     fitted = getattr(source, "_fitted", None)
     if not isinstance(fitted, Fitted) or fitted.spec is None:
         raise ValueError(

@@ -346,7 +346,7 @@ class Training(Parameters, ABC):
         if trained.stopped_by == "non-finite":
             warnings.warn(
                 f"The loss was no longer finite after epoch {first_epoch + len(trained.history['loss'])}; the weights "
-                f"of the last good epoch ({trained.best_epoch + 1}) are kept. Try a smaller learning_rate "
+                f"of the best epoch before ({trained.best_epoch + 1}) are kept. Try a smaller learning_rate "
                 f"(it is {self.learning_rate}) or scale X.",
                 ConvergenceWarning,
                 stacklevel=4,
@@ -477,7 +477,7 @@ def make_recipe(
         optimizer_class,
         rule,
         structure_of(loss),
-        *map(structure_of, make_metrics()),
+        *((metric.name, structure_of(metric)) for metric in make_metrics()),
         X.dtype.name,
         row_nonzeros and X.indptr.dtype.name,
         row_nonzeros,

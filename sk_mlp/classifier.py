@@ -54,7 +54,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     input_columns : dict, list or tuple of columns, or None, default=None
         For a ``model`` with several inputs: the columns of each, by name or in order.
     init_from : fitted KerasMLPClassifier or KerasMLPRegressor, or None, default=None
-        Whose lowest hidden layers to start from (transfer).
+        Whose lowest hidden layers to start from (transfer). In a search over several of them, wrap each in
+        `sklearn.frozen.FrozenEstimator`, for searches clone what they try.
     init_layers : int or None, default=None
         How many hidden layers to take over from ``init_from`` or the autoencoder; None for all that both have.
     frozen_epochs : float, default=0

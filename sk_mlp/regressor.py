@@ -18,9 +18,9 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     """Multilayer perceptron for regression, trained by a compiled program.
 
     The network is trained on y standardised by the mean and the standard deviation of the training rows, and predicts
-    in y's units. It is not standardised for losses of ratios (mean_absolute_percentage_error, ...), nor for a ``model``
-    whose last layer has an activation. For the poisson loss, y is divided by its mean and the network's output is an
-    exponential.
+    in y's units. It is not standardised with ``normalize_y=False``, for losses of ratios
+    (mean_absolute_percentage_error, ...), nor for a ``model`` whose last layer has an activation. For the poisson loss,
+    y is divided by its mean and the network's output is an exponential.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     input_columns : dict, list or tuple of columns, or None, default=None
         For a ``model`` with several inputs: the columns of each, by name or in order.
     init_from : fitted KerasMLPClassifier or KerasMLPRegressor, or None, default=None
-        Whose lowest hidden layers to start from (transfer).
+        Whose lowest hidden layers to start from (transfer). In a search over several of them, wrap each in
+        `sklearn.frozen.FrozenEstimator`, for searches clone what they try.
     init_layers : int or None, default=None
         How many hidden layers to take over from ``init_from`` or the autoencoder; None for all that both have.
     frozen_epochs : float, default=0
@@ -113,6 +114,9 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         used nor changed.
     verbose : int, default=0
         Whether to print a line an epoch, and why an engine was chosen.
+    normalize_y : bool, default=True
+        Whether the network is trained on y less its mean, over its standard deviation. If not, the loss, and with it
+        the learning rate of optimizers such as "sgd", is in y's units.
 
     Attributes
     ----------
@@ -152,6 +156,95 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     """
 
     scorer = staticmethod(r2_score)
+
+    _parameter_constraints: dict = {**BaseKerasMLP._parameter_constraints, "normalize_y": ["boolean"]}
+
+    def __init__(
+        self,
+        model=None,
+        *,
+        n_hidden=2,
+        n_neurons=100,
+        hidden_layer_sizes=None,
+        activation="relu",
+        dropout=0.0,
+        batch_norm=False,
+        kernel_initializer="auto",
+        skip_connection=False,
+        wide_features=None,
+        deep_features=None,
+        aux_output=False,
+        aux_loss_weight=0.1,
+        input_columns=None,
+        init_from=None,
+        init_layers=None,
+        frozen_epochs=0,
+        pretrain=None,
+        optimizer="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        lr_schedule=None,
+        clip_norm=None,
+        batch_size=32,
+        epochs=100,
+        early_stopping=True,
+        validation_fraction=0.1,
+        patience=10,
+        min_delta=0.0,
+        monitor="val_loss",
+        shuffle=True,
+        loss=None,
+        metrics=None,
+        callbacks=None,
+        engine="auto",
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        normalize_y=True,
+        **routed,
+    ):
+        super().__init__(
+            model,
+            n_hidden=n_hidden,
+            n_neurons=n_neurons,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=batch_norm,
+            kernel_initializer=kernel_initializer,
+            skip_connection=skip_connection,
+            wide_features=wide_features,
+            deep_features=deep_features,
+            aux_output=aux_output,
+            aux_loss_weight=aux_loss_weight,
+            input_columns=input_columns,
+            init_from=init_from,
+            init_layers=init_layers,
+            frozen_epochs=frozen_epochs,
+            pretrain=pretrain,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            lr_schedule=lr_schedule,
+            clip_norm=clip_norm,
+            batch_size=batch_size,
+            epochs=epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            min_delta=min_delta,
+            monitor=monitor,
+            shuffle=shuffle,
+            loss=loss,
+            metrics=metrics,
+            callbacks=callbacks,
+            engine=engine,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            **routed,
+        )
+        self.normalize_y = normalize_y
 
     def predict(self, X):
         """Predict targets.
@@ -209,7 +302,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
                 raise ValueError(f"y must be at least 0, and not 0 throughout, for loss='poisson'. Got {y.min()}.")
             mean, scale = np.zeros(targets.n_outputs), np.average(y, axis=0, weights=weights)
         else:
-            linear = self.model is None or has_linear_output(blueprint.sample)
+            linear = self.normalize_y and (self.model is None or has_linear_output(blueprint.sample))
             learned = regression_targets(y, weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS)
             mean, scale = learned.mean, learned.scale
         return RegressionTargets(mean, scale, targets.one_dimensional)

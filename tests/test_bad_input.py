@@ -99,6 +99,12 @@ def test_parameter_out_of_range_or_of_a_wrong_type(estimator, name, value):
 
 def test_every_parameter_is_in_the_table():
     assert set(WRONG) | {"class_weight", "label_smoothing"} == set(KerasMLPClassifier().get_params())
+    assert set(WRONG) | {"normalize_y"} == set(KerasMLPRegressor().get_params())
+
+
+def test_normalize_y_of_a_wrong_type():
+    with pytest.raises(ValueError, match="'normalize_y' parameter"):
+        regressor(normalize_y="yes").fit(X, TARGET)
 
 
 @pytest.mark.parametrize("value", ["balance", 3, 0.5])

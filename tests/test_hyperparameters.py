@@ -56,6 +56,7 @@ SCHEDULED = {
     "keras schedule": {"lr_schedule": keras.optimizers.schedules.ExponentialDecay(0.02, 5, 0.5)},
 }
 NETWORK = {
+    "normalize_y": {"normalize_y": False},
     "kernel_initializer": {"kernel_initializer": "random_normal"},
     "activation": {"activation": "tanh"},
     "batch_norm": {"batch_norm": True},

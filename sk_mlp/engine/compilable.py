@@ -20,6 +20,21 @@ WITHOUT_BATCHES = {
     keras.callbacks.ModelCheckpoint: lambda callback: callback.save_freq == "epoch",
     keras.callbacks.TensorBoard: lambda callback: callback.update_freq == "epoch" and not callback._stop_batch,
 }
+# Keras' optimizers whose rule alone is what `fit` runs; the others keep two sets of weights or look at whole matrices.
+RULES = {
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Ftrl",
+    "Lamb",
+    "Lion",
+    "Nadam",
+    "RMSprop",
+    "SGD",
+}
 # Settings of an optimizer by which Keras' `fit` does more than apply the rule.
 OUTSIDE_THE_RULE = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
 
@@ -41,6 +56,9 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
     for callback in callbacks:
         if wants_batches(callback):
             return f"the callback {type(callback).__name__} wants to be called at every batch"
+    optimizer = recipe.optimizer_class
+    if optimizer.__module__.startswith("keras.") and optimizer.__name__ not in RULES:
+        return f"the optimizer {optimizer.__name__} needs Keras' fit"
     for name in OUTSIDE_THE_RULE:
         if recipe.optimizer_config.get(name):
             return f"optimizer__{name}={recipe.optimizer_config[name]!r} needs Keras' fit"

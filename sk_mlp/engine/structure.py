@@ -8,6 +8,7 @@ Values of variables are inputs of a program, and so are dropout rates: they do n
 import functools
 import json
 import types
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -34,11 +35,17 @@ def structure_of_model(model: keras.Model) -> Hashable:
     return _graph(model, layers), tuple(structure.of_layer(layer) for layer in layers)
 
 
-def _graph(model: keras.Model, layers: list[keras.layers.Layer]) -> str:
+def _graph(model: keras.Model, layers: list[keras.layers.Layer]) -> Hashable:
     """How the layers of a Sequential or functional model are joined: its configuration, with numbers for names."""
     if not isinstance(model, (keras.Sequential, Functional)):
         return ""
-    config = json.dumps(_without_rates(model.get_config()), sort_keys=True, default=lambda value: type(value).__name__)
+    try:
+        with warnings.catch_warnings():  # nothing is saved, which might fail
+            warnings.simplefilter("ignore")
+            config = model.get_config()
+    except Exception:  # of a layer, nobody knows which: then the model equals no other
+        return object()
+    config = json.dumps(_without_rates(config), sort_keys=True, default=lambda value: type(value).__name__)
     for number, layer in enumerate(layers):
         config = config.replace(f'"{layer.name}"', f'"#{number}"')
     return config
@@ -124,7 +131,8 @@ class _Structure:
         if isinstance(value, keras.random.SeedGenerator):
             return cls.__name__
         kept_by_keras = next((names for base, names in _bookkeeping().items() if isinstance(value, base)), set())
-        without = kept_by_keras | ({"name"} if _is_keras(cls) else set())
+        named_by_keras = _is_keras(cls) or isinstance(value, (keras.losses.Loss, keras.metrics.Metric))
+        without = kept_by_keras | ({"name"} if named_by_keras else set())
         if cls is keras.layers.Dropout:
             without = without | {"rate", "seed"}
         attributes = {

@@ -141,7 +141,7 @@ def sweep_of(rates: NDArray, losses: NDArray) -> LearningRateSweep:
     finite = np.isfinite(losses)
     n = len(losses) if finite.all() else int(np.argmin(finite))
     if not n:
-        raise ValueError(f"The loss was not finite at the smallest rate, min_lr={rates[0]!r}. Got {losses[0]}.")
+        raise ValueError(f"The loss was not finite at the smallest rate, min_lr={float(rates[0])!r}. Got {losses[0]}.")
     average, smoothed = 0.0, np.full(len(losses), np.nan)
     for i in range(n):
         average = SMOOTHING * average + (1 - SMOOTHING) * losses[i]
