@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, over both estimators in twelve configurations."""
+"""scikit-learn's own checks, over both estimators in thirteen configurations."""
 
 import keras
 import numpy as np
@@ -151,6 +151,11 @@ def test_one_cycle(estimator, check):
 
 @common_checks(estimators=[KerasMLPClassifier], label_smoothing=0.1, class_weight="balanced", epochs=50, **SMALL)
 def test_label_smoothing_and_class_weight(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(pretrain="autoencoder", pretrain__epochs=2, epochs=50, **SMALL)
+def test_autoencoder_start(estimator, check):
     run(check, estimator)
 
 
