@@ -1,6 +1,7 @@
-"""scikit-learn's own checks, over both estimators in seven configurations."""
+"""scikit-learn's own checks, over both estimators in thirteen configurations."""
 
 import keras
+import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -16,10 +17,10 @@ EXPECTED_FAILURES = {
 SMALL = {"n_hidden": 1, "n_neurons": 20, "learning_rate": 1e-2}
 
 
-def common_checks(expected_failures=EXPECTED_FAILURES, **params):
+def common_checks(expected_failures=EXPECTED_FAILURES, estimators=(KerasMLPClassifier, KerasMLPRegressor), **params):
     """Parametrize a test with both estimators, so configured, and each of scikit-learn's checks."""
     mark = parametrize_with_checks(
-        [KerasMLPClassifier(**params), KerasMLPRegressor(**params)],
+        [estimator(**params) for estimator in estimators],
         expected_failed_checks=lambda estimator: expected_failures,
     )
     name_of_check = mark.kwargs["ids"]
@@ -104,4 +105,61 @@ def double_precision(meta):
     learning_rate=1e-2,
 )
 def test_full_batch(estimator, check):
+    run(check, estimator)
+
+
+# Functions of X, for the checks come with any number of features.
+
+
+def n_columns(X):
+    return (X if hasattr(X, "shape") else np.asarray(X)).shape[1]
+
+
+def lower_half(X):
+    return slice(0, -(-n_columns(X) // 2))
+
+
+def upper_half(X):
+    return slice(n_columns(X) // 2, None)
+
+
+def two_inputs(meta, width=20):
+    """Build a functional model of the two halves of the features, for any target."""
+    activation = "linear"
+    if "classes_" in meta:
+        activation = "softmax" if meta["target_type_"] == "multiclass" else "sigmoid"
+    n = meta["n_features_in_"]
+    inputs = [keras.layers.Input((-(-n // 2),)), keras.layers.Input((n - n // 2,))]
+    branches = [keras.layers.Dense(width, activation="relu")(part) for part in inputs]
+    joined = keras.layers.Concatenate()(branches)
+    return keras.Model(inputs, keras.layers.Dense(meta["n_outputs_"], activation=activation)(joined))
+
+
+@common_checks(skip_connection=True, wide_features=lower_half, deep_features=upper_half, epochs=50, **SMALL)
+def test_wide_and_deep(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(aux_output=True, aux_loss_weight=0.3, epochs=50, **SMALL)
+def test_aux_output(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(lr_schedule="one_cycle", epochs=30, n_hidden=1, n_neurons=20, learning_rate=3e-2)
+def test_one_cycle(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(estimators=[KerasMLPClassifier], label_smoothing=0.1, class_weight="balanced", epochs=50, **SMALL)
+def test_label_smoothing_and_class_weight(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(pretrain="autoencoder", pretrain__epochs=2, epochs=50, **SMALL)
+def test_autoencoder_start(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(model=two_inputs, input_columns=(lower_half, upper_half), epochs=50, learning_rate=1e-2)
+def test_several_inputs(estimator, check):
     run(check, estimator)
