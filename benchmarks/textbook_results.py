@@ -269,7 +269,7 @@ def random_draws(seed: int, smoke: bool) -> dict[str, float]:
     data = images("mnist", smoke)
     search = RandomizedSearchCV(
         # That book's batches and He's initial weights, drawn anew for each pair of hyperparameters.
-        classifier(seed, smoke, 50, n_hidden=6, n_neurons=100, batch_size=100, kernel_initializer="he_normal"),
+        classifier(seed, smoke, 50, n_hidden=6, n_neurons=100, kernel_initializer="he_normal"),
         {
             "learning_rate": reciprocal(1e-6, 1e-2),
             "weight_decay": reciprocal(1e-8, 1e-4),
