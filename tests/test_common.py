@@ -1,7 +1,6 @@
 """scikit-learn's own checks, over both estimators in thirteen configurations."""
 
 import keras
-import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -111,16 +110,12 @@ def test_full_batch(estimator, check):
 # Functions of X, for the checks come with any number of features.
 
 
-def n_columns(X):
-    return (X if hasattr(X, "shape") else np.asarray(X)).shape[1]
-
-
 def lower_half(X):
-    return slice(0, -(-n_columns(X) // 2))
+    return slice(0, -(-X.shape[1] // 2))
 
 
 def upper_half(X):
-    return slice(n_columns(X) // 2, None)
+    return slice(X.shape[1] // 2, None)
 
 
 def two_inputs(meta, width=20):
