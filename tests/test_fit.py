@@ -503,7 +503,7 @@ def test_metric_of_several_numbers():
         (keras.losses.mean_squared_error, "mean_squared_error"),
         (keras.losses.MeanSquaredError, "mean_squared_error"),
     ],
-    ids=str,
+    ids=["short", "capitals", "class name", "other short", "function", "class"],
 )
 def test_names_of_losses(loss, same):
     one, other = (regressor(loss=name, epochs=2).fit(X, TARGET) for name in (loss, same))
