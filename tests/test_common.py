@@ -130,17 +130,29 @@ def two_inputs(meta, width=20):
     return keras.Model(inputs, keras.layers.Dense(meta["n_outputs_"], activation=activation)(joined))
 
 
-@common_checks(skip_connection=True, wide_features=lower_half, deep_features=upper_half, epochs=50, **SMALL)
+# One estimator each: what differs between the two is covered above, and each check compiles programs of its own.
+
+
+@common_checks(
+    estimators=[KerasMLPRegressor],
+    skip_connection=True,
+    wide_features=lower_half,
+    deep_features=upper_half,
+    epochs=50,
+    **SMALL,
+)
 def test_wide_and_deep(estimator, check):
     run(check, estimator)
 
 
-@common_checks(aux_output=True, aux_loss_weight=0.3, epochs=50, **SMALL)
+@common_checks(estimators=[KerasMLPClassifier], aux_output=True, aux_loss_weight=0.3, epochs=50, **SMALL)
 def test_aux_output(estimator, check):
     run(check, estimator)
 
 
-@common_checks(lr_schedule="one_cycle", epochs=30, n_hidden=1, n_neurons=20, learning_rate=3e-2)
+@common_checks(
+    estimators=[KerasMLPRegressor], lr_schedule="one_cycle", epochs=30, n_hidden=1, n_neurons=20, learning_rate=3e-2
+)
 def test_one_cycle(estimator, check):
     run(check, estimator)
 
@@ -150,11 +162,17 @@ def test_label_smoothing_and_class_weight(estimator, check):
     run(check, estimator)
 
 
-@common_checks(pretrain="autoencoder", pretrain__epochs=2, epochs=50, **SMALL)
+@common_checks(estimators=[KerasMLPRegressor], pretrain="autoencoder", pretrain__epochs=2, epochs=50, **SMALL)
 def test_autoencoder_start(estimator, check):
     run(check, estimator)
 
 
-@common_checks(model=two_inputs, input_columns=(lower_half, upper_half), epochs=50, learning_rate=1e-2)
+@common_checks(
+    estimators=[KerasMLPClassifier],
+    model=two_inputs,
+    input_columns=(lower_half, upper_half),
+    epochs=50,
+    learning_rate=1e-2,
+)
 def test_several_inputs(estimator, check):
     run(check, estimator)

@@ -69,10 +69,11 @@ def _bookkeeping() -> dict[type, set[str]]:
     """Attributes that Keras itself keeps in each model, layer and metric."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(loss="mse", metrics=["mse"])
-    layer, metric = keras.layers.Layer(), keras.metrics.Metric()
+    metric = keras.metrics.Metric()
+    of_layers = {*vars(keras.layers.Layer()), *(name for name in vars(model.layers[0]) if name.startswith("_"))}
     return {
-        keras.Model: {*vars(model), *vars(keras.Model()), *vars(layer)},
-        keras.layers.Layer: set(vars(layer)),
+        keras.Model: {*vars(model), *vars(keras.Model()), *of_layers},
+        keras.layers.Layer: of_layers,
         keras.metrics.Metric: set(vars(metric)),
     }
 
