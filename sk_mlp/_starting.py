@@ -145,7 +145,7 @@ def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: i
     """The lowest layers of a fitted estimator's network."""
     spec: Any = blueprint.spec
     hint = " Within a search, which clones the values it tries, wrap it in sklearn.frozen.FrozenEstimator."
-    check_is_fitted(source, msg=f"{parameter} must be a fitted estimator. Got %(name)s, which is not fitted.{hint}")
+    check_is_fitted(source, msg=f"{parameter} must be a fitted estimator. This %(name)s is not fitted yet.{hint}")
     fitted = getattr(source, "_fitted", None)
     if not isinstance(fitted, Fitted) or fitted.spec is None:
         raise ValueError(

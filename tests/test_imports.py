@@ -14,7 +14,7 @@ LAYERS = [
     {"engine"},
     {"_parameters", "_resolve"},
     {"_builder"},
-    {"_starting"},
+    {"_starting", "_plan"},
     {"_training"},
     {"_base"},
     {"regressor"},

@@ -1,0 +1,124 @@
+"""A fit that is ready to run, and the recipe that it follows."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from scipy.sparse import issparse
+
+from sk_mlp._builder import Blueprint
+from sk_mlp._features import Matrix
+from sk_mlp._resolve import resolve_metrics, resolve_optimizer
+from sk_mlp._spec import Fitted, Member, Rows
+from sk_mlp._targets import ClassTargets, RegressionTargets
+from sk_mlp.engine.program import padded_size
+from sk_mlp.engine.recipe import Recipe, optimizer_data
+from sk_mlp.engine.structure import structure_of
+
+Targets = ClassTargets | RegressionTargets
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A fit that is ready to run.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    rows : Rows
+    member : Member
+    blueprint : Blueprint
+    targets : ClassTargets or RegressionTargets
+    previous : Fitted or None
+        What to go on from.
+    first_epoch : int
+    figures : tuple of str
+        Names of what is logged in an epoch, without the learning rate.
+    """
+
+    recipe: Recipe
+    rows: Rows
+    member: Member
+    blueprint: Blueprint
+    targets: Targets
+    previous: Fitted | None
+    first_epoch: int
+    figures: tuple[str, ...]
+
+
+def make_recipe(
+    params: Mapping[str, Any],
+    blueprint: Blueprint,
+    loss: keras.losses.Loss,
+    layout: str | None,
+    X: Matrix,
+    n_rows: int,
+    frozen: tuple[int, ...],
+) -> Recipe:
+    """What the engines train.
+
+    Parameters
+    ----------
+    params : mapping
+        The estimator's parameters.
+    blueprint : Blueprint
+    loss : keras.losses.Loss
+    layout : str or None
+        How y is encoded, as in `resolve_metrics`.
+    X : matrix
+        All rows; only its kind counts.
+    n_rows : int
+        Training rows.
+    frozen : tuple of int
+        Variables that are frozen in the first epochs.
+    """
+    optimizer_class, config = resolve_optimizer(params)
+    if params["clip_norm"] is not None:
+        config["global_clipnorm"] = float(params["clip_norm"])
+    make_metrics = partial(resolve_metrics, params, layout)
+    automatic = int(np.clip(2 ** round(np.log2(n_rows / 150)), 32, 256))
+    batch_size = automatic if params["batch_size"] == "auto" else int(params["batch_size"])
+    traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
+    rule = repr(sorted(traced.items()))
+    row_nonzeros = 1 << int(np.diff(X.indptr).max(initial=1) - 1).bit_length() if issparse(X) else 0
+    key: Hashable = (
+        blueprint.structure,
+        optimizer_class,
+        rule,
+        structure_of(loss),
+        *((metric.name, structure_of(metric)) for metric in make_metrics()),
+        X.dtype.name,
+        row_nonzeros and X.indptr.dtype.name,
+        row_nonzeros,
+        frozen,
+    )
+    return Recipe(
+        key=key,
+        make_model=blueprint.make,
+        sample=blueprint.sample,
+        width=blueprint.width,
+        optimizer_class=optimizer_class,
+        optimizer_config=config,
+        slots=(optimizer_class.__qualname__, rule),
+        loss=loss,
+        make_metrics=make_metrics,
+        batch_size=min(batch_size, padded_size(n_rows)),
+        shuffle=bool(params["shuffle"]),
+        columns=blueprint.columns,
+        n_heads=blueprint.n_heads,
+        row_nonzeros=row_nonzeros,
+        frozen=frozen,
+    )
+
+
+def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:
+    """Whether the columns still take the paths that they took when the state was trained."""
+    if fitted.spec is None or blueprint.spec is None:
+        return (fitted.spec is None) == (blueprint.spec is None) and fitted.columns == blueprint.columns
+    return all(
+        getattr(fitted.spec, name) == getattr(blueprint.spec, name)
+        for name in ("wide_columns", "deep_columns", "skip_connection", "aux_output")
+    )
