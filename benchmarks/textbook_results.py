@@ -268,8 +268,8 @@ def random_draws(seed: int, smoke: bool) -> dict[str, float]:
     """MNIST's first 500 rows, hidden 6 x 100: random learning rates and weight decays, a fifth of the rows held out."""
     data = images("mnist", smoke)
     search = RandomizedSearchCV(
-        # He's initial weights, as in that book, drawn anew for each pair of hyperparameters.
-        classifier(seed, smoke, 50, n_hidden=6, n_neurons=100, kernel_initializer="he_normal"),
+        # That book's batches and He's initial weights, drawn anew for each pair of hyperparameters.
+        classifier(seed, smoke, 50, n_hidden=6, n_neurons=100, batch_size=100, kernel_initializer="he_normal"),
         {
             "learning_rate": reciprocal(1e-6, 1e-2),
             "weight_decay": reciprocal(1e-8, 1e-4),
