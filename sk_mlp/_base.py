@@ -11,6 +11,7 @@ from sk_mlp._builder import compile_arguments
 from sk_mlp._resolve import resolve_loss
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
+from sk_mlp.network import weights_of
 
 
 class BaseKerasMLP(Training, ABC):
@@ -121,8 +122,7 @@ class BaseKerasMLP(Training, ABC):
 
     def _stock_model(self) -> keras.Model:
         model = self._fitted.make_model()
-        variables = [*model.trainable_variables, *model.non_trainable_variables]
-        for variable, array in zip(variables, self._fitted.weights, strict=True):
+        for variable, array in zip(weights_of(model), self._fitted.weights, strict=True):
             variable.assign(array)
         return model
 

@@ -1,6 +1,5 @@
 """Data for the main job: scikit-learn's own sets, and the user's table."""
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from sk_mlp._messages import did_you_mean
 
 BUNDLED = {
     "digits": ("classification", datasets.load_digits),
@@ -87,9 +88,9 @@ def read_csv(path: Path, target: str, task: str | None) -> Data:
     except (OSError, ValueError) as error:  # ValueError: not a table, not text, empty
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
     if target not in frame:
-        near = difflib.get_close_matches(target, frame.columns, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Its columns are {', '.join(map(repr, frame.columns[:20]))}."
-        raise UserError(f"{path} has no column {target!r}. {hint}")
+        columns = f" Its columns are {', '.join(map(repr, frame.columns[:20]))}."
+        hint = did_you_mean(target, frame.columns) or columns
+        raise UserError(f"{path} has no column {target!r}.{hint}")
     y = frame[target]
     X = frame[y.notna()].drop(columns=target)
     y = y[y.notna()]

@@ -1,6 +1,5 @@
 """The estimators' parameters: scikit-learn's ways, and those named destination__argument besides."""
 
-import difflib
 import inspect
 from abc import ABC
 from numbers import Integral, Real
@@ -10,6 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sk_mlp._compat import BaseWrapper
+from sk_mlp._messages import did_you_mean
 from sk_mlp.engine.predict import ACTIVATIONS
 
 ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain")
@@ -162,11 +162,9 @@ class Parameters(BaseWrapper, ABC):
                     f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
                 )
             if not _is_routed(name):
-                near = difflib.get_close_matches(name, signature, n=1)
                 raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-                    + (f" Did you mean {near[0]!r}?" if near else "")
-                    + f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}.{did_you_mean(name, signature)}"
+                    f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
                 )
 
     def set_params(self, **params):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import difflib
 import functools
 import inspect
 import os
@@ -15,6 +14,7 @@ import numpy as np
 from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._compat import route_params, unflatten_params
+from sk_mlp._messages import unknown_name
 from sk_mlp.engine.structure import structure_of
 from sk_mlp.losses import Quantile
 
@@ -48,13 +48,6 @@ CROSSENTROPIES = {
     "sparse": keras.metrics.SparseCategoricalCrossentropy,
     "one-hot": keras.metrics.CategoricalCrossentropy,
 }
-
-
-def unknown_name(parameter: str, value: str, known: list[str]) -> ValueError:
-    """The error for a name that nobody knows, with the nearest that somebody does."""
-    near = difflib.get_close_matches(value.lower(), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"The {parameter!r} parameter must be one of {sorted(known)}. Got {value!r} instead.{hint}")
 
 
 def plain(value: Any) -> Any:

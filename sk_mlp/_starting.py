@@ -13,6 +13,7 @@ from sk_mlp._builder import Blueprint
 from sk_mlp._features import Matrix, dense
 from sk_mlp._resolve import routed_to
 from sk_mlp._spec import Fitted, NetworkSpec
+from sk_mlp.network import weights_of
 
 # What an autoencoder has in common with the network that starts from it.
 SHARED = (
@@ -84,7 +85,7 @@ def initial_weights(
                 f"frozen_epochs={estimator.frozen_epochs!r} and init_layers={estimator.init_layers!r} without."
             )
         model = blueprint.sample
-        return ({} if model is None else dict(enumerate(np.asarray(v) for v in _weights(model)))), ()
+        return ({} if model is None else dict(enumerate(np.asarray(v) for v in weights_of(model)))), ()
     spec = blueprint.spec
     if spec is None:
         raise ValueError(f"{parameter} needs the estimator's own network. Got model={estimator.model!r}.")
@@ -130,13 +131,9 @@ def autoencoder(
         raise ValueError(f"pretrain='autoencoder' could not be trained: {error}") from error
 
 
-def _weights(model: keras.Model) -> list[keras.Variable]:
-    return [*model.trainable_variables, *model.non_trainable_variables]
-
-
 def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
     """Numbers of the variables of the lowest hidden layers, norms included."""
-    numbers = {id(variable): number for number, variable in enumerate(_weights(model))}
+    numbers = {id(variable): number for number, variable in enumerate(weights_of(model))}
     names = {f"{kind}_{i}" for i in range(1, n_layers + 1) for kind in ("hidden", "batch_norm")}
     return [numbers[id(variable)] for layer in model.layers if layer.name in names for variable in layer.variables]
 

@@ -1,6 +1,5 @@
 """From a spec to a stock Keras model, and its initial weights from a seed."""
 
-import difflib
 import inspect
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from keras.layers import Activation, BatchNormalization, Concatenate, Dense, Dro
 from keras.random import SeedGenerator
 from keras.src.utils.naming import to_snake_case
 
+from sk_mlp._messages import unknown_name
 from sk_mlp._spec import NetworkSpec
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
@@ -48,12 +48,7 @@ def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
         return hidden_initializer(spec.activation)
     cls = INITIALIZERS.get(spec.kernel_initializer)
     if cls is None:
-        near = difflib.get_close_matches(spec.kernel_initializer, INITIALIZERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"The 'kernel_initializer' parameter must be 'auto' or one of {sorted(INITIALIZERS)}. "
-            f"Got {spec.kernel_initializer!r} instead.{hint}"
-        )
+        raise unknown_name("kernel_initializer", spec.kernel_initializer, ["auto", *INITIALIZERS])
     return cls(**({"seed": ANY_SEED} if "seed" in inspect.signature(cls).parameters else {}))
 
 
@@ -121,6 +116,11 @@ def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras
 
 def _chain(model: keras.Sequential, last: keras.layers.Layer) -> list:
     return [Input(batch_shape=model.input_shape, name="features"), *model.layers, last]
+
+
+def weights_of(model: keras.Model) -> list[keras.Variable]:
+    """All variables, in the order of a state: trainable, then non-trainable ones."""
+    return [*model.trainable_variables, *model.non_trainable_variables]
 
 
 def layers_of(model: keras.Model) -> list[keras.layers.Layer]:

@@ -3,13 +3,14 @@
 A schedule sees time in epochs, fractions of one included, so that it does not depend on the batch size.
 """
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sk_mlp._messages import unknown_name
 
 
 class Schedule(ABC):
@@ -200,12 +201,7 @@ def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> S
     """
     if isinstance(schedule, str):
         if schedule not in SCHEDULES:
-            near = difflib.get_close_matches(schedule, SCHEDULES, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"The 'lr_schedule' parameter must be one of {sorted(SCHEDULES)}, a function of the epoch or None. "
-                f"Got {schedule!r} instead.{hint}"
-            )
+            raise unknown_name("lr_schedule", schedule, SCHEDULES, ", a function of the epoch or None")
         try:
             resolved = SCHEDULES[schedule](**arguments)
         except TypeError as error:

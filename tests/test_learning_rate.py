@@ -53,8 +53,10 @@ def test_the_losses_are_those_of_the_steps_of_a_fit():
     np.testing.assert_allclose(tiny.losses.mean(), mlp.partial_fit(X, Y).history_["loss"][0], rtol=1e-5)
 
 
-def test_no_blow_up_at_rates_that_change_nothing():
-    tiny = find_learning_rate(regressor(), X, Y, min_lr=1e-9, max_lr=2e-9, n_steps=10)
+@pytest.mark.parametrize("n_steps", [10, 60])
+def test_no_blow_up_at_rates_that_change_nothing(n_steps):
+    """The noise of small batches is none."""
+    tiny = find_learning_rate(regressor(batch_size=30), X, Y, min_lr=1e-9, max_lr=2e-9, n_steps=n_steps)
     assert tiny.blow_up is None
     assert tiny.suggestion == pytest.approx(1e-9)
 

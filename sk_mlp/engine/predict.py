@@ -16,6 +16,7 @@ from scipy.special import erf, expit, softmax
 
 from sk_mlp._features import Matrix, dense, to_inputs
 from sk_mlp._spec import NetworkSpec
+from sk_mlp.engine.step import take_columns
 
 CHUNK = 4096  # rows, so that a layer's output stays in the processor's cache
 TRACED_CHUNK = 256
@@ -106,8 +107,7 @@ def model_function(model: keras.Model, n_features: int, columns: Any) -> Callabl
     @tf.function(autograph=False)
     def traced(chunks):
         def output(x):
-            inputs = to_inputs(x, columns, lambda x, numbers: tf.gather(x, list(numbers), axis=1))
-            return tf.cast(model(inputs, **arguments), tf.float64)
+            return tf.cast(model(to_inputs(x, columns, take_columns), **arguments), tf.float64)
 
         return tf.map_fn(output, chunks, parallel_iterations=1, fn_output_signature=tf.float64)
 

@@ -11,7 +11,7 @@ from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from sk_mlp._spec import CHANGED, Member, State
-from sk_mlp.network import random_variables, seed_states
+from sk_mlp.network import random_variables, seed_states, weights_of
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
 # (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.
@@ -186,8 +186,9 @@ class Parts:
             if isinstance(value, keras.Variable) and not any(value is v for v in self.optimizer.variables):
                 self.optimizer._track_variable(value)
         self.n_trainable = len(trainable)
-        self.n_weights = len(trainable) + len(self.model.non_trainable_variables)
-        self.variables = [*trainable, *self.model.non_trainable_variables, *self.optimizer.variables]
+        weights = weights_of(self.model)
+        self.n_weights = len(weights)
+        self.variables = [*weights, *self.optimizer.variables]
         self.layout = StateLayout(self.variables)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):

@@ -15,6 +15,7 @@ from sk_mlp.engine.population import CompiledPopulation
 from sk_mlp.exceptions import NotCompilableError
 
 SMOOTHING = 0.95  # of the moving average of the losses
+WARM_UP = 20  # steps, about as many as the average is over: before, it is mostly the noise of single batches
 CLIMB = 0.15  # of the way from its lowest value back up, which counts as the beginning of a blow-up
 
 
@@ -96,7 +97,8 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
     min_lr, max_lr : float, default=1e-5 and 10
         First and last learning rate.
     n_steps : int, default=500
-        Steps of the estimator's batch size, over as many epochs as that needs.
+        Steps of the estimator's batch size, over as many epochs as that needs. Of the first 20 only a loss that is no
+        longer finite counts as a blow-up, for a mean of fewer batches is mostly noise.
 
     Returns
     -------
@@ -146,8 +148,9 @@ def sweep_of(rates: NDArray, losses: NDArray) -> LearningRateSweep:
     for i in range(n):
         average = SMOOTHING * average + (1 - SMOOTHING) * losses[i]
         smoothed[i] = average / (1 - SMOOTHING ** (i + 1))
-    first, at_lowest = smoothed[min(n, 20) - 1], int(np.argmin(smoothed[:n]))
-    lowest = smoothed[at_lowest]
+    begin = min(n, WARM_UP) - 1
+    at_lowest = begin + int(np.argmin(smoothed[begin:n]))
+    first, lowest = smoothed[begin], smoothed[at_lowest]
     bound = lowest + CLIMB * max(first - lowest, 0.5 * abs(first))
     climbed = at_lowest + np.flatnonzero(smoothed[at_lowest:n] > bound)
     blow_up = float(rates[climbed[0]]) if len(climbed) else float(rates[n]) if n < len(losses) else None
