@@ -12,10 +12,11 @@ from scipy.sparse import issparse
 from sk_mlp._builder import Blueprint
 from sk_mlp._features import Matrix
 from sk_mlp._resolve import resolve_metrics, resolve_optimizer
-from sk_mlp._spec import Fitted, Member, Rows
+from sk_mlp._spec import Fitted, Member
 from sk_mlp._targets import ClassTargets, RegressionTargets
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Recipe, optimizer_data
+from sk_mlp.engine.run import Run
 from sk_mlp.engine.structure import structure_of
 
 Targets = ClassTargets | RegressionTargets
@@ -28,7 +29,6 @@ class Task:
     Attributes
     ----------
     recipe : Recipe
-    rows : Rows
     member : Member
     blueprint : Blueprint
     targets : ClassTargets or RegressionTargets
@@ -40,13 +40,16 @@ class Task:
     """
 
     recipe: Recipe
-    rows: Rows
     member: Member
     blueprint: Blueprint
     targets: Targets
     previous: Fitted | None
     first_epoch: int
     figures: tuple[str, ...]
+
+    def run(self) -> Run:
+        """The member's run, about to begin."""
+        return Run.begin(self.member, self.first_epoch, self.previous.state if self.previous else None)
 
 
 def make_recipe(

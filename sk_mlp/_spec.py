@@ -61,18 +61,21 @@ CHANGED = (
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Training data of a population, shared by its members.
+    """Data to train on. Members may share them.
 
     Attributes
     ----------
     X : ndarray of shape (n_rows, n_features), float32 or uint8, or csr_array
     y : ndarray of shape (n_rows, n_columns), float32 or int32
+    weights : ndarray of shape (n_rows,), float32
+        Of each row, mean 1 over the training rows and over the validation rows.
     y_mean, y_scale : ndarray of shape (n_columns,), float64
         ``y * y_scale + y_mean`` is y in the user's units, in which metrics are computed.
     """
 
     X: Any
     y: NDArray
+    weights: NDArray
     y_mean: NDArray
     y_scale: NDArray
 
@@ -85,10 +88,9 @@ class Member:
     ----------
     seed : int
         Decides initial weights, the order of the rows and dropout.
+    rows : Rows
     train, validation : ndarray of int
         Numbers of this member's rows; ``validation`` may be empty.
-    weights : ndarray of shape (n_rows,), float32
-        Weight of each row, mean 1 over ``train`` and over ``validation``.
     learning_rate : float
     schedule : Schedule
         Factors of the learning rate, step by step.
@@ -112,9 +114,9 @@ class Member:
     """
 
     seed: int
+    rows: Rows
     train: NDArray
     validation: NDArray
-    weights: NDArray
     learning_rate: float
     schedule: Any
     hyper: dict[str, float]

@@ -2,7 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -30,10 +30,13 @@ from sk_mlp._spec import CHANGED, Fitted, Member, NetworkSpec, Rows, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._starting import initial_weights
 from sk_mlp._targets import ClassTargets, RegressionTargets
+from sk_mlp.engine.bridge import CallbackBridge
 from sk_mlp.engine.compilable import why_not_compilable
-from sk_mlp.engine.population import CompiledPopulation, KerasPopulation
+from sk_mlp.engine.keras_population import KerasPopulation
+from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.engine.recipe import Parts, Recipe, loss_names, optimizer_data
-from sk_mlp.engine.train import CallbackBridge, train
+from sk_mlp.engine.run import Run
+from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.losses import losses_of_outputs
 from sk_mlp.network import with_units
@@ -108,11 +111,12 @@ class Training(Parameters, ABC):
         figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
         figures += [f"val_{name}" for name in figures] if len(validation) else []
         monitor = self.monitor if stop_early else "loss"
+        units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         member = Member(
             seed=seed,
+            rows=Rows(X, encoded, weights.astype(np.float32), *units),
             train=rows.astype(np.int32),
             validation=validation.astype(np.int32),
-            weights=weights.astype(np.float32),
             learning_rate=float(self.learning_rate),
             schedule=self._schedule(-(-len(rows) // recipe.batch_size)),
             hyper=self._hyper(recipe, blueprint),
@@ -124,8 +128,7 @@ class Training(Parameters, ABC):
             initial=initial,
             frozen_epochs=float(self.frozen_epochs),
         )
-        units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        return Task(recipe, Rows(X, encoded, *units), member, blueprint, targets, previous, first_epoch, tuple(figures))
+        return Task(recipe, member, blueprint, targets, previous, first_epoch, tuple(figures))
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
@@ -266,7 +269,7 @@ class Training(Parameters, ABC):
     def _run(self, task: Task) -> Trained:
         """Train by the engine that the parameters ask for, or that can."""
         params, recipe, member = self.get_params(deep=False), task.recipe, task.member
-        start = task.previous.state if task.previous else None
+        report = self._report if self.verbose else None
         callbacks = resolve_callbacks(params)
         check_monitors(callbacks, [*task.figures, "learning_rate"])
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
@@ -275,36 +278,33 @@ class Training(Parameters, ABC):
         if self.engine != "keras" and not reason:
             try:
                 bridge = self._bridge(task, None, callbacks) if callbacks else None
-                compiled = CompiledPopulation(recipe, task.rows, [member], [start])
-                return train(compiled, bridge, self._reporter(member), task.first_epoch)[0]
+                run = task.run()
+                compiled = CompiledPopulation(recipe, DeviceRows(recipe, [member]), member.hyper, 1)
+                train(compiled, deque([run]), bridge, report)
+                return run.outcome(compiled.parts)
             except NotCompilableError as error:
                 if self.engine == "compiled":
                     raise
                 reason, callbacks = str(error), resolve_callbacks(params)
         if reason and self.verbose:
             print(f"{type(self).__name__} trains with engine='keras': {reason}")
-        parts = Parts(recipe, recipe.optimizer_class)
-        population = KerasPopulation(parts, recipe, task.rows, member, start, callbacks)
-        bridge = self._bridge(task, parts, callbacks) if callbacks else None
-        return train(population, bridge, self._reporter(member), task.first_epoch)[0]
+        parts = Parts(recipe)
+        run, population = task.run(), KerasPopulation(parts, recipe, member, callbacks)
+        train(population, deque([run]), self._bridge(task, parts, callbacks) if callbacks else None, report)
+        return run.outcome(parts)
 
     def _bridge(self, task: Task, parts: Parts | None, callbacks: list) -> CallbackBridge:
         recipe, member = task.recipe, task.member
-        parts = parts or Parts(recipe, recipe.optimizer_class)
+        parts = parts or Parts(recipe)
         model = self._in_units(parts.model, task.targets)
         if not model.compiled:
             model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
         steps = -(-len(member.train) // recipe.batch_size)
         return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
 
-    def _reporter(self, member: Member) -> Callable[[int, dict[str, float]], None] | None:
-        if not self.verbose:
-            return None
-
-        def report(epoch: int, logs: dict[str, float]) -> None:
-            print(f"Epoch {epoch + 1}/{member.epochs}", *(f"{name}: {value:.4g}" for name, value in logs.items()))
-
-        return report
+    def _report(self, run: Run) -> None:
+        figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items())
+        print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
 
     def _finish(self, task: Task, trained: Trained) -> None:
         """Take over what training has produced."""

@@ -1,5 +1,6 @@
 """The engine without estimators: against Keras `fit`, and a member of a population against the same fit alone."""
 
+import collections
 import dataclasses
 import functools
 import json
@@ -11,10 +12,12 @@ from scipy.sparse import csr_array
 
 from sk_mlp._spec import Member, NetworkSpec, Rows
 from sk_mlp.engine.compilable import why_not_compilable
-from sk_mlp.engine.population import CompiledPopulation, KerasPopulation, epoch_order
+from sk_mlp.engine.keras_population import KerasPopulation
+from sk_mlp.engine.population import CompiledPopulation, DeviceRows, epoch_order
 from sk_mlp.engine.program import ProgramCache, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
-from sk_mlp.engine.train import StopRule, train
+from sk_mlp.engine.run import Run
+from sk_mlp.engine.train import train
 from sk_mlp.network import build_network
 from sk_mlp.schedules import Constant
 
@@ -22,7 +25,7 @@ N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((N, 8)).astype(np.float32)
 Y = (X[:, :1] * 2 + np.sin(3 * X[:, 1:2]) + 0.3 * RNG.standard_normal((N, 1))).astype(np.float32)
-ROWS = Rows(X, Y, np.array([5.0]), np.array([10.0]))
+ROWS = Rows(X, Y, np.ones(N, np.float32), np.array([5.0]), np.array([10.0]))
 
 
 def mae() -> list:
@@ -48,11 +51,12 @@ def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **ch
     if dropout is not None:
         hyper |= {"dropout/0": dropout, "dropout/1": dropout}
     hyper |= changes.pop("hyper", {})
+    weights = changes.pop("weights", None)
     settings = dict(
         seed=seed,
+        rows=ROWS if weights is None else dataclasses.replace(ROWS, weights=weights),
         train=np.arange(VALIDATION, N, dtype=np.int32),
         validation=np.arange(VALIDATION, dtype=np.int32),
-        weights=np.ones(N, np.float32),
         learning_rate=learning_rate,
         schedule=Constant(),
         hyper=hyper,
@@ -63,13 +67,18 @@ def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **ch
     return Member(**settings | changes)
 
 
-def compiled(recipe, members, rows=ROWS):
-    return train(CompiledPopulation(recipe, rows, members, [None] * len(members)))
+def compiled(recipe, members, n_slots=None):
+    n_slots = n_slots or len(members)
+    population = CompiledPopulation(recipe, DeviceRows(recipe, members), members[0].hyper, n_slots)
+    runs = [Run.begin(member) for member in members]
+    train(population, collections.deque(runs))
+    return [run.outcome(population.parts) for run in runs]
 
 
-def by_keras(recipe, member, rows=ROWS):
-    (trained,) = train(KerasPopulation(Parts(recipe, recipe.optimizer_class), recipe, rows, member, None, []))
-    return trained
+def by_keras(recipe, member):
+    parts, run = Parts(recipe), Run.begin(member)
+    train(KerasPopulation(parts, recipe, member, []), collections.deque([run]))
+    return run.outcome(parts)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,7 @@ def test_a_member_of_any_architecture_does_not_depend_on_its_population():
         row_nonzeros=8,
         frozen=(0, 1),
     )
-    rows = Rows(csr_array(np.where(np.abs(X) > 1, X, 0)), Y, ROWS.y_mean, ROWS.y_scale)
+    rows = dataclasses.replace(ROWS, X=csr_array(np.where(np.abs(X) > 1, X, 0)))
     kernel = np.random.default_rng(1).standard_normal((4, 16)).astype(np.float32)
     members = [
         make_member(
@@ -156,12 +165,13 @@ def test_a_member_of_any_architecture_does_not_depend_on_its_population():
             hyper={"aux_loss_weight": 0.1 + 0.3 * m},
             frozen_epochs=[0, 1, np.inf][m],
             initial={0: kernel * (m + 1)},
+            rows=rows,
         )
         for m in range(3)
     ]
-    population = compiled(recipe, members, rows)
+    population = compiled(recipe, members)
     for m, (together, member) in enumerate(zip(population, members, strict=True)):
-        (alone,) = compiled(recipe, [member], rows)
+        (alone,) = compiled(recipe, [member])
         assert {"loss", "output_loss", "aux_output_loss", "val_aux_output_loss", "mae"} < set(alone.history)
         for name, values in alone.history.items():
             np.testing.assert_allclose(together.history[name], values, rtol=1e-4, err_msg=f"{name} of member {m}")
@@ -225,19 +235,16 @@ def test_epoch_order_is_a_permutation_that_depends_on_seed_and_epoch():
 
 def losses(*validation, training=None):
     training = training or validation
-    return [
-        {"val_loss": np.array([v], float), "loss": np.array([t], float)}
-        for v, t in zip(validation, training, strict=True)
-    ]
+    return [{"val_loss": float(v), "loss": float(t)} for v, t in zip(validation, training, strict=True)]
 
 
 def run_rule(member, logs):
-    rule = StopRule([member])
-    for epoch, figures in enumerate(logs):
-        rule.update(epoch, figures)
-        if not rule.training.any():
-            return rule.stopped_by[0], rule.best_epoch[0], epoch + 1
-    raise AssertionError("the rule never stopped")
+    run = Run.begin(member)
+    for figures in logs:
+        run.update(figures)
+        if run.stopped_by:
+            return run.stopped_by, run.best_epoch, run.epoch
+    raise AssertionError("the run never stopped")
 
 
 @pytest.mark.parametrize(

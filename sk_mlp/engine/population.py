@@ -1,21 +1,20 @@
-"""Members in training, by the compiled program or by Keras `fit`: one interface, the same rows in the same order."""
+"""Members in training by one compiled program, and what any way to train them must offer."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sk_mlp._features import Matrix, dense, to_inputs
-from sk_mlp._spec import Member, Rows, State
+from sk_mlp._features import Matrix, stacked
+from sk_mlp._spec import Member, State
 from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe
-from sk_mlp.engine.step import row_losses, smoothed
+from sk_mlp.engine.run import Run
 from sk_mlp.exceptions import NotCompilableError
-from sk_mlp.losses import losses_of_outputs
 
 
 def epoch_order(member: Member, epoch: int, shuffle: bool) -> NDArray:
@@ -44,92 +43,159 @@ class Population(ABC):
 
     Attributes
     ----------
-    members : list of Member
+    n_slots : int
+        How many members it can have.
     parts : Parts
     batch_size : int
     states
         The members' present states, whatever form they have; for `select` and `extract` only.
     """
 
-    members: list[Member]
+    n_slots: int
     parts: Parts
     batch_size: int
     states: Any
 
     @abstractmethod
-    def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
-        """Train every member for one epoch.
+    def admit(self, runs: dict[int, Run]) -> None:
+        """Let these runs' members take these slots, and go on from the runs' states."""
+
+    @abstractmethod
+    def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
+        """Train some members for one epoch.
+
+        Parameters
+        ----------
+        epochs : dict of int to int
+            Number of the epoch, by slot. Members that are not named do not change.
+        rates : dict of int to ndarray
+            Learning rate of each step, by slot.
 
         Returns
         -------
-        logs : dict of str to ndarray of shape (n_members,)
+        logs : dict of str to ndarray of shape (n_slots,)
             ``loss`` and metrics over the training rows; those over `evaluation_rows` with ``val_`` before the name.
         """
 
     @abstractmethod
     def select(self, improved: NDArray, kept):
-        """The present states where ``improved``, (n_members,) bool, else the kept ones."""
+        """The present states where ``improved``, (n_slots,) bool, else the kept ones."""
 
     @abstractmethod
-    def extract(self, kept, m: int) -> State:
-        """State of member m."""
+    def extract(self, states, m: int) -> State:
+        """State of the member in slot m, of ``states`` or of what `select` has returned."""
 
     @abstractmethod
     def replace(self, m: int, state: State) -> None:
-        """Set the present state of member m."""
+        """Set the present state of the member in slot m."""
+
+
+class DeviceRows:
+    """The rows of all members that train by one compiled program, as its tensors.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    members : list of Member
+
+    Attributes
+    ----------
+    X : list of Tensor
+    y, weights : Tensor
+    begins : dict of int to tuple of int
+        For the id of each `Rows`, where its X begins in ``X``, and where its y and weights begin in ``y``, ``weights``.
+    n_train, n_validation : int
+        Width of a table of row numbers that holds any member's, whole batches.
+    """
+
+    def __init__(self, recipe: Recipe, members: list[Member]):
+        self._rows = list({id(member.rows): member.rows for member in members}.values())  # kept: so ids remain theirs
+        matrices = list({id(rows.X): rows.X for rows in self._rows}.values())
+        x_begins = dict(zip(map(id, matrices), _begins(matrices), strict=True))
+        y_begins = _begins([rows.y for rows in self._rows])
+        self.begins = {id(rows): (x_begins[id(rows.X)], y) for rows, y in zip(self._rows, y_begins, strict=True)}
+        n_rows = padded_size(sum(matrix.shape[0] for matrix in matrices))
+        self.X = [tf.constant(array) for array in program_matrix(matrices, n_rows)]
+        n_rows = padded_size(sum(len(rows.y) for rows in self._rows))
+        self.y = tf.constant(_padded([rows.y for rows in self._rows], n_rows))
+        self.weights = tf.constant(_padded([rows.weights for rows in self._rows], n_rows))
+        self.n_train = _whole_batches(max(len(member.train) for member in members), recipe.batch_size)
+        self.n_validation = _whole_batches(max(len(evaluation_rows(member)) for member in members), EVALUATION_BATCH)
+
+
+def _begins(arrays: list) -> list[int]:
+    return np.cumsum([0, *(array.shape[0] for array in arrays)])[:-1].tolist()
+
+
+def _whole_batches(n_rows: int, batch_size: int) -> int:
+    return -(-padded_size(n_rows) // batch_size) * batch_size
 
 
 class CompiledPopulation(Population):
-    """Members trained by one compiled program."""
+    """Members trained by one compiled program.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : DeviceRows
+        Of all members that may come.
+    hyper_names : iterable of str
+        What members have in ``hyper``.
+    n_slots : int
+    record : bool
+        For `sweep`.
+    """
+
+    states: list[tf.Tensor]
 
     def __init__(
-        self, recipe: Recipe, rows: Rows, members: list[Member], states: list[State | None], record: bool = False
+        self, recipe: Recipe, data: DeviceRows, hyper_names: Iterable[str], n_slots: int, record: bool = False
     ):
-        self.members = members
-        self._shuffle = recipe.shuffle
-        names = self._hyper_names = (*members[0].hyper, *(["frozen"] if recipe.frozen else []))
-        self._program = PROGRAMS.get(recipe, names, len(members), record)
-        parts = self.parts = self._program.parts
-        started = [parts.start(member, state) for member, state in zip(members, states, strict=True)]
-        arrays = zip(*(parts.layout.unpack(state) for state in started), strict=True)
-        self.states = [tf.constant(np.stack(members_arrays)) for members_arrays in arrays]
-        n_rows = padded_size(rows.X.shape[0])
-        self._seeds = tf.constant([member.seed for member in members], tf.int32)
-        self._X = [tf.constant(array) for array in program_matrix(rows.X, n_rows)]
-        self._data = (
-            tf.constant(_padded(rows.y, n_rows)),
-            tf.constant(np.stack([_padded(member.weights, n_rows) for member in members])),
-            tf.constant(np.stack([rows.y_mean, rows.y_scale]).astype(np.float32)),
-        )
-        self.batch_size = recipe.batch_size
-        self._steps = max(-(-len(member.train) // self.batch_size) for member in members)
-        self._padded_train = (
-            -(-padded_size(max(len(member.train) for member in members)) // self.batch_size) * self.batch_size
-        )
-        evaluated = [evaluation_rows(member) for member in members]
-        most = max(len(numbers) for numbers in evaluated)
-        padded = -(-padded_size(most) // EVALUATION_BATCH) * EVALUATION_BATCH
-        validation = np.stack([_padded(numbers, padded) for numbers in evaluated])
-        self._sizes = np.array([[len(m.train), len(v)] for m, v in zip(members, evaluated, strict=True)], np.int32)
-        self._validation = (
-            tf.constant(validation.reshape(len(members), -1, EVALUATION_BATCH).astype(np.int32)),
-            tf.constant(-(-most // EVALUATION_BATCH)),
-        )
+        self.n_slots, self.batch_size = n_slots, recipe.batch_size
+        self._shuffle, self._data = recipe.shuffle, data
+        self._hyper_names = (*hyper_names, *(["frozen"] if recipe.frozen else []))
+        self._program = PROGRAMS.get(recipe, self._hyper_names, n_slots, record)
+        self.parts = self._program.parts
+        self._members: dict[int, Member] = {}
+        self._seeds = np.zeros(n_slots, np.int32)
+        self._begins = np.zeros((n_slots, 2), np.int32)
+        self._units = np.ones((n_slots, 2, data.y.shape[1]), np.float32)
+        self._validation = np.zeros((n_slots, data.n_validation), np.int32)
 
-    def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
-        train = np.zeros((len(self.members), self._padded_train), np.int32)
-        for numbers, member in zip(train, self.members, strict=True):
-            numbers[: len(member.train)] = epoch_order(member, epoch, self._shuffle)
-        rates = np.zeros((len(self.members), self._padded_train // self.batch_size), np.float32)
-        for row, member, learning_rate in zip(rates, self.members, learning_rates, strict=True):
-            steps = step_rates(member, epoch, self.batch_size, learning_rate)
-            row[: len(steps)] = steps
-        batches = train.reshape(len(self.members), -1, self.batch_size)
-        logs = self._call(epoch, batches, rates, self._steps, self._sizes)
+    def admit(self, runs: dict[int, Run]) -> None:
+        started = {m: self.parts.start(run.member, run.state) for m, run in runs.items()}
+        for m, run in runs.items():
+            member, rows = run.member, run.member.rows
+            run.state, run.kept = None, run.kept or started[m]
+            self._members[m] = member
+            self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
+            self._units[m] = rows.y_mean, rows.y_scale
+            evaluated = evaluation_rows(member)
+            self._validation[m, : len(evaluated)] = evaluated
+            self._validation[m, len(evaluated) :] = 0
+        if len(runs) == self.n_slots or not hasattr(self, "states"):
+            any_state = next(iter(started.values()))
+            states = [self._arrays(started.get(m, any_state)) for m in range(self.n_slots)]
+            self.states = [tf.constant(np.stack(arrays)) for arrays in zip(*states, strict=True)]
+        else:
+            for m, state in started.items():
+                self.replace(m, state)
+
+    def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
+        numbers = np.zeros((self.n_slots, self._data.n_train), np.int32)
+        table = np.zeros((self.n_slots, self._data.n_train // self.batch_size), np.float32)
+        sizes = np.zeros((self.n_slots, 2), np.int32)
+        for m, epoch in epochs.items():
+            member = self._members[m]
+            numbers[m, : len(member.train)] = epoch_order(member, epoch, self._shuffle)
+            table[m, : len(rates[m])] = rates[m]
+            sizes[m] = len(member.train), len(evaluation_rows(member))
+        batches = numbers.reshape(self.n_slots, -1, self.batch_size)
+        logs = self._call(epochs, batches, table, max(map(len, rates.values())), sizes)
         return dict(zip(self._program.log_names, logs.T.astype(np.float64), strict=True))
 
     def sweep(self, learning_rates: NDArray) -> NDArray:
-        """Take one step at each of these rates, over as many epochs as that needs.
+        """Let the member in slot 0 take one step at each of these rates, over as many epochs as that needs.
 
         The population must have been made with ``record``.
 
@@ -139,42 +205,48 @@ class CompiledPopulation(Population):
 
         Returns
         -------
-        losses : ndarray of shape (n_members, n_steps)
+        losses : ndarray of shape (n_steps,)
             Of each step's batch, before the step.
         """
-        n_steps = len(learning_rates)
+        member, n_steps = self._members[0], len(learning_rates)
         n_rows = n_steps * self.batch_size
-        orders = []
-        for member in self.members:
-            n_epochs = -(-n_rows // len(member.train))
-            order = np.concatenate([epoch_order(member, epoch, self._shuffle) for epoch in range(n_epochs)])
-            orders.append(order[:n_rows].reshape(n_steps, self.batch_size))
-        rates = np.broadcast_to(learning_rates.astype(np.float32), (len(self.members), n_steps))
-        sizes = np.full((len(self.members), 2), n_rows, np.int32)
-        return self._call(0, np.stack(orders), rates, n_steps, sizes)
+        n_epochs = -(-n_rows // len(member.train))
+        order = np.concatenate([epoch_order(member, epoch, self._shuffle) for epoch in range(n_epochs)])
+        batches = order[:n_rows].reshape(1, n_steps, self.batch_size)
+        rates = learning_rates.astype(np.float32)[None]
+        return self._call({0: 0}, batches, rates, n_steps, np.full((1, 2), n_rows, np.int32))[0]
 
-    def _call(self, epoch: int, batches: NDArray, rates: NDArray, n_steps: int, sizes: NDArray) -> NDArray:
+    def _call(self, epochs: dict[int, int], batches: NDArray, rates: NDArray, n_steps: int, sizes: NDArray) -> NDArray:
+        n_validation_steps = -(-int(sizes[:, 1].max()) // EVALUATION_BATCH)
+        data = self._data
         try:
             self.states, logs = self._program(
                 self.states,
-                tf.constant(self._hyper(epoch)),
-                self._seeds,
-                *self._data,
+                tf.constant(self._hyper(epochs)),
+                tf.constant(self._seeds),
+                data.y,
+                data.weights,
+                tf.constant(self._units),
+                tf.constant(self._begins),
                 tf.constant(batches),
                 tf.constant(rates),
                 tf.constant(n_steps),
-                *self._validation,
+                tf.constant(self._validation.reshape(self.n_slots, -1, EVALUATION_BATCH)),
+                tf.constant(n_validation_steps),
                 tf.constant(sizes),
-                *self._X,
+                *data.X,
             )
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
             raise NotCompilableError(f"XLA does not compile the training step: {error.message}") from error
         return logs.numpy()
 
-    def _hyper(self, epoch: int) -> NDArray:
-        """Every member's numbers in this epoch: (n_members, n_hyper), float32."""
-        tables = [member.hyper | {"frozen": epoch < member.frozen_epochs} for member in self.members]
-        return np.array([[table[name] for name in self._hyper_names] for table in tables], np.float32)
+    def _hyper(self, epochs: dict[int, int]) -> NDArray:
+        """Every member's numbers in this epoch: (n_slots, n_hyper), float32."""
+        frozen = {m: {"frozen": epoch < self._members[m].frozen_epochs} for m, epoch in epochs.items()}
+        tables = {m: self._members[m].hyper | frozen[m] for m in epochs}
+        any_table = next(iter(tables.values()))  # for slots without a member
+        rows = [tables.get(m, any_table) for m in range(self.n_slots)]
+        return np.array([[row[name] for name in self._hyper_names] for row in rows], np.float32)
 
     def select(self, improved: NDArray, kept):
         if improved.all():
@@ -184,229 +256,36 @@ class CompiledPopulation(Population):
             for new, old in zip(self.states, kept, strict=True)
         ]
 
-    def extract(self, kept, m: int) -> State:
-        return self.parts.layout.pack([tensor.numpy()[m] for tensor in kept])
+    def extract(self, states, m: int) -> State:
+        return self.parts.layout.pack(self._program.grouping.split([tensor.numpy()[m] for tensor in states]))
 
     def replace(self, m: int, state: State) -> None:
         self.states = [
             tf.tensor_scatter_nd_update(old, [[m]], [new])
-            for old, new in zip(self.states, self.parts.layout.unpack(state), strict=True)
+            for old, new in zip(self.states, self._arrays(state), strict=True)
         ]
 
+    def _arrays(self, state: State) -> list[NDArray]:
+        return self._program.grouping.join(self.parts.layout.unpack(state))
 
-def _padded(array: NDArray, n: int, value: float = 0) -> NDArray:
-    """The array with rows of ``value`` appended, n rows in all."""
-    padded = np.empty((n, *array.shape[1:]), array.dtype)
-    padded[: len(array)] = array
-    padded[len(array) :] = value
+
+def _padded(blocks: list[NDArray], n: int, value: float = 0) -> NDArray:
+    """The arrays, one below the other, and rows of ``value``, n rows in all."""
+    padded = np.empty((n, *blocks[0].shape[1:]), blocks[0].dtype)
+    end = 0
+    for block in blocks:
+        padded[end : end + len(block)] = block
+        end += len(block)
+    padded[end:] = value
     return padded
 
 
-def program_matrix(X: Matrix, n_rows: int) -> list[NDArray]:
-    """X, padded to n_rows rows, as the arrays that a program takes."""
-    if not issparse(X):
-        return [_padded(X, n_rows)]
+def program_matrix(matrices: list[Matrix], n_rows: int) -> list[NDArray]:
+    """Matrices, one below the other and padded to n_rows rows, as the arrays that a program takes."""
+    if not issparse(matrices[0]):
+        return [_padded(matrices, n_rows)]
+    X = stacked(matrices)
     n_entries = padded_size(max(X.nnz, 1))
-    begins = _padded(X.indptr, n_rows + 1, X.nnz)
+    begins = _padded([X.indptr], n_rows + 1, X.nnz)
     columns = X.indices.astype(np.int32)
-    return [_padded(X.data, n_entries), _padded(columns, n_entries), begins, np.zeros(X.shape[1], np.float32)]
-
-
-class KerasPopulation(Population):
-    """One member trained by Keras `fit` and `evaluate`, an epoch a call.
-
-    Parameters
-    ----------
-    parts : Parts
-        Of a stock optimizer.
-    batch_callbacks : list of keras.callbacks.Callback
-        Called for every batch; their epoch methods are the training loop's to call.
-    """
-
-    def __init__(
-        self,
-        parts: Parts,
-        recipe: Recipe,
-        rows: Rows,
-        member: Member,
-        state: State | None,
-        batch_callbacks: list[keras.callbacks.Callback],
-    ):
-        self.members = [member]
-        self.parts, self._recipe, self._rows = parts, recipe, rows
-        self.batch_size = recipe.batch_size
-        self._callbacks = batch_callbacks
-        parts.write(parts.start(member, state))
-        parts.optimizer.weight_decay = member.hyper["weight_decay"] or None
-        standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
-        metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
-        loss = with_smoothing(recipe.loss, member.hyper)
-        several = recipe.n_heads > 1
-        self._names: dict[str, str] = {}
-        if several:  # Keras puts the output before a metric's name, and takes the mean of the losses of batches
-            self._names = {f"output_{metric.name}": metric.name for metric in parts.metrics}
-            self._names |= {"output_row_loss": "output_loss", "aux_output_row_loss": "aux_output_loss"}
-        parts.model.compile(
-            parts.optimizer,
-            **losses_of_outputs(loss, member.hyper.get("aux_loss_weight")),
-            metrics=[metrics, []] if several else metrics,
-            weighted_metrics=[[mean_row_loss(loss)], [mean_row_loss(loss)]] if several else None,
-            jit_compile=False,
-        )
-
-    @property
-    def states(self) -> State:  # type: ignore[override]
-        return self.parts.read()
-
-    def run_epoch(self, epoch: int, learning_rates: NDArray) -> dict[str, NDArray]:
-        (member,) = self.members
-        model = self.parts.model
-        rates = step_rates(member, epoch, self._recipe.batch_size, learning_rates[0])
-        order = epoch_order(member, epoch, self._recipe.shuffle)
-        callbacks = [StepRates(rates), *(BatchEventsOnly(callback) for callback in self._callbacks)]
-        if epoch < member.frozen_epochs:
-            callbacks.append(Freeze([self.parts.variables[i] for i in self.parts.frozen]))
-        history = model.fit(
-            Batches(self._recipe, self._rows, member, order, self._recipe.batch_size),
-            epochs=1,
-            shuffle=False,
-            verbose=0,
-            callbacks=callbacks,
-        )
-        logs = {self._names.get(name, name): values[0] for name, values in history.history.items()}
-        figures = model.evaluate(
-            Batches(self._recipe, self._rows, member, evaluation_rows(member), EVALUATION_BATCH),
-            verbose=0,
-            callbacks=[BatchEventsOnly(callback) for callback in self._callbacks] if len(member.validation) else [],
-            return_dict=True,
-        )
-        logs |= {f"val_{self._names.get(name, name)}": value for name, value in figures.items()}
-        return {name: np.array([value], np.float64) for name, value in logs.items()}
-
-    def select(self, improved: NDArray, kept: State) -> State:
-        return self.states if improved[0] else kept
-
-    def extract(self, kept: State, m: int) -> State:
-        return kept
-
-    def replace(self, m: int, state: State) -> None:
-        self.parts.write(state)
-
-
-def mean_row_loss(loss: keras.losses.Loss) -> keras.metrics.Metric:
-    """The weighted mean of the rows' losses, for weights whose mean is 1."""
-    return keras.metrics.MeanMetricWrapper(lambda y, output: row_losses(loss, y, output), name="row_loss")
-
-
-class Batches(keras.utils.PyDataset):
-    """Some of a member's rows, in the given order, as Keras' fit takes them.
-
-    Parameters
-    ----------
-    numbers : ndarray of int
-    """
-
-    def __init__(self, recipe: Recipe, rows: Rows, member: Member, numbers: NDArray, batch_size: int):
-        super().__init__()
-        self._recipe, self._rows, self._weights = recipe, rows, member.weights
-        self._numbers, self._batch_size = numbers, batch_size
-
-    def __len__(self):
-        return -(-len(self._numbers) // self._batch_size)
-
-    def __getitem__(self, batch):
-        numbers = self._numbers[batch * self._batch_size : (batch + 1) * self._batch_size]
-        x = to_inputs(dense(self._rows.X[numbers]), self._recipe.columns, lambda x, columns: x[:, list(columns)])
-        y, weights = self._rows.y[numbers], self._weights[numbers]
-        n_heads = self._recipe.n_heads
-        return (x, y, weights) if n_heads == 1 else (x, (y,) * n_heads, (weights,) * n_heads)
-
-
-class Freeze(keras.callbacks.Callback):
-    """Set variables back to what they were after each step."""
-
-    def __init__(self, variables: list[keras.Variable]):
-        super().__init__()
-        self._variables = variables
-        self._values = [variable.numpy() for variable in variables]
-
-    def on_train_batch_end(self, batch, logs=None):
-        for variable, value in zip(self._variables, self._values, strict=True):
-            variable.assign(value)
-
-
-class InUnits(keras.metrics.Metric):
-    """A metric of y and predictions in y's units, for a network that is trained on standardised y.
-
-    Parameters
-    ----------
-    metric : keras.metrics.Metric
-    rows : Rows
-        Tells mean and scale.
-    """
-
-    def __init__(self, metric: keras.metrics.Metric, rows: Rows):
-        super().__init__(name=metric.name)
-        self.metric = metric
-        self._mean, self._scale = rows.y_mean.astype(np.float32), rows.y_scale.astype(np.float32)
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        self.metric.update_state(
-            y_true * self._scale + self._mean, y_pred * self._scale + self._mean, sample_weight=sample_weight
-        )
-
-    def result(self):
-        return self.metric.result()
-
-    def reset_state(self):
-        self.metric.reset_state()
-
-
-class StepRates(keras.callbacks.Callback):
-    """Set the learning rate before each step."""
-
-    def __init__(self, rates: NDArray):
-        super().__init__()
-        self._rates = rates
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.model.optimizer.learning_rate = self._rates[batch]
-
-
-def with_smoothing(loss: keras.losses.Loss, hyper: dict[str, float]) -> keras.losses.Loss:
-    """The loss of smoothed labels, by the loss's own argument if it has one."""
-    if "label_smoothing" not in hyper:
-        return loss
-    config = loss.get_config()
-    if "label_smoothing" in config:
-        return type(loss).from_config({**config, "label_smoothing": hyper["label_smoothing"]})
-    return Smoothed(loss, hyper["label_smoothing"])
-
-
-class Smoothed(keras.losses.Loss):
-    """A loss of smoothed labels."""
-
-    def __init__(self, loss: keras.losses.Loss, share: float):
-        super().__init__(name=loss.name)
-        self._loss, self._share = loss, tf.constant(share, tf.float32)
-
-    def call(self, y_true, y_pred):
-        return self._loss.call(smoothed(y_true, {"label_smoothing": self._share}), y_pred)
-
-
-class BatchEventsOnly(keras.callbacks.Callback):
-    """Pass on the events of batches and evaluations to a callback, whose epoch events somebody else sends."""
-
-    def __init__(self, callback: keras.callbacks.Callback):
-        super().__init__()
-        self._callback = callback
-        self.on_train_batch_begin = callback.on_train_batch_begin
-        self.on_test_begin = callback.on_test_begin
-        self.on_test_end = callback.on_test_end
-        self.on_test_batch_begin = callback.on_test_batch_begin
-        self.on_test_batch_end = callback.on_test_batch_end
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._callback.on_train_batch_end(batch, logs)
-        if self._callback.model.stop_training:  # its model may be ours with a layer more
-            self.model.stop_training = True
+    return [_padded([X.data], n_entries), _padded([columns], n_entries), begins, np.zeros(X.shape[1], np.float32)]

@@ -6,11 +6,12 @@ from collections.abc import Callable, Hashable
 
 import tensorflow as tf
 
-from sk_mlp.engine.recipe import Parts, Recipe, loss_names, stateless
+from sk_mlp.engine.grouping import Grouping
+from sk_mlp.engine.recipe import Parts, Recipe, loss_names
 from sk_mlp.engine.step import evaluation_step, metric_results, train_step, update_metrics
 from sk_mlp.exceptions import NotCompilableError
 
-N_DATA = 11  # arguments of a program before X
+N_DATA = 12  # arguments of a program before X
 EVALUATION_BATCH = 256  # rows; one size for all, since it is part of a program's structure
 
 
@@ -31,7 +32,8 @@ class Program:
 
     def __init__(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False):
         self.record = record
-        self.parts = Parts(recipe, stateless(recipe.optimizer_class))
+        self.parts = Parts(recipe)
+        self.grouping = Grouping(recipe, self.parts)
         self.hyper_names = hyper_names
         self.n_members = n_members
         self.log_names = [*self.parts.log_names, *(f"val_{name}" for name in self.parts.log_names)]
@@ -44,15 +46,17 @@ class Program:
         Parameters
         ----------
         values : list of Tensor of shape (M, ...)
-            The members' variables.
+            The members' variables, as ``grouping.join`` makes them.
         hyper : Tensor of shape (M, n_hyper)
         seeds : Tensor of shape (M,), int32
         y : Tensor of shape (N, n_columns)
-        weights : Tensor of shape (M, N)
-        units : Tensor of shape (2, n_columns)
+        weights : Tensor of shape (N,)
+        units : Tensor of shape (M, 2, n_columns)
             Mean and scale of y.
+        begins : Tensor of shape (M, 2), int32
+            Where a member's rows begin in X, and where they begin in y and weights.
         train : Tensor of shape (M, S, batch_size), int32
-            Row numbers of each batch; a member's last one is padded.
+            Row numbers of each batch, from where the member's rows begin; its last batch is padded.
         rates : Tensor of shape (M, S)
             Learning rate of each step.
         n_steps : Tensor of shape (), int32
@@ -81,7 +85,7 @@ class Program:
     def _trace(self, arguments: list[tf.Tensor]) -> Callable:
         signature = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
         n_matrices = 3 if self.parts.row_nonzeros else 1  # with as many rows as X has rows or entries
-        row_axes = [(2, 0), (3, 1), (5, 1), (6, 1), (8, 1)]  # y, weights, train, rates, validation
+        row_axes = [(2, 0), (3, 0), (6, 1), (7, 1), (9, 1)]  # y, weights, train, rates, validation
         for i, rows_axis in row_axes + [(N_DATA + j, 0) for j in range(n_matrices)]:
             shape = [None if axis == rows_axis else size for axis, size in enumerate(signature[i].shape)]
             signature[i] = tf.TensorSpec(shape, signature[i].dtype)
@@ -92,20 +96,35 @@ class Program:
             raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
 
     def _epoch(
-        self, hyper, seeds, y, weights, units, train, rates, n_steps, validation, n_validation_steps, sizes, *others
+        self,
+        hyper,
+        seeds,
+        y,
+        weights,
+        units,
+        begins,
+        train,
+        rates,
+        n_steps,
+        validation,
+        n_validation_steps,
+        sizes,
+        *others,
     ):
-        parts, lift, single = self.parts, self._lift, self.n_members == 1
-        X, variables = others[: -len(parts.variables)], others[-len(parts.variables) :]
+        parts, grouping, lift, single = self.parts, self.grouping, self._lift, self.n_members == 1
+        X, variables = others[: -len(grouping.sources)], others[-len(grouping.sources) :]
         if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
-            hyper, seeds, weights = hyper[0], seeds[0], weights[0]
+            hyper, seeds, units, begins = hyper[0], seeds[0], units[0], begins[0]
             train, rates, validation, sizes = train[0], rates[0], validation[0], sizes[0]
             variables = tuple(tensor[0] for tensor in variables)
         values = list(variables)
 
-        def rows(numbers, n, weights):
+        def rows(numbers, n, begins):
             real = tf.range(numbers.shape[0]) < n
+            x = gathered(X, numbers + begins[0], parts.row_nonzeros)
+            numbers += begins[1]
             weight = tf.where(real, tf.gather(weights, numbers), 0.0)
-            return gathered(X, numbers, parts.row_nonzeros), tf.gather(y, numbers), weight, real, tf.cast(n, tf.float32)
+            return x, tf.gather(y, numbers), weight, real, tf.cast(n, tf.float32)
 
         def batch_of(table, i, sizes):  # its numbers, and how many of them are rows
             numbers = table[..., i, :]
@@ -114,15 +133,15 @@ class Program:
         def named(hyper):
             return dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
 
-        def step(values, metrics, total, hyper, rate, seed, weights, numbers, n):
-            batch = rows(numbers, n, weights)
-            values, output, losses = train_step(parts, values, named(hyper), rate, seed, batch)
+        def step(values, metrics, total, hyper, rate, seed, units, begins, numbers, n):
+            batch = rows(numbers, n, begins)
+            values, output, losses = train_step(parts, grouping, values, named(hyper), rate, seed, batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
             return values, metrics, total + losses
 
-        def evaluate(metrics, total, values, hyper, weights, numbers, n):
-            batch = rows(numbers, n, weights)
-            output, losses = evaluation_step(parts, values, named(hyper), batch)
+        def evaluate(metrics, total, values, hyper, units, begins, numbers, n):
+            batch = rows(numbers, n, begins)
+            output, losses = evaluation_step(parts, grouping, values, named(hyper), batch)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
             return metrics, total + losses
 
@@ -139,32 +158,35 @@ class Program:
 
         def recording_body(i, values, curve):
             numbers, n = batch_of(train, i, sizes[..., 0])
-            values, _, losses = lift(step)(values, start, zeros, hyper, rates[..., i], seeds, weights, numbers, n)
+            member = (hyper, rates[..., i], seeds, units, begins)
+            values, _, losses = lift(step)(values, start, zeros, *member, numbers, n)
             now = losses[..., 0] / tf.cast(n, tf.float32)
             return i + 1, values, tf.tensor_scatter_nd_update(curve, [[i]], [now])
 
         if self.record:
             curve = tf.zeros_like(tf.transpose(rates))
             _, values, curve = tf.while_loop(lambda i, *_: i < n_steps, recording_body, (tf.constant(0), values, curve))
-            results = [tf.transpose(curve), *values]
-            return [tensor[None] for tensor in results] if single else results
+            return self._results(tf.transpose(curve), values)
 
         def train_body(i, values, metrics, total):
             batch = batch_of(train, i, sizes[..., 0])
-            return i + 1, *lift(step)(values, metrics, total, hyper, rates[..., i], seeds, weights, *batch)
+            return i + 1, *lift(step)(values, metrics, total, hyper, rates[..., i], seeds, units, begins, *batch)
 
         begin = (tf.constant(0), values, start, zeros)
         _, values, *trained = tf.while_loop(lambda i, *_: i < n_steps, train_body, begin)
 
         def evaluation_body(i, metrics, total):
             batch = batch_of(validation, i, sizes[..., 1])
-            return i + 1, *lift(evaluate)(metrics, total, values, hyper, weights, *batch)
+            return i + 1, *lift(evaluate)(metrics, total, values, hyper, units, begins, *batch)
 
         _, *evaluated = tf.while_loop(
             lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zeros)
         )
-        results = [lift(figures)(*trained, *evaluated, sizes), *values]
-        return [tensor[None] for tensor in results] if single else results
+        return self._results(lift(figures)(*trained, *evaluated, sizes), values)
+
+    def _results(self, logs: tf.Tensor, values: list[tf.Tensor]) -> list[tf.Tensor]:
+        results = [logs, *values]
+        return [tensor[None] for tensor in results] if self.n_members == 1 else results
 
     def _lift(self, function: Callable) -> Callable:
         """A function of one member's tensors to one of tensors with a leading member axis."""

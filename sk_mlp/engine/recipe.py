@@ -144,25 +144,37 @@ def stateless(optimizer_class: type) -> type:
     return type(f"Stateless{optimizer_class.__name__}", (optimizer_class, WithoutDistribution), {})
 
 
+def make_optimizer(recipe: Recipe, cls: type, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, as an object of this class, built on these variables; vectors are exempt from decay."""
+    # A number, not None: the rule must contain the decay, whose size is data.
+    optimizer = cls(**recipe.optimizer_config, weight_decay=0.0)
+    exempt = [variable for variable in variables if len(variable.shape) < 2]  # biases and norms
+    if exempt:
+        optimizer.exclude_from_weight_decay(var_list=exempt)
+    optimizer.build(variables)
+    for value in list(vars(optimizer).values()):  # Nadam does not list its running product of betas
+        if isinstance(value, keras.Variable) and not any(value is v for v in optimizer.variables):
+            optimizer._track_variable(value)
+    return optimizer
+
+
 class Parts:
     """A recipe's Keras objects, made once.
 
     Parameters
     ----------
     recipe : Recipe
-    optimizer_class : type
-        The recipe's, or `stateless` of it.
 
     Attributes
     ----------
     model, optimizer, loss, metrics
-        The optimizer is built on the model's variables; biases and norms are exempt from weight decay.
+        The optimizer is built on the model's variables.
     variables : list of keras.Variable
         Trainable, then non-trainable ones of the model, then the optimizer's: the order of a state.
     layout : StateLayout
     """
 
-    def __init__(self, recipe: Recipe, optimizer_class: type):
+    def __init__(self, recipe: Recipe):
         self.model = recipe.make_model()
         self.columns, self.n_heads = recipe.columns, recipe.n_heads
         self.row_nonzeros, self.frozen = recipe.row_nonzeros, recipe.frozen
@@ -176,15 +188,7 @@ class Parts:
         trainable = self.model.trainable_variables
         if not trainable:
             raise ValueError("The model has no trainable weights.")
-        # A number, not None: the rule must contain the decay, whose size is data.
-        self.optimizer = optimizer_class(**recipe.optimizer_config, weight_decay=0.0)
-        exempt = [variable for variable in trainable if len(variable.shape) < 2]
-        if exempt:
-            self.optimizer.exclude_from_weight_decay(var_list=exempt)
-        self.optimizer.build(trainable)
-        for value in list(vars(self.optimizer).values()):  # Nadam does not list its running product of betas
-            if isinstance(value, keras.Variable) and not any(value is v for v in self.optimizer.variables):
-                self.optimizer._track_variable(value)
+        self.optimizer = make_optimizer(recipe, recipe.optimizer_class, trainable)
         self.n_trainable = len(trainable)
         weights = weights_of(self.model)
         self.n_weights = len(weights)

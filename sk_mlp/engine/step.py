@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from sk_mlp._features import to_inputs
+from sk_mlp.engine.grouping import Grouping
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
 from sk_mlp.layers import Batch, engine_layers, scramble
 
@@ -128,7 +129,13 @@ def numbers_as_data(optimizer: keras.optimizers.Optimizer, hyper: dict[str, tf.T
 
 
 def train_step(
-    parts: Parts, values: list, hyper: dict, learning_rate: tf.Tensor, seed: tf.Tensor, batch: tuple
+    parts: Parts,
+    grouping: Grouping,
+    values: list,
+    hyper: dict,
+    learning_rate: tf.Tensor,
+    seed: tf.Tensor,
+    batch: tuple,
 ) -> tuple[list, tf.Tensor, tf.Tensor]:
     """One optimizer step of one member.
 
@@ -138,8 +145,9 @@ def train_step(
     Parameters
     ----------
     parts : Parts
+    grouping : Grouping
     values : list of Tensor
-        The member's variables, in the order of ``parts.variables``.
+        The member's variables, as ``grouping.join`` makes them.
     hyper : dict of str to Tensor of shape ()
         Weight decay, label smoothing, weight of the auxiliary loss, dropout rates, optimizer's numbers.
     learning_rate : Tensor of shape ()
@@ -156,22 +164,24 @@ def train_step(
     """
     x, y, weight, real, n = batch
     y = smoothed(y, hyper)
-    trainable, rest = values[: parts.n_trainable], values[parts.n_trainable : parts.n_weights]
-    slots = values[parts.n_weights :]
-    slots[parts.index(parts.optimizer._learning_rate) - parts.n_weights] = learning_rate
-    iteration = values[parts.index(parts.optimizer._iterations)]
+    optimizer = grouping.optimizer
+    groups, rest = values[: grouping.n_groups], values[grouping.n_groups : grouping.n_weights]
+    slots = values[grouping.n_weights :]
+    slots[grouping.index(optimizer._learning_rate) - grouping.n_weights] = learning_rate
+    iteration = values[grouping.index(optimizer._iterations)]
     rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
     noise = scramble(seed + scramble(tf.cast(iteration, tf.int32)))
     with engine_layers(parts.model, Batch(real, noise, rates)), tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(trainable)
-        outputs, new_rest, penalty = forward(parts, [*trainable, *rest], x, training=True)
+        tape.watch(groups)
+        outputs, new_rest, penalty = forward(parts, grouping.weights([*groups, *rest]), x, training=True)
         sums = summed_losses(parts, y, outputs, weight, hyper)
         loss = sums[0] / tf.cast(tf.maximum(n, 1.0), sums.dtype) + tf.cast(penalty, sums.dtype)
-    gradients = tape.gradient(loss, trainable)
-    with numbers_as_data(parts.optimizer, hyper):
-        new_trainable, new_slots = parts.optimizer.stateless_apply(slots, gradients, trainable)
-    new = [*new_trainable, *new_rest, *new_slots]
-    for i in parts.frozen:
+    gradients = tape.gradient(loss, groups)
+    with numbers_as_data(optimizer, hyper):
+        new_groups, new_slots = optimizer.stateless_apply(slots, gradients, groups)
+    new = [*new_groups, *new_rest, *new_slots]
+    for frozen in parts.frozen:
+        i = grouping.sources.index([frozen])
         new[i] = tf.where(hyper["frozen"] > 0, values[i], new[i])
     new = [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)]
     return new, outputs[0], with_penalty(sums, penalty, n)
@@ -190,9 +200,11 @@ def smoothed(y: tf.Tensor, hyper: dict[str, tf.Tensor]) -> tf.Tensor:
     return y * (1 - share) + share / max(y.shape[1], 2)
 
 
-def evaluation_step(parts: Parts, values: list, hyper: dict, batch: tuple) -> tuple[tf.Tensor, tf.Tensor]:
+def evaluation_step(
+    parts: Parts, grouping: Grouping, values: list, hyper: dict, batch: tuple
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Output (batch, width) and losses, times the number of real rows, of one member on one batch."""
     x, y, weight, _, n = batch
-    outputs, _, penalty = forward(parts, values[: parts.n_weights], x, training=False)
+    outputs, _, penalty = forward(parts, grouping.weights(values[: grouping.n_weights]), x, training=False)
     sums = summed_losses(parts, smoothed(y, hyper), outputs, weight, hyper)
     return outputs[0], with_penalty(sums, penalty, n)

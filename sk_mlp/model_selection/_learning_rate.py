@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp.engine.compilable import why_not_compilable
-from sk_mlp.engine.population import CompiledPopulation
+from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.exceptions import NotCompilableError
 
 SMOOTHING = 0.95  # of the moving average of the losses
@@ -133,8 +133,10 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
     if reason:
         raise NotCompilableError(f"find_learning_rate needs the compiled engine, which cannot train this: {reason}")
     rates = np.geomspace(min_lr, max_lr, n_steps)
-    population = CompiledPopulation(task.recipe, task.rows, [task.member], [None], record=True)
-    losses = population.sweep(rates)[0].astype(np.float64)
+    data = DeviceRows(task.recipe, [task.member])
+    population = CompiledPopulation(task.recipe, data, task.member.hyper, 1, record=True)
+    population.admit({0: task.run()})
+    losses = population.sweep(rates).astype(np.float64)
     return sweep_of(rates, losses)
 
 

@@ -1,0 +1,77 @@
+"""Keras callbacks of epochs for whichever engine trains."""
+
+import keras
+import numpy as np
+
+from sk_mlp.engine.population import Population
+from sk_mlp.engine.recipe import Parts
+
+
+class CallbackBridge:
+    """Keras callbacks of a fit, with a Keras model that shows them the state of member 0.
+
+    What a callback does to the model (learning rate, weights, ``stop_training``) takes effect on the member.
+
+    Parameters
+    ----------
+    callbacks : list of keras.callbacks.Callback
+    parts : Parts
+        Of a stock optimizer; its variables are those of ``model``.
+    model : keras.Model
+        What callbacks get as their ``model``, compiled.
+    epochs, n_steps : int
+        What they get as ``params``.
+    learning_rate : float
+        The rate before the schedule, which callbacks read and set.
+
+    Attributes
+    ----------
+    stop : bool
+        Whether a callback has asked to stop.
+    """
+
+    def __init__(
+        self,
+        callbacks: list[keras.callbacks.Callback],
+        parts: Parts,
+        model: keras.Model,
+        epochs: int,
+        n_steps: int,
+        learning_rate: float,
+    ):
+        self._parts, self._model = parts, model
+        model.stop_training = False
+        self.stop = False
+        self._callbacks = callbacks
+        self.learning_rate = learning_rate
+        self._list = keras.callbacks.CallbackList(callbacks, model=model, epochs=epochs, steps=n_steps, verbose=0)
+
+    def call(self, population: Population, event: str, *arguments) -> bool:
+        """Send an event to the callbacks.
+
+        Returns
+        -------
+        changed : bool
+            Whether a callback has changed the member's state.
+        """
+        before = population.extract(population.states, 0)
+        self._parts.write(before)
+        self._parts.optimizer.learning_rate = self.learning_rate
+        getattr(self._list, event)(*arguments)
+        self.stop |= bool(self._model.stop_training)  # noted at once: Keras' fit resets it
+        learning_rate = float(self._parts.optimizer.learning_rate)
+        if learning_rate != np.float32(self.learning_rate):
+            self.learning_rate = learning_rate
+        after = self._parts.read()
+        slot = self._parts.layout.slices[self._parts.index(self._parts.optimizer._learning_rate)]
+        after.floats[slot] = before.floats[slot]
+        if after.equals(before):
+            return False
+        population.replace(0, after)
+        return True
+
+    @property
+    def restored_epoch(self) -> int | None:
+        """Number of the epoch whose weights an EarlyStopping callback has restored."""
+        stoppers = (callback for callback in self._callbacks if isinstance(callback, keras.callbacks.EarlyStopping))
+        return next((stopper.best_epoch for stopper in stoppers if stopper.restore_best_weights), None)

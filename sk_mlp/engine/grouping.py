@@ -1,0 +1,119 @@
+"""Small variables joined to vectors for the optimizer.
+
+For each variable that an optimizer updates, XLA compiles several kernels, at 20 to 40 ms each, and starts them at each
+step. Most update rules work element by element: they do not care where a variable ends.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from sk_mlp.engine.recipe import Parts, Recipe, make_optimizer, stateless
+
+SMALL = 4096  # elements; joining and splitting larger ones at each step would cost more time than it saves
+ELEMENTWISE = (
+    keras.optimizers.Adadelta,
+    keras.optimizers.Adagrad,
+    keras.optimizers.Adam,
+    keras.optimizers.Adamax,
+    keras.optimizers.AdamW,
+    keras.optimizers.Lion,
+    keras.optimizers.Nadam,
+    keras.optimizers.RMSprop,
+    keras.optimizers.SGD,
+)
+
+
+class Grouping:
+    """The variables of a compiled program's loop: groups of trainable ones, the non-trainable ones, the optimizer's.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    parts : Parts
+        Of the recipe.
+
+    Attributes
+    ----------
+    optimizer : keras.optimizers.Optimizer
+        Built on the groups; its ``stateless_apply`` works.
+    n_groups, n_weights : int
+        How many of the loop's variables are groups, and how many are groups or non-trainable.
+    sources : list of list of int
+        Which of the state's variables each of the loop's is made of.
+    """
+
+    def __init__(self, recipe: Recipe, parts: Parts):
+        trainable = parts.variables[: parts.n_trainable]
+        may_join = recipe.optimizer_class in ELEMENTWISE and not recipe.optimizer_config.get("clipnorm")
+        groups: dict[Hashable, list[int]] = {}
+        for i, variable in enumerate(trainable):
+            is_small = np.prod(variable.shape, dtype=int) <= SMALL and i not in recipe.frozen
+            # Vectors (biases, norms) are exempt from weight decay, so they cannot be joined with kernels.
+            key = (variable.dtype, len(variable.shape) < 2) if may_join and is_small else i
+            groups.setdefault(key, []).append(i)
+        numbers = list(groups.values())
+        joined = [_join([np.zeros(trainable[i].shape) for i in group]) for group in numbers]
+        variables = [
+            keras.Variable(array, dtype=trainable[g[0]].dtype) for array, g in zip(joined, numbers, strict=True)
+        ]
+        self.optimizer = make_optimizer(recipe, stateless(recipe.optimizer_class), variables)
+        index = {id(variable): i for i, variable in enumerate(parts.variables)}
+        self.n_groups = len(groups)
+        self.n_weights = self.n_groups + parts.n_weights - parts.n_trainable
+        others = ([i] for i in range(parts.n_trainable, parts.n_weights))
+        slots = _slots(self.optimizer, parts.optimizer, numbers)
+        self.sources = [*numbers, *others]
+        self.sources += [[index[id(v)] for v in slots[id(slot)]] for slot in self.optimizer.variables]
+        self._shapes = [tuple(variable.shape) for variable in parts.variables]
+
+    def join(self, arrays: list[NDArray]) -> list[NDArray]:
+        """One member's variables, as in its state, to the loop's."""
+        return [_join([arrays[i] for i in source]) for source in self.sources]
+
+    def split(self, joined: list[NDArray]) -> list[NDArray]:
+        """The loop's variables to those of one member's state."""
+        return self._split(joined, lambda array, sizes: np.split(array, np.cumsum(sizes)[:-1]), np.reshape)
+
+    def weights(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The network's variables, of groups and non-trainable ones."""
+        return self._split(values, tf.split, tf.reshape)
+
+    def _split(self, joined: list, split: Callable, reshape: Callable) -> list:
+        pieces: dict[int, Any] = {}
+        for tensor, source in zip(joined, self.sources, strict=False):
+            shapes = [self._shapes[i] for i in source]
+            sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
+            parts = split(reshape(tensor, (-1,)), sizes) if len(source) > 1 else [tensor]
+            pieces |= {i: reshape(part, shape) for i, part, shape in zip(source, parts, shapes, strict=True)}
+        return [pieces[i] for i in sorted(pieces)]
+
+    def index(self, slot: keras.Variable) -> int:
+        """Number of one of the optimizer's variables among the loop's."""
+        return self.n_weights + next(i for i, other in enumerate(self.optimizer.variables) if other is slot)
+
+
+def _join(arrays: list[NDArray]) -> NDArray:
+    """Arrays end to end: a row if they are matrices, which decay, else a vector."""
+    if len(arrays) == 1:
+        return arrays[0]
+    flat = np.concatenate([np.ravel(array) for array in arrays])
+    return flat[None] if arrays[0].ndim > 1 else flat
+
+
+def _slots(
+    grouped: keras.optimizers.Optimizer, stock: keras.optimizers.Optimizer, groups: list[list[int]]
+) -> dict[int, list[keras.Variable]]:
+    """For the id of each variable of an optimizer of groups, those of the stock one that it is made of."""
+    slots = {}
+    for name, theirs in vars(stock).items():
+        ours = getattr(grouped, name, None)
+        if isinstance(theirs, keras.Variable):
+            slots[id(ours)] = [theirs]
+        elif isinstance(theirs, list) and not name.startswith(("_variables", "_trainable_variables", "_self_")):
+            slots |= {id(slot): [theirs[i] for i in group] for slot, group in zip(ours or [], groups, strict=False)}
+    return slots

@@ -1,0 +1,106 @@
+"""One member's way through training: its history, when it stops, and which epoch's state it keeps."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sk_mlp._spec import Member, State, Trained
+from sk_mlp.engine.recipe import Parts
+
+# Nothing is left to improve within float32's resolution of 1 from the best: 0 for what is to fall (a loss; sign 1), and
+# minus 1 for what is to rise (a share of rows; sign -1).
+RESOLUTION = float(np.finfo(np.float32).eps)
+IDEAL = {1: 0.0, -1: -1.0}
+
+
+@dataclass(eq=False)
+class Run:
+    """A member in training. It may pause after any epoch and go on later, in another population.
+
+    With ``patience``, the state of the epoch of the best monitored figure is kept; otherwise the last one. A member
+    whose loss is no longer finite stops and keeps what it had.
+
+    Attributes
+    ----------
+    member : Member
+    epoch : int
+        Number of the next epoch.
+    state : State or None
+        Present one, while it is in no population; None for one that follows from the member's seed.
+    kept : State or None
+        Of the epoch that is kept.
+    best_epoch : int
+        Number of that epoch; that of the first one - 1 for the initial state.
+    best : float
+        Its monitored figure, times the member's sign.
+    history : dict of str to list of float
+        One entry an epoch.
+    stopped_by : {"epochs", "patience", "perfect", "non-finite", "callback"} or None
+        None while there are epochs to run.
+    """
+
+    member: Member
+    epoch: int = 0
+    state: State | None = None
+    kept: State | None = None
+    best_epoch: int = -1
+    best: float = np.inf
+    history: dict[str, list[float]] = field(default_factory=dict)
+    stopped_by: str | None = None
+
+    @classmethod
+    def begin(cls, member: Member, epoch: int = 0, state: State | None = None) -> "Run":
+        """A run from this epoch on."""
+        return cls(member, epoch=epoch, state=state, best_epoch=epoch - 1)
+
+    @property
+    def latest(self) -> dict[str, float]:
+        """Figures of the last epoch."""
+        return {name: values[-1] for name, values in self.history.items()}
+
+    def update(self, logs: dict[str, float]) -> bool:
+        """Take in the figures of an epoch.
+
+        Parameters
+        ----------
+        logs : dict of str to float
+            Those of the held-out rows have ``val_`` before the name, or, without such rows, are those of some training
+            rows: their loss tells whether the weights are still finite.
+
+        Returns
+        -------
+        improved : bool
+            Whether the state after this epoch is the one to keep.
+        """
+        member = self.member
+        for name, value in logs.items():
+            if len(member.validation) or not name.startswith("val_"):
+                self.history.setdefault(name, []).append(value)
+        member.schedule.observe(member.sign * logs[member.monitor])
+        watched = member.sign * logs[member.monitor] if member.patience is not None else -np.inf
+        finite = bool(np.isfinite(logs["loss"]) and np.isfinite(logs["val_loss"]))
+        improved = finite and (member.patience is None or watched < self.best - member.min_delta)
+        if improved:
+            self.best, self.best_epoch = watched, self.epoch
+        if not finite:
+            self.stopped_by = "non-finite"
+        elif member.patience is not None and abs(watched - IDEAL[member.sign]) <= RESOLUTION:  # some fall below zero
+            self.stopped_by = "perfect"
+        elif member.patience is not None and self.epoch - self.best_epoch >= member.patience:
+            self.stopped_by = "patience"
+        elif self.epoch + 1 >= member.epochs:
+            self.stopped_by = "epochs"
+        self.epoch += 1
+        return improved
+
+    def outcome(self, parts: Parts) -> Trained:
+        """What has been trained, after the run has left its population."""
+        assert self.kept and self.stopped_by
+        return Trained(
+            state=self.kept,
+            history=self.history,
+            best_epoch=self.best_epoch,
+            stopped_by=self.stopped_by,
+            layout=parts.layout,
+            n_weights=parts.n_weights,
+        )
