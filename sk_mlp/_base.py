@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments
+from sk_mlp._deferred import deferred_fits, present_collector
 from sk_mlp._resolve import resolve_loss
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
@@ -73,8 +74,14 @@ class BaseKerasMLP(Training, ABC):
         work = self._worker(keep_fitted=self.warm_start)
         held_out = (X_val, y_val, sample_weight_val)
         settings = {"stop_early": work.early_stopping, "last_epoch": work.epochs}
-        work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
-        return self._adopt(work)
+        collector = present_collector()
+        if collector is None:
+            work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
+            return self._adopt(work)
+        with deferred_fits(None):
+            task = work._prepare(collector.input(X), y, sample_weight, held_out, X_unlabeled, **settings)
+        collector.defer(self, work, task)
+        return self
 
     def _worker(self, keep_fitted: bool):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""

@@ -2,7 +2,6 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections import deque
 from functools import partial
 from typing import Any
 
@@ -280,7 +279,7 @@ class Training(Parameters, ABC):
                 bridge = self._bridge(task, None, callbacks) if callbacks else None
                 run = task.run()
                 compiled = CompiledPopulation(recipe, DeviceRows(recipe, [member]), member.hyper, 1)
-                train(compiled, deque([run]), bridge, report)
+                train(compiled, iter([run]), bridge, report)
                 return run.outcome(compiled.parts)
             except NotCompilableError as error:
                 if self.engine == "compiled":
@@ -290,7 +289,7 @@ class Training(Parameters, ABC):
             print(f"{type(self).__name__} trains with engine='keras': {reason}")
         parts = Parts(recipe)
         run, population = task.run(), KerasPopulation(parts, recipe, member, callbacks)
-        train(population, deque([run]), self._bridge(task, parts, callbacks) if callbacks else None, report)
+        train(population, iter([run]), self._bridge(task, parts, callbacks) if callbacks else None, report)
         return run.outcome(parts)
 
     def _bridge(self, task: Task, parts: Parts | None, callbacks: list) -> CallbackBridge:
@@ -312,13 +311,8 @@ class Training(Parameters, ABC):
             raise ValueError(CHANGED)
         first_epoch, recipe = task.first_epoch, task.recipe
         if trained.stopped_by == "non-finite":
-            warnings.warn(
-                f"The loss was no longer finite after epoch {first_epoch + len(trained.history['loss'])}; the weights "
-                f"of the best epoch before ({trained.best_epoch + 1}) are kept. Try a smaller learning_rate "
-                f"(it is {self.learning_rate}) or scale X.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+            kept = f"The weights of the best epoch before ({trained.best_epoch + 1}) are kept."
+            warnings.warn(f"{self._divergence(task, trained)} {kept}", ConvergenceWarning, stacklevel=4)
         history = getattr(self, "history_", {}) if first_epoch else {}
         before = [np.nan] * (len(history["loss"]) if history else 0)
         now = [np.nan] * len(trained.history["loss"])
@@ -342,6 +336,12 @@ class Training(Parameters, ABC):
         )
         self._live = {}
         self._set_target_attributes(task.targets)
+
+    def _divergence(self, task: Task, trained: Trained) -> str:
+        return (
+            f"The loss was no longer finite after epoch {task.first_epoch + len(trained.history['loss'])}. "
+            f"Try a smaller learning_rate (it is {self.learning_rate}) or scale X."
+        )
 
     def _in_units(self, model: keras.Model, targets: Targets) -> keras.Model:
         if isinstance(targets, RegressionTargets) and targets.is_standardised:

@@ -1,6 +1,5 @@
 """The engine without estimators: against Keras `fit`, and a member of a population against the same fit alone."""
 
-import collections
 import dataclasses
 import functools
 import json
@@ -71,13 +70,13 @@ def compiled(recipe, members, n_slots=None):
     n_slots = n_slots or len(members)
     population = CompiledPopulation(recipe, DeviceRows(recipe, members), members[0].hyper, n_slots)
     runs = [Run.begin(member) for member in members]
-    train(population, collections.deque(runs))
+    train(population, iter(runs))
     return [run.outcome(population.parts) for run in runs]
 
 
 def by_keras(recipe, member):
     parts, run = Parts(recipe), Run.begin(member)
-    train(KerasPopulation(parts, recipe, member, []), collections.deque([run]))
+    train(KerasPopulation(parts, recipe, member, []), iter([run]))
     return run.outcome(parts)
 
 

@@ -1,8 +1,7 @@
 """The training loop: from epoch to epoch, with runs that enter and leave a population."""
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,16 +10,9 @@ from sk_mlp.engine.population import Population, step_rates
 from sk_mlp.engine.run import Run
 
 
-def _next(waiting: deque[Run]) -> Run | None:
-    try:
-        return waiting.popleft()
-    except IndexError:  # another thread may have taken the last one
-        return None
-
-
 def train(
     population: Population,
-    waiting: deque[Run],
+    waiting: Iterator[Run],
     bridge: CallbackBridge | None = None,
     report: Callable[[Run], None] | None = None,
     until: float = np.inf,
@@ -33,8 +25,8 @@ def train(
     ----------
     population : Population
         Without members.
-    waiting : deque of Run
-        Emptied; several threads, with a population each, may share it.
+    waiting : iterator of Run
+        Read as members of the population become free.
     bridge : CallbackBridge or None
         Only for a population of one, and one run.
     report : callable (run) or None
@@ -49,7 +41,7 @@ def train(
     while True:
         entering = {}
         for m in range(population.n_slots):
-            if m not in slots and (run := _next(waiting)):
+            if m not in slots and (run := next(waiting, None)):
                 entering[m] = run
         if entering:
             population.admit(entering)

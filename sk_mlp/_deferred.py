@@ -1,0 +1,133 @@
+"""Fits that are only prepared when `fit` is called, and run later, many at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from sk_mlp._plan import Task
+from sk_mlp._spec import Rows, Trained
+
+
+@dataclass(eq=False)
+class DeferredFit:
+    """A fit that has been prepared.
+
+    Attributes
+    ----------
+    estimator : KerasMLPClassifier or KerasMLPRegressor
+        Whose `fit` was called.
+    worker : the same
+        The copy that the fit works on.
+    task : Task
+    """
+
+    estimator: Any
+    worker: Any
+    task: Task
+
+    def finish(self, trained: Trained) -> None:
+        """Let the estimator be fitted."""
+        self.worker._finish(self.task, trained)
+        self.estimator._adopt(self.worker)
+
+
+@dataclass(eq=False)
+class Collector:
+    """What is prepared within `deferred_fits`.
+
+    Fits on the same object X, as the candidates of a search are on a fold, share what they can of their data.
+
+    Attributes
+    ----------
+    fits : list of DeferredFit
+    """
+
+    fits: list[DeferredFit] = field(default_factory=list)
+    _inputs: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _matrices: dict[Any, Any] = field(default_factory=dict)
+    _rows: dict[tuple, Rows] = field(default_factory=dict)
+
+    def input(self, X: Any) -> Any:
+        """X in the type that networks are trained on, converted once."""
+        if not isinstance(X, np.ndarray) or X.dtype != np.float64:
+            return X
+        if id(X) not in self._inputs:
+            with np.errstate(over="ignore"):  # the check of X that follows says what is wrong with infinite numbers
+                self._inputs[id(X)] = X, X.astype(np.float32)  # X is kept, so that its id remains its own
+        return self._inputs[id(X)][1]
+
+    def defer(self, estimator: Any, worker: Any, task: Task) -> None:
+        """Take in a fit."""
+        member = replace(task.member, rows=self._shared(task.member.rows))
+        self.fits.append(DeferredFit(estimator, worker, replace(task, member=member)))
+
+    def _shared(self, rows: Rows) -> Rows:
+        """Rows that are equal to these, if there were such before."""
+        X = self._matrices.get(id(rows.X))
+        if X is None:
+            X = self._matrices.setdefault(joblib.hash(rows.X), rows.X)
+            self._matrices[id(X)] = X
+        key = id(X), joblib.hash((rows.y, rows.weights, rows.y_mean, rows.y_scale))
+        return self._rows.setdefault(key, replace(rows, X=X))
+
+
+_collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
+
+
+def present_collector() -> Collector | None:
+    """The collector of this context, if fits are to be deferred."""
+    return _collector.get()
+
+
+@contextmanager
+def deferred_fits(collector: Collector | None) -> Iterator[None]:
+    """Let `fit` only prepare, and leave the rest to the collector, within the context; None for fits as usual."""
+    token = _collector.set(collector)
+    try:
+        yield
+    finally:
+        _collector.reset(token)
+
+
+class TransformerCache:
+    """What a Pipeline takes for its ``memory``, in which fitted transformers are kept for other pipelines.
+
+    Objects X and y are told apart by identity, so the caller must keep them.
+    """
+
+    def __init__(self) -> None:
+        self._results: dict[tuple, tuple] = {}
+
+    @contextmanager
+    def serve(self, estimator: Any) -> Iterator[None]:
+        """Be the memory of a Pipeline that has none, within the context."""
+        serves = isinstance(estimator, Pipeline) and estimator.memory is None
+        if serves:
+            estimator.memory = self
+        try:
+            yield
+        finally:
+            if serves:
+                estimator.memory = None
+
+    def cache(self, function: Any, ignore: Any = ()) -> Any:
+        """The function, which fits and transforms, with its results kept."""
+
+        def cached(transformer: Any, X: NDArray, y: Any, **arguments: Any) -> tuple:
+            settings = {k: v for k, v in arguments.items() if k not in (ignore or ())}
+            try:
+                key = (joblib.hash((transformer, settings)), id(X), id(y))
+            except Exception:  # whatever pickling somebody's transformer raises: it is fitted each time
+                return function(transformer, X, y, **arguments)
+            if key not in self._results:
+                self._results[key] = (*function(transformer, X, y, **arguments), X, y)
+            return self._results[key][:2]
+
+        return cached

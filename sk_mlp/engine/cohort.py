@@ -1,0 +1,144 @@
+"""Many runs at once: cohorts of one structure each, by threads that share the work."""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from sk_mlp.engine.population import CompiledPopulation, DeviceRows
+from sk_mlp.engine.recipe import Parts, Recipe
+from sk_mlp.engine.run import Run
+from sk_mlp.engine.train import train
+from sk_mlp.exceptions import NotCompilableError
+
+MOST_SLOTS = 16  # members of one program: more of them take more memory and are hardly faster
+
+
+class Cohort:
+    """Runs whose members one compiled program can train.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    runs : list of Run
+
+    Attributes
+    ----------
+    parts : Parts or None
+        Of the recipe; None until the first thread has come.
+    error : NotCompilableError or None
+        Why the runs could not be trained.
+    """
+
+    def __init__(self, recipe: Recipe, runs: list[Run]):
+        self.recipe, self.runs = recipe, runs
+        self.parts: Parts | None = None
+        self.error: NotCompilableError | None = None
+        self.n_threads = 0
+        self._data: DeviceRows | None = None
+        self._waiting: deque[Run] = deque()
+        self._lock = threading.Lock()
+
+    @property
+    def n_waiting(self) -> int:
+        """Runs that no thread has begun."""
+        return 0 if self.error else len(self._waiting)
+
+    def queue(self) -> None:
+        """Let all runs that have not stopped wait."""
+        self._waiting = deque(run for run in self.runs if run.stopped_by is None)
+
+    def reserve(self, n: int) -> list[Run]:
+        """Take the first n runs that wait."""
+        return [self._waiting.popleft() for _ in range(min(n, len(self._waiting)))]
+
+    def train(self, reserved: list[Run], until: float, report: Callable[[Run], None]) -> None:
+        """Train the reserved runs, and others as long as some wait."""
+        with self._lock:
+            self._data = self._data or DeviceRows(self.recipe, [run.member for run in self.runs])
+        try:
+            population = CompiledPopulation(self.recipe, self._data, self.runs[0].member.hyper, len(reserved))
+            self.parts = population.parts
+            train(population, self._take(reserved), report=report, until=until)
+        except NotCompilableError as error:
+            self.error = error
+
+    def _take(self, reserved: list[Run]) -> Iterator[Run]:
+        yield from reserved
+        while self._waiting:
+            try:
+                yield self._waiting.popleft()
+            except IndexError:  # another thread has taken the last one
+                return
+
+
+class _Aborted(BaseException):
+    """Raised in the other threads when one has failed or the user has interrupted."""
+
+
+def train_cohorts(
+    cohorts: list[Cohort],
+    until: float = np.inf,
+    report: Callable[[Run], None] | None = None,
+    n_threads: int | None = None,
+) -> None:
+    """Train all runs until each has stopped, or has come to a certain epoch.
+
+    A small program keeps one core busy, so several threads run one each. A cohort that cannot be compiled has ``error``
+    set.
+
+    Parameters
+    ----------
+    cohorts : list of Cohort
+    until : int, default=inf
+    report : callable (run) or None
+        Called after every epoch of a run, by one thread at a time.
+    n_threads : int or None
+        None for the number of cores.
+    """
+    n_threads = n_threads or len(os.sched_getaffinity(0))
+    lock, aborted = threading.Lock(), threading.Event()
+    for cohort in cohorts:
+        cohort.queue()
+
+    def report_to_user(run: Run) -> None:
+        if aborted.is_set():
+            raise _Aborted
+        if report:
+            with lock:
+                report(run)
+
+    def next_work() -> tuple[Cohort, list[Run]] | None:
+        with lock:
+            waiting = [cohort for cohort in cohorts if cohort.n_waiting]
+            if not waiting or aborted.is_set():
+                return None
+            cohort = max(waiting, key=lambda cohort: cohort.n_waiting / (1 + cohort.n_threads))
+            n_helpers = max(1, n_threads - sum(c.n_threads for c in cohorts) - len(waiting) + 1)
+            cohort.n_threads += 1
+            return cohort, cohort.reserve(min(MOST_SLOTS, -(-cohort.n_waiting // n_helpers)))
+
+    def work() -> None:
+        while found := next_work():
+            cohort, reserved = found
+            try:
+                cohort.train(reserved, until, report_to_user)
+            except _Aborted:
+                return
+            except BaseException:
+                aborted.set()
+                raise
+            finally:
+                with lock:
+                    cohort.n_threads -= 1
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for future in [pool.submit(work) for _ in range(n_threads)]:
+                future.result()
+        except BaseException:
+            aborted.set()
+            raise
