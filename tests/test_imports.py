@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_compat"},
+    {"exceptions", "_compat", "_messages"},
     {"_features", "_targets", "_split", "_spec"},
     {"network", "schedules", "losses"},
     {"layers"},
@@ -15,6 +15,7 @@ LAYERS = [
     {"_parameters", "_resolve"},
     {"_builder"},
     {"_starting", "_plan"},
+    {"_deferred"},
     {"_training"},
     {"_base"},
     {"regressor"},

@@ -30,6 +30,8 @@ class Program:
         Whether it returns the loss of every step instead of the epoch's figures.
     """
 
+    jit_compile = True  # tests of other things than the programs do without
+
     def __init__(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False):
         self.record = record
         self.parts = Parts(recipe)
@@ -89,7 +91,7 @@ class Program:
         for i, rows_axis in row_axes + [(N_DATA + j, 0) for j in range(n_matrices)]:
             shape = [None if axis == rows_axis else size for axis, size in enumerate(signature[i].shape)]
             signature[i] = tf.TensorSpec(shape, signature[i].dtype)
-        epoch = tf.function(self._epoch, jit_compile=True, autograph=False)
+        epoch = tf.function(self._epoch, jit_compile=self.jit_compile, autograph=False)
         try:
             return epoch.get_concrete_function(*signature)
         except Exception as error:  # tracing runs code of the model, loss and optimizer: anything may come out of it
