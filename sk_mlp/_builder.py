@@ -64,6 +64,8 @@ class Blueprint:
         Of the dropout layers.
     columns : None, dict or tuple
         Columns of X for each input.
+    n_weights : int
+        Roughly.
     """
 
     make: Callable[[], keras.Model]
@@ -73,6 +75,7 @@ class Blueprint:
     width: int
     rates: list[float]
     columns: Any
+    n_weights: int
 
     @property
     def n_heads(self) -> int:
@@ -83,7 +86,9 @@ class Blueprint:
 def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
     """The blueprint of one of our own networks."""
     rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
-    return Blueprint(partial(build_network, spec, dropout), spec, None, spec, spec.n_outputs, rates, None)
+    return Blueprint(
+        partial(build_network, spec, dropout), spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights
+    )
 
 
 def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, columns: Any) -> Blueprint:
@@ -92,7 +97,7 @@ def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, colum
     rates = [float(layer.rate) for layer in dropout_layers(model)]
     width = symbolic_output(model, n_features, columns).shape[1]
     structure = structure_of_model(model), repr(columns)
-    return Blueprint(make, None, model, structure, width, rates, columns)
+    return Blueprint(make, None, model, structure, width, rates, columns, model.count_params())
 
 
 def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:

@@ -114,6 +114,7 @@ def make_recipe(
         n_heads=blueprint.n_heads,
         row_nonzeros=row_nonzeros,
         frozen=frozen,
+        n_weights=blueprint.n_weights,
     )
 
 

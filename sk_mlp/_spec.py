@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,12 @@ class NetworkSpec:
     def n_deep(self) -> int:
         """How many features go into the first hidden layer."""
         return self.n_features if self.deep_columns is None else len(self.deep_columns)
+
+    @property
+    def n_kernel_weights(self) -> int:
+        """How many weights the hidden layers and the main output have, without biases and norms."""
+        widths = [self.n_deep, *self.hidden_layer_sizes, self.n_outputs]
+        return sum(a * b for a, b in pairwise(widths))
 
 
 CHANGED = (

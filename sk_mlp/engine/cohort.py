@@ -14,7 +14,11 @@ from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 
-MOST_SLOTS = 16  # members of one program: more of them take more memory and are hardly faster
+# Mapping a step over members saves what it costs to start small kernels: some 10 us a step and member. It takes a
+# second longer to compile, and for larger networks, whose matrix products are what takes time, it saves nothing.
+MAPPED_SLOTS = 16
+MAPPED_WEIGHTS = 6_000  # of a network, at most
+MAPPED_STEPS = 150_000  # of all its members, at least
 
 
 class Cohort:
@@ -46,6 +50,12 @@ class Cohort:
     def n_waiting(self) -> int:
         """Runs that no thread has begun."""
         return 0 if self.error else len(self._waiting)
+
+    @property
+    def n_slots(self) -> int:
+        """How many members a program should have."""
+        n_steps = sum(len(run.member.train) / self.recipe.batch_size * run.member.epochs for run in self.runs)
+        return MAPPED_SLOTS if self.recipe.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS else 1
 
     def queue(self) -> None:
         """Let all runs that have not stopped wait."""
@@ -119,7 +129,7 @@ def train_cohorts(
             cohort = max(waiting, key=lambda cohort: cohort.n_waiting / (1 + cohort.n_threads))
             n_helpers = max(1, n_threads - sum(c.n_threads for c in cohorts) - len(waiting) + 1)
             cohort.n_threads += 1
-            return cohort, cohort.reserve(min(MOST_SLOTS, -(-cohort.n_waiting // n_helpers)))
+            return cohort, cohort.reserve(min(cohort.n_slots, -(-cohort.n_waiting // n_helpers)))
 
     def work() -> None:
         while found := next_work():

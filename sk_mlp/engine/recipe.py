@@ -58,6 +58,8 @@ class Recipe:
         For sparse X, no row of which has more entries; 0 for dense X.
     frozen : tuple of int
         Numbers of the network's variables that a member's ``frozen_epochs`` is about.
+    n_weights : int
+        Of the network, roughly: how much work a step is.
     """
 
     key: Hashable
@@ -75,6 +77,7 @@ class Recipe:
     n_heads: int = 1
     row_nonzeros: int = 0
     frozen: tuple[int, ...] = ()
+    n_weights: int = 0
 
 
 class StateLayout:

@@ -58,6 +58,11 @@ class Run:
         """Figures of the last epoch."""
         return {name: values[-1] for name, values in self.history.items()}
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows it has been trained on, epoch by epoch."""
+        return len(self.member.train) * len(self.history.get("loss", ()))
+
     def update(self, logs: dict[str, float]) -> bool:
         """Take in the figures of an epoch.
 

@@ -2,5 +2,12 @@
 
 from sk_mlp.model_selection._distributions import one_minus
 from sk_mlp.model_selection._learning_rate import LearningRateSweep, find_learning_rate
+from sk_mlp.model_selection._population import PopulationGridSearchCV, PopulationRandomizedSearchCV
 
-__all__ = ["LearningRateSweep", "find_learning_rate", "one_minus"]
+__all__ = [
+    "LearningRateSweep",
+    "PopulationGridSearchCV",
+    "PopulationRandomizedSearchCV",
+    "find_learning_rate",
+    "one_minus",
+]

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import joblib
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from sk_mlp._deferred import Collector, DeferredFit, TransformerCache, deferred_fits
@@ -20,6 +23,8 @@ from sk_mlp._spec import Trained
 from sk_mlp.engine.cohort import Cohort, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
+
+Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
 
 
 @dataclass(eq=False)
@@ -30,6 +35,8 @@ class Fit:
     ----------
     estimator : estimator
         Unfitted; fitted in the end, unless there is an error.
+    params : mapping
+        What the candidate sets.
     split : int
         Number of the fold.
     error : Exception or None
@@ -37,10 +44,11 @@ class Fit:
     seconds : float
         Its share of the time.
     deferred : list of DeferredFit
-        The multilayer perceptrons in it.
+        The multilayer perceptrons in it, until they are trained.
     """
 
     estimator: BaseEstimator
+    params: Mapping[str, Any]
     split: int
     error: Exception | None = None
     seconds: float = 0.0
@@ -64,8 +72,9 @@ def fit_all(
     y: Any,
     train: list[NDArray],
     fit_params: Mapping[str, Any],
+    n_jobs: int | None = None,
     report: Callable[[Run], None] | None = None,
-) -> None:
+) -> list[Fit]:
     """Fit estimators, in populations where that can be.
 
     A fit whose loss does not stay finite has an error, unlike `fit` itself, which warns and keeps earlier weights.
@@ -79,59 +88,101 @@ def fit_all(
         Numbers of each fold's training rows.
     fit_params : mapping
         Further arguments of `fit`, for all rows.
+    n_jobs : int or None
+        Processes, as in joblib.
     report : callable (run) or None
-        Called after every epoch of a run.
+        Called after every epoch of a run, in this process.
+
+    Returns
+    -------
+    list of Fit
+        In the order of ``fits``: the same, or their copies from other processes.
 
     Warns
     -----
     UserWarning
         If some have to be trained one by one.
     """
-    alone = _prepare(fits, X, y, train, fit_params)
+    data: dict[int, Arguments] = {}  # one object for all candidates, so that they can share transformers and rows
+    for split, rows in enumerate(train):
+        parts = [part for part in _safe_split(fits[0].estimator, X, y, rows) if part is not None]
+        data[split] = parts, _check_method_params(X, fit_params, indices=rows)
+    n_jobs = min(joblib.effective_n_jobs(n_jobs), len(fits))
+    if n_jobs < 2:
+        fitted, alone = _fit_here(fits, data, None, report)
+    else:
+        # Neighbours in this order have most in common: the structure first, which costs a compilation, then the rows.
+        order = sorted(range(len(fits)), key=lambda i: (_structure(fits[i].params), fits[i].split))
+        shares = [[fits[i] for i in numbers] for numbers in np.array_split(order, n_jobs)]
+        n_threads = max(1, joblib.cpu_count() // n_jobs)
+        results = Parallel(n_jobs=n_jobs)(
+            delayed(_fit_here)(share, {fit.split: data[fit.split] for fit in share}, n_threads) for share in shares
+        )
+        by_number = dict(zip(order, (fit for share, _ in results for fit in share), strict=True))
+        fitted, alone = [by_number[i] for i in range(len(fits))], sum((counts for _, counts in results), Counter())
+    for reason, n in alone.items():
+        warnings.warn(f"{n} fits are trained one by one, which takes longer, because of {reason}.", stacklevel=6)
+    return fitted
+
+
+def _structure(params: Mapping[str, Any]) -> str:
+    """What a candidate sets, without numbers that are data of a program."""
+    return repr(sorted((name, repr(value)) for name, value in params.items() if not isinstance(value, float)))
+
+
+def _fit_here(
+    fits: list[Fit],
+    data: dict[int, Arguments],
+    n_threads: int | None = None,
+    report: Callable[[Run], None] | None = None,
+) -> tuple[list[Fit], Counter]:
+    """Fit in this process.
+
+    Returns
+    -------
+    fits : list of Fit
+    alone : Counter
+        How many had to be trained one by one, by the reason.
+    """
+    alone = _prepare(fits, data)
     groups: dict[Hashable, list[tuple[Fit, DeferredFit, Run]]] = {}
     for fit in fits:
         for deferred in fit.deferred:
-            recipe, callbacks = deferred.task.recipe, deferred.worker.callbacks
-            reason = "engine='keras'" if deferred.worker.engine == "keras" else why_not_compilable(recipe, [])
-            if reason or callbacks is not None:
-                alone.append((fit, reason or "callbacks", deferred))
-                continue
-            key = (recipe.key, recipe.batch_size, recipe.shuffle, tuple(deferred.task.member.hyper))
-            groups.setdefault(key, []).append((fit, deferred, deferred.task.run()))
+            task = deferred.task
+            reason = _why_alone(deferred)
+            if reason:
+                alone.append((fit, reason, deferred))
+            else:
+                key = (task.recipe.key, task.recipe.batch_size, task.recipe.shuffle, tuple(task.member.hyper))
+                groups.setdefault(key, []).append((fit, deferred, task.run()))
+        fit.deferred = []
 
     cohorts = [Cohort(group[0][1].task.recipe, [run for *_, run in group]) for group in groups.values()]
     began = time.perf_counter()
-    train_cohorts(cohorts, report=report)
+    train_cohorts(cohorts, report=report, n_threads=n_threads)
     seconds = time.perf_counter() - began
-    n_steps = max(sum(_n_steps(run) for cohort in cohorts for run in cohort.runs), 1)
+    n_rows = max(sum(run.n_rows for cohort in cohorts for run in cohort.runs), 1)
     for cohort, group in zip(cohorts, groups.values(), strict=True):
         for fit, deferred, run in group:
-            if cohort.error or not cohort.parts:
+            if cohort.parts is None or cohort.error:
                 alone.append((fit, str(cohort.error), deferred))
             else:
-                fit.seconds += seconds * _n_steps(run) / n_steps
+                fit.seconds += seconds * run.n_rows / n_rows
                 _finish(fit, deferred, run.outcome(cohort.parts))
-
-    for reason, n in Counter(reason for _, reason, _ in alone).items():
-        warnings.warn(f"{n} fits are trained one by one, which takes longer, because of {reason}.", stacklevel=6)
-    for fit, _, deferred in alone:
+    for fit, _, rest in alone:
         with fit.timed():
-            if isinstance(deferred, DeferredFit):
-                _finish(fit, deferred, deferred.worker._run(deferred.task))
+            if isinstance(rest, DeferredFit):
+                _finish(fit, rest, rest.worker._run(rest.task))
             else:
-                deferred()
+                rest()
+    return fits, Counter(reason for _, reason, _ in alone)
 
 
-def _prepare(fits: list[Fit], X: Any, y: Any, train: list[NDArray], fit_params: Mapping[str, Any]) -> list:
+def _prepare(fits: list[Fit], data: dict[int, Arguments]) -> list[tuple[Fit, str, Any]]:
     """Call each estimator's `fit`, which ends where training would begin; and tell what must be done one by one."""
     collector, transformers = Collector(), TransformerCache()
-    data: dict[int, tuple[list, dict]] = {}  # one object for all candidates, so that they share transformers and rows
-    alone = []
+    alone: list[tuple[Fit, str, Any]] = []
     for fit in fits:
-        if fit.split not in data:
-            rows = train[fit.split]
-            parts = [part for part in _safe_split(fit.estimator, X, y, rows) if part is not None]
-            data[fit.split] = parts, _check_method_params(X, fit_params, indices=rows)
         arguments, params = data[fit.split]
         call = partial(fit.estimator.fit, *arguments, **params)
         with fit.timed(), transformers.serve(fit.estimator), deferred_fits(collector):
@@ -144,8 +195,10 @@ def _prepare(fits: list[Fit], X: Any, y: Any, train: list[NDArray], fit_params: 
     return alone
 
 
-def _n_steps(run: Run) -> int:
-    return len(run.member.train) * run.epoch
+def _why_alone(deferred: DeferredFit) -> str | None:
+    if deferred.worker.engine == "keras":
+        return "engine='keras'"
+    return "callbacks" if deferred.worker.callbacks is not None else why_not_compilable(deferred.task.recipe, [])
 
 
 def _finish(fit: Fit, deferred: DeferredFit, trained: Trained) -> None:

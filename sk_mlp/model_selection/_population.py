@@ -92,7 +92,7 @@ class PopulationSearch(BaseSearchCV):
         data = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
         before = self.estimator, self.n_jobs
-        self._stage, self._data = Stage(self.estimator), (*data, routed)
+        self._stage, self._data = Stage(self.estimator), (*data, routed, self.n_jobs)
         self.estimator, self.n_jobs = self._stage.estimator, 1
         try:
             return super().fit(X, y, **params)
@@ -107,11 +107,11 @@ class PopulationSearch(BaseSearchCV):
     def _evaluate(
         self, evaluate_candidates: Callable, candidate_params: Iterable[dict], cv=None, more_results=None, **context
     ):
-        X, y, routed = self._data
+        X, y, routed, n_jobs = self._data
         candidates = list(candidate_params)
         splits = list((cv or self._checked_cv_orig).split(X, y, **routed.splitter.split))
-        fits = [Fit(self._stage.clone_with(params), i) for params in candidates for i in range(len(splits))]
-        fit_all(fits, X, y, [train for train, _ in splits], routed.estimator.fit)
+        fits = [Fit(self._stage.clone_with(params), params, i) for params in candidates for i in range(len(splits))]
+        fits = fit_all(fits, X, y, [train for train, _ in splits], routed.estimator.fit, n_jobs)
         self._stage.hand_out(fits)
         return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
 

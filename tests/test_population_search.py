@@ -1,0 +1,275 @@
+"""Population searches: the results of scikit-learn's searches, trained together."""
+
+import pickle
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import sklearn
+from scipy.stats import loguniform
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import StackingRegressor, VotingRegressor
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV, ShuffleSplit
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV, _fits
+
+RNG = np.random.default_rng(0)
+X = 10 * RNG.standard_normal((240, 5)) + 3
+Y = X @ RNG.standard_normal(5) + 5 * np.sin(X[:, 0]) + 100
+LABELS = np.array(["low", "middle", "high"])[np.digitize(Y, [90, 110])]
+GROUPS = np.arange(240) % 7
+FAST = {"hidden_layer_sizes": (8,), "epochs": 4, "learning_rate": 1e-2, "random_state": 0}
+
+
+def pipeline(estimator=KerasMLPRegressor, **params):
+    return Pipeline([("scale", StandardScaler()), ("mlp", estimator(**FAST | params))])
+
+
+def assert_same(ours, theirs, tolerance=1e-4):
+    """All of `cv_results_` but the times."""
+    assert list(ours.cv_results_) == list(theirs.cv_results_)
+    for name, values in theirs.cv_results_.items():
+        if name.startswith(("mean", "std", "split")) and not name.endswith("time"):
+            np.testing.assert_allclose(ours.cv_results_[name], values, rtol=tolerance, atol=1e-7, err_msg=name)
+        elif not name.endswith("time"):
+            assert repr(ours.cv_results_[name]) == repr(values), name  # estimators among the values are equal in this
+    for name in ("best_index_", "best_params_", "n_splits_", "multimetric_"):
+        assert repr(getattr(ours, name, None)) == repr(getattr(theirs, name, None)), name
+
+
+def both(ours, theirs, estimator, *arguments, fit_params=None, y=Y, **settings):
+    """Fit a population search and its namesake."""
+    fitted = [
+        search(clone(estimator), *arguments, **settings).fit(X, y, **fit_params or {}) for search in (ours, theirs)
+    ]
+    assert_same(*fitted)
+    return fitted
+
+
+DISTRIBUTIONS = {
+    "mlp__learning_rate": loguniform(1e-3, 1e-1),
+    "mlp__weight_decay": loguniform(1e-5, 1e-2),
+    "mlp__dropout": [0.0, 0.1, 0.2],
+    "mlp__n_hidden": [0, 1],
+    "scale": [StandardScaler(), MinMaxScaler(), "passthrough"],
+}
+
+
+@pytest.fixture(scope="module")
+def random_searches():
+    return both(
+        PopulationRandomizedSearchCV,
+        RandomizedSearchCV,
+        pipeline(hidden_layer_sizes=None, n_neurons=8),
+        DISTRIBUTIONS,
+        n_iter=7,
+        cv=3,
+        random_state=1,
+        return_train_score=True,
+    )
+
+
+def test_random_search_equals_its_namesake(random_searches):
+    ours, theirs = random_searches
+    np.testing.assert_allclose(ours.predict(X), theirs.predict(X), rtol=1e-4)
+    assert ours.score(X, Y) == pytest.approx(theirs.score(X, Y), rel=1e-4)
+    assert ours.best_estimator_[-1].n_iter_ == 4
+    assert (ours.cv_results_["mean_fit_time"] > 0).all()
+
+
+def test_grid_search_equals_its_namesake():
+    grid = [{"mlp__learning_rate": [1e-3, 1e-2]}, {"mlp__batch_size": [16], "mlp__shuffle": [True, False]}]
+    settings = {"scoring": ["r2", "neg_mean_absolute_error"], "refit": "r2", "cv": KFold(2)}
+    both(PopulationGridSearchCV, GridSearchCV, pipeline(), grid, **settings)
+
+
+def test_classification_with_early_stopping():
+    grid = {"mlp__class_weight": [None, "balanced"], "mlp__label_smoothing": [0.0, 0.1], "mlp__patience": [1, 3]}
+    settings = {"scoring": "neg_log_loss", "cv": 2}
+    ours, theirs = both(PopulationGridSearchCV, GridSearchCV, pipeline(KerasMLPClassifier), grid, y=LABELS, **settings)
+    np.testing.assert_array_equal(ours.classes_, theirs.classes_)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+
+
+def spread(estimator, X, y):
+    """Score by what a fitted estimator has learned."""
+    return {"bias": float(estimator[-1].model_.get_weights()[-1][0]), "r2": estimator.score(X, y)}
+
+
+def test_callable_scoring_and_refit():
+    settings = {"scoring": spread, "refit": lambda results: int(np.argmax(results["mean_test_r2"])), "cv": 2}
+    both(PopulationGridSearchCV, GridSearchCV, pipeline(), {"mlp__learning_rate": [1e-2, 3e-2]}, **settings)
+
+
+def test_groups_and_sample_weight():
+    fit_params = {"groups": GROUPS, "mlp__sample_weight": np.where(Y > 100, 3.0, 0.5)}
+    grid, settings = {"mlp__learning_rate": [1e-2, 3e-2]}, {"cv": GroupKFold(2)}
+    ours, _ = both(PopulationGridSearchCV, GridSearchCV, pipeline(), grid, fit_params=fit_params, **settings)
+    plain = PopulationGridSearchCV(pipeline(), grid, **settings).fit(X, Y, groups=GROUPS)
+    assert not np.allclose(plain.cv_results_["mean_test_score"], ours.cv_results_["mean_test_score"])
+
+
+def test_metadata_routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        mlp = KerasMLPRegressor(**FAST).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        fit_params = {"sample_weight": np.where(Y > 100, 3.0, 0.5)}
+        grid = {"kerasmlpregressor__learning_rate": [1e-2, 3e-2]}
+        estimator = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), mlp)
+        both(PopulationGridSearchCV, GridSearchCV, estimator, grid, fit_params=fit_params, cv=2)
+
+
+def test_splits_that_differ_at_each_call():
+    """All candidates are trained and scored on the same rows."""
+    cv = ShuffleSplit(2, random_state=np.random.RandomState(0))
+    search = PopulationGridSearchCV(pipeline(), {"mlp__min_delta": [0.0, 0.0]}, cv=cv).fit(X, Y)
+    scores = search.cv_results_["split0_test_score"]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-6)
+
+
+DIVERGING = {"mlp__learning_rate": [1e-2, 1e18]}
+
+
+def test_a_candidate_that_diverges_takes_error_score():
+    alone = PopulationGridSearchCV(pipeline(optimizer="sgd"), {"mlp__learning_rate": [1e-2]}, cv=2).fit(X, Y)
+    with pytest.warns(FitFailedWarning, match="The loss was no longer finite after epoch"):
+        search = PopulationGridSearchCV(pipeline(optimizer="sgd"), DIVERGING, cv=2, error_score=-77).fit(X, Y)
+    assert search.cv_results_["mean_test_score"][1] == -77
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"][0], alone.cv_results_["mean_test_score"][0], rtol=1e-5
+    )
+    assert search.best_index_ == 0
+    with pytest.raises(FloatingPointError, match="The loss was no longer finite"):
+        PopulationGridSearchCV(pipeline(optimizer="sgd"), DIVERGING, cv=2, error_score="raise").fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_parameter_that_is_not_valid_takes_error_score():
+    with pytest.warns(FitFailedWarning, match="The 'n_neurons' parameter"):
+        search = PopulationGridSearchCV(pipeline(hidden_layer_sizes=None), {"mlp__n_neurons": [-1, 8]}, cv=2).fit(X, Y)
+    assert np.isnan(search.cv_results_["mean_test_score"][0])
+    assert np.isfinite(search.cv_results_["mean_test_score"][1])
+
+
+def test_unknown_parameters_fail_before_any_training(monkeypatch):
+    monkeypatch.setattr(_fits, "train_cohorts", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(ValueError, match="Invalid parameter 'n_neuron'"):
+        PopulationGridSearchCV(pipeline(), {"mlp__n_neuron": [8]}, cv=2).fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_scorer_that_raises_is_as_in_scikit_learn():
+    def scorer(estimator, X, y):
+        raise RuntimeError("no score")
+
+    with pytest.warns(UserWarning, match="no score"):
+        search = PopulationGridSearchCV(pipeline(), {"mlp__learning_rate": [1e-2]}, cv=2, scoring=scorer, refit=False)
+        assert np.isnan(search.fit(X, Y).cv_results_["mean_test_score"]).all()
+    with pytest.raises(RuntimeError, match="no score"):
+        search.set_params(error_score="raise").fit(X, Y)
+
+
+class Stop(keras.callbacks.Callback):
+    """Stop after the second epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"), [({"engine": "keras"}, "engine='keras'"), ({"callbacks": [Stop()]}, "callbacks")]
+)
+def test_what_is_trained_one_by_one(params, reason):
+    grid = {"mlp__learning_rate": [1e-2, 3e-2]}
+    with pytest.warns(UserWarning, match=f"4 fits are trained one by one, which takes longer, because of {reason}"):
+        ours = PopulationGridSearchCV(pipeline(**params), grid, cv=2).fit(X, Y)
+    assert_same(ours, GridSearchCV(pipeline(**params), grid, cv=2).fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (TransformedTargetRegressor(pipeline(), transformer=StandardScaler()), "regressor__mlp"),
+        (VotingRegressor([("a", pipeline()), ("b", pipeline(random_state=1))]), "a__mlp"),
+        (KerasMLPRegressor(**FAST), ""),
+        (make_pipeline(StandardScaler(), pipeline()), "pipeline__mlp"),
+    ],
+    ids=["transformed target", "voting", "bare", "pipeline in a pipeline"],
+)
+def test_wherever_the_network_is(estimator, name):
+    grid = {f"{name}__learning_rate".lstrip("_"): [1e-2, 3e-2]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        both(PopulationGridSearchCV, GridSearchCV, estimator, grid, cv=2)
+
+
+def test_an_estimator_that_wants_predictions_while_it_is_fitted():
+    stack = StackingRegressor([("mlp", pipeline())], final_estimator=LinearRegression(), cv=2)
+    with pytest.warns(UserWarning, match="2 fits are trained one by one.*because of StackingRegressor, which wants"):
+        both(PopulationGridSearchCV, GridSearchCV, stack, {"mlp__mlp__learning_rate": [1e-2]}, cv=2)
+
+
+def test_an_estimator_without_a_network():
+    both(PopulationGridSearchCV, GridSearchCV, LinearRegression(), {"fit_intercept": [True, False]}, cv=2)
+
+
+class Counting(TransformerMixin, BaseEstimator):
+    """Add a number, and count the fits."""
+
+    fits = 0
+
+    def __init__(self, add=0.0):
+        self.add = add
+
+    def fit(self, X, y=None):
+        Counting.fits += 1
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return X + self.add
+
+
+def test_transformers_are_fitted_once_a_fold_and_setting():
+    estimator = Pipeline([("count", Counting()), ("scale", StandardScaler()), ("mlp", KerasMLPRegressor(**FAST))])
+    grid = {"count__add": [0.0, 1.0], "mlp__learning_rate": [1e-3, 1e-2, 3e-2]}
+    Counting.fits = 0
+    PopulationGridSearchCV(estimator, grid, cv=2, refit=False).fit(X, Y)
+    assert Counting.fits == 4, "2 folds, 2 settings"
+
+
+def test_the_search_stays_an_ordinary_one():
+    estimator = pipeline()
+    search = PopulationGridSearchCV(estimator, {"mlp__learning_rate": [1e-2]}, cv=2, n_jobs=1)
+    before = search.get_params(deep=False)
+    search.fit(X, Y)
+    assert search.get_params(deep=False) == before
+    assert search.estimator is estimator
+    assert not hasattr(estimator[-1], "n_features_in_"), "the estimator itself is not fitted"
+    assert estimator.memory is search.best_estimator_.memory is None
+    assert type(clone(search)) is PopulationGridSearchCV
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(search)).predict(X), search.predict(X))
+    failed = PopulationGridSearchCV(estimator, {"mlp__oops": [1]}, cv=2)
+    with pytest.raises(ValueError, match="oops"):
+        failed.fit(X, Y)
+    assert failed.estimator is estimator
+    assert set(vars(failed)) <= {*before, "param_grid", "_checked_cv_orig", "n_splits_"}
+
+
+def test_bad_settings_are_refused_as_in_scikit_learn():
+    with pytest.raises(ValueError, match="The 'n_jobs' parameter"):
+        PopulationGridSearchCV(pipeline(), {"mlp__learning_rate": [1e-2]}, n_jobs="two").fit(X, Y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        PopulationGridSearchCV(pipeline(), {"mlp__learning_rate": [1e-2]}).fit(X, Y[:-1])
+
+
+@pytest.mark.slow
+def test_processes(random_searches):
+    ours, _ = random_searches
+    assert_same(clone(ours).set_params(n_jobs=2).fit(X, Y), ours, tolerance=1e-5)
