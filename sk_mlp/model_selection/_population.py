@@ -122,8 +122,139 @@ class PopulationSearch(BaseSearchCV):
 
 
 class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
-    """Search over a grid."""
+    """scikit-learn's GridSearchCV, with all candidates and folds trained together.
+
+    Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks of one
+    structure share one compiled program, small ones step side by side in it, and each core trains. Scores are those
+    of scikit-learn's search with the same estimator, but for rounding.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator.
+    param_grid : dict or list of dict
+        Values to try, by the name of the parameter.
+    scoring : str, callable, list, tuple or dict, default=None
+        As in scikit-learn; several metrics too.
+    n_jobs : int, default=None
+        Processes, each of which trains a share of the fits by threads of its own; None for this one, with a thread for
+        each core, unless in a `joblib.parallel_config` context.
+    refit : bool, str or callable, default=True
+        Whether, and by which metric, to fit the best candidate on all rows, as ``best_estimator_``.
+    cv : int, cross-validation generator or iterable, default=None
+        Candidates are all trained on the same splits; None for 5 folds.
+    verbose : int, default=0
+    pre_dispatch : int or str, default="2*n_jobs"
+        Without effect: every process gets one share.
+    error_score : "raise" or number, default=nan
+        Score of a fit that fails, or whose loss does not stay finite.
+    return_train_score : bool, default=False
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        ``mean_fit_time`` is a fit's share of the time for all.
+    best_estimator_ : estimator
+    best_score_ : float
+    best_params_ : dict
+    best_index_ : int
+    scorer_ : callable or dict
+    n_splits_ : int
+    refit_time_ : float
+    multimetric_ : bool
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : Fits one candidate after the other.
+
+    Notes
+    -----
+    What cannot be in one program with others is trained one by one, with a warning: ``engine="keras"``, estimators
+    with callbacks, and whatever the compiled engine leaves to Keras.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp.model_selection import PopulationGridSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> estimator = make_pipeline(StandardScaler(), KerasMLPClassifier(n_neurons=10, epochs=30, random_state=0))
+    >>> grid = {"kerasmlpclassifier__learning_rate": [1e-4, 1e-2]}
+    >>> search = PopulationGridSearchCV(estimator, grid, cv=2).fit(X, y)
+    >>> search.best_params_
+    {'kerasmlpclassifier__learning_rate': 0.01}
+    """
 
 
 class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
-    """Random search."""
+    """scikit-learn's RandomizedSearchCV, with all candidates and folds trained together.
+
+    Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks of one
+    structure share one compiled program, small ones step side by side in it, and each core trains. Scores are those
+    of scikit-learn's search with the same estimator, but for rounding.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator.
+    param_distributions : dict or list of dict
+        Distributions or lists to draw from, by the name of the parameter.
+    n_iter : int, default=10
+        Number of candidates.
+    scoring : str, callable, list, tuple or dict, default=None
+        As in scikit-learn; several metrics too.
+    n_jobs : int, default=None
+        Processes, each of which trains a share of the fits by threads of its own; None for this one, with a thread for
+        each core, unless in a `joblib.parallel_config` context.
+    refit : bool, str or callable, default=True
+        Whether, and by which metric, to fit the best candidate on all rows, as ``best_estimator_``.
+    cv : int, cross-validation generator or iterable, default=None
+        Candidates are all trained on the same splits; None for 5 folds.
+    verbose : int, default=0
+    pre_dispatch : int or str, default="2*n_jobs"
+        Without effect: every process gets one share.
+    error_score : "raise" or number, default=nan
+        Score of a fit that fails, or whose loss does not stay finite.
+    return_train_score : bool, default=False
+    random_state : int, RandomState instance or None, default=None
+        For the drawing of candidates.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        ``mean_fit_time`` is a fit's share of the time for all.
+    best_estimator_ : estimator
+    best_score_ : float
+    best_params_ : dict
+    best_index_ : int
+    scorer_ : callable or dict
+    n_splits_ : int
+    refit_time_ : float
+    multimetric_ : bool
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    sklearn.model_selection.RandomizedSearchCV : Fits one candidate after the other.
+    PopulationGridSearchCV : Its notes hold here too.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp.model_selection import PopulationRandomizedSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=30, random_state=0)
+    >>> space = {"learning_rate": loguniform(1e-3, 1e-1), "weight_decay": loguniform(1e-5, 1e-2)}
+    >>> search = PopulationRandomizedSearchCV(estimator, space, n_iter=4, cv=2, random_state=0).fit(X, y)
+    >>> search.best_score_ > 0.8
+    np.True_
+    """

@@ -1,0 +1,201 @@
+"""Time of searches: the textbook's random search by scikeras, scikit-learn's MLP and sk_mlp, one after the other.
+
+The same candidates, folds and early stopping for all: depth 0-3, width 1-99 and learning rate 3e-4..3e-2 (Géron,
+*Hands-On Machine Learning*, 2nd ed., chapter 10). Then how the time of sk_mlp grows with candidates and with rows, and
+what a step of a member costs where all candidates have one structure. Exits with 1 if a peer's best score is better
+than that of sk_mlp by more than a tolerance. Real data are read from the folder named by SK_MLP_DATA, if set.
+"""
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
+
+import sys
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+from _common import Checks, Target, environment, median, number, options, print_table, seconds, target_cells
+from _data import Data, housing
+from scikeras.wrappers import KerasRegressor
+from scipy.stats import loguniform, randint, reciprocal
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import mean_squared_error
+from sklearn.model_selection import GridSearchCV, KFold, ParameterSampler
+from sklearn.neural_network import MLPRegressor
+
+from sk_mlp import KerasMLPRegressor
+from sk_mlp.model_selection import PopulationGridSearchCV
+
+REPEATS = {"textbook": 1, "one-structure": 1, "candidates": 1, "rows": 1}
+ROWS = 11_610  # of California housing, as in the book
+SPACE = {"n_hidden": [0, 1, 2, 3], "n_neurons": randint(1, 100), "learning_rate": reciprocal(3e-4, 3e-2)}
+EPOCHS, PATIENCE, BATCH_SIZE = 100, 10, 32
+TARGETS = {"scikeras / plain": 18, "scikeras / population": 50, "scikit-learn / population": 6}
+SCORE = "neg_mean_squared_error"
+
+
+def network(meta: dict[str, Any], n_hidden: int, n_neurons: int) -> keras.Model:
+    hidden = [keras.layers.Dense(n_neurons, "relu", kernel_initializer="he_normal") for _ in range(n_hidden)]
+    return keras.Sequential([keras.Input((meta["n_features_in_"],)), *hidden, keras.layers.Dense(1)])
+
+
+def by_scikeras(epochs: int) -> tuple[Any, dict[str, str]]:
+    estimator = KerasRegressor(
+        network,
+        model__n_hidden=1,
+        model__n_neurons=30,
+        loss="mean_squared_error",
+        optimizer="sgd",
+        optimizer__learning_rate=1e-3,
+        batch_size=BATCH_SIZE,
+        epochs=epochs,
+        validation_split=0.1,
+        callbacks=keras.callbacks.EarlyStopping,
+        callbacks__patience=PATIENCE,
+        callbacks__restore_best_weights=True,
+        verbose=0,
+    )
+    names = {"n_hidden": "model__n_hidden", "n_neurons": "model__n_neurons"}
+    return estimator, names | {"learning_rate": "optimizer__learning_rate"}
+
+
+def by_scikit_learn(epochs: int) -> tuple[Any, dict[str, str]]:
+    estimator = MLPRegressor(
+        solver="sgd",
+        momentum=0.0,
+        alpha=0.0,
+        batch_size=BATCH_SIZE,
+        max_iter=epochs,
+        early_stopping=True,
+        n_iter_no_change=PATIENCE,
+        tol=0.0,
+        random_state=0,
+    )
+    return estimator, {"learning_rate": "learning_rate_init"}
+
+
+def by_sk_mlp(epochs: int, **params) -> tuple[Any, dict[str, str]]:
+    settings = {"optimizer": "sgd", "batch_size": BATCH_SIZE, "epochs": epochs, "patience": PATIENCE, "random_state": 0}
+    return KerasMLPRegressor(**settings | params), {}
+
+
+def candidates(n: int, space: dict[str, Any], seed: int = 42) -> list[dict[str, Any]]:
+    return list(ParameterSampler(space, n, random_state=seed))
+
+
+def renamed(candidate: dict[str, Any], names: dict[str, str]) -> dict[str, list]:
+    """A candidate in a peer's words, as a grid of one."""
+    if names == {"learning_rate": "learning_rate_init"}:  # scikit-learn's MLP knows sizes only
+        candidate = dict(candidate)
+        sizes = (candidate.pop("n_neurons"),) * candidate.pop("n_hidden")
+        candidate["hidden_layer_sizes"] = tuple(int(size) for size in sizes)
+    return {names.get(name, name): [value] for name, value in candidate.items()}
+
+
+def searched(search: type, peer: tuple[Any, dict[str, str]], drawn: list[dict], data: Data, cv: int, **settings) -> Any:
+    """A search over these candidates, not yet fitted."""
+    estimator, names = peer
+    grid = [renamed(candidate, names) for candidate in drawn]
+    folds = KFold(cv, shuffle=True, random_state=0)
+    return search(estimator, grid, cv=folds, scoring=SCORE, **settings)
+
+
+def textbook(data: Data, n: int, epochs: int, repeats: int, checks: Checks) -> None:
+    """The search by each library."""
+    drawn = candidates(n, SPACE)
+    peers = {
+        "sk_mlp, population": (PopulationGridSearchCV, by_sk_mlp, None),
+        "sk_mlp, plain": (GridSearchCV, by_sk_mlp, 1),
+        "scikit-learn": (GridSearchCV, by_scikit_learn, 1),
+        "scikeras": (GridSearchCV, by_scikeras, 1),
+        "scikeras, n_jobs=2": (GridSearchCV, by_scikeras, 2),
+    }
+    figures = {}
+    for name, (search, peer, n_jobs) in peers.items():
+        times, fitted = [], None
+        for _ in range(repeats if name.startswith("sk_mlp") else 1):
+            fitted = searched(search, peer(epochs), drawn, data, 3, n_jobs=n_jobs)
+            times.append(seconds(fitted.fit, data.X, data.y))
+        error = mean_squared_error(data.y_test, np.ravel(fitted.predict(data.X_test)))
+        figures[name] = (median(times), fitted.best_score_, error)
+        print(f"{name}: {figures[name][0]:.1f} s", file=sys.stderr, flush=True)
+    own = figures["sk_mlp, population"][0]
+    rows = [
+        (name, number(time), f"{time / own:.1f}x", f"{score:.4f}", f"{error:.4f}")
+        for name, (time, score, error) in figures.items()
+    ]
+    print_table((f"{n} candidates x 3 folds, {data.source}", "s", "/ population", "best score", "test MSE"), rows)
+    ratios = {
+        "scikeras / plain": figures["scikeras"][0] / figures["sk_mlp, plain"][0],
+        "scikeras / population": figures["scikeras"][0] / own,
+        "scikit-learn / population": figures["scikit-learn"][0] / own,
+    }
+    rows = [
+        (name, f"{ratio:.1f}x", *target_cells(Target(">=", TARGETS[name], "x"), ratio))
+        for name, ratio in ratios.items()
+    ]
+    print_table(("ratio of times", "", "target", ""), rows)
+    best = max(score for name, (_, score, _) in figures.items() if not name.startswith("sk_mlp"))
+    score = figures["sk_mlp, population"][1]
+    checks.expect(score >= best * 1.02, f"best score of the population search {score:.4f} >= {best:.4f} less 2 %")
+
+
+ONE_STRUCTURE = {
+    "learning_rate": loguniform(3e-4, 3e-2),
+    "weight_decay": loguniform(1e-6, 1e-2),
+    "dropout": [0.05, 0.1, 0.2, 0.3],
+}
+
+
+def one_structure(data: Data, n: int, cv: int, epochs: int) -> None:
+    """Time of a step of a member, where all candidates share one program."""
+    estimator = by_sk_mlp(epochs, hidden_layer_sizes=(30, 30), optimizer="adam", early_stopping=False, dropout=0.1)
+    search = searched(PopulationGridSearchCV, estimator, candidates(n, ONE_STRUCTURE), data, cv, refit=False)
+    duration = seconds(search.fit, data.X, data.y)
+    steps = n * cv * epochs * -(-len(data.X) * (cv - 1) // cv // BATCH_SIZE)
+    rows = [(f"{n} x {cv} members, {epochs} epochs", number(duration), number(1e6 * duration / steps), "<= 12")]
+    print_table(("(30, 30), batch 32, adam, dropout", "s", "us a step and member, compiling included", "target"), rows)
+
+
+def growth(title: str, cases: dict[str, tuple[Data, int]], epochs: int) -> None:
+    """Times of the population search."""
+    rows = []
+    for name, (data, n) in cases.items():
+        search = searched(PopulationGridSearchCV, by_sk_mlp(epochs), candidates(n, SPACE), data, 3, refit=False)
+        rows.append((name, number(seconds(search.fit, data.X, data.y))))
+    print_table((title, "s"), rows)
+
+
+def repeated(data: Data, n_rows: int) -> Data:
+    """So many rows, the same again and again."""
+    numbers = np.arange(n_rows) % len(data.X)
+    return Data(data.X[numbers], data.y[numbers], data.X_test, data.y_test, data.source)
+
+
+def main() -> int:
+    smoke, repeats = options(__doc__, REPEATS)
+    warnings.filterwarnings("ignore", category=ConvergenceWarning)
+    checks = Checks()
+    print(environment())
+    data = housing(300 if smoke else ROWS)
+    epochs = 2 if smoke else EPOCHS
+    n = 2 if smoke else 10
+    more = (2, 3) if smoke else (10, 30, 100, 300)
+    sizes = (200, 300) if smoke else (5_000, 20_000, 80_000)
+    members = (4, 2, 2) if smoke else (100, 5, 20)
+    by_rows = {f"{size:,}": (repeated(data, size), n) for size in sizes}
+    parts = {
+        "textbook": lambda: textbook(data, n, epochs, repeats["textbook"], Checks() if smoke else checks),
+        "one-structure": lambda: one_structure(data, *members),
+        "candidates": lambda: growth("candidates x 3 folds", {str(m): (data, m) for m in more}, epochs),
+        "rows": lambda: growth(f"rows, {n} candidates x 3 folds", by_rows, epochs),
+    }
+    for part in repeats:
+        parts[part]()
+    return checks.exit_code()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
