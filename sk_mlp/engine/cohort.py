@@ -19,6 +19,7 @@ from sk_mlp.exceptions import NotCompilableError
 MAPPED_SLOTS = 16
 MAPPED_WEIGHTS = 6_000  # of a network, at most
 MAPPED_STEPS = 150_000  # of all its members, at least
+IDLE_SECONDS = 1.0  # as much as the other program's compilation costs: never more than twice the best that one can do
 
 
 class Cohort:
@@ -35,6 +36,8 @@ class Cohort:
         Of the recipe; None until the first thread has come.
     error : NotCompilableError or None
         Why the runs could not be trained.
+    n_slots : int
+        Members of the program that is to train the runs that wait: many, or one.
     """
 
     def __init__(self, recipe: Recipe, runs: list[Run]):
@@ -42,6 +45,8 @@ class Cohort:
         self.parts: Parts | None = None
         self.error: NotCompilableError | None = None
         self.n_threads = 0
+        n_steps = sum(len(run.member.train) / recipe.batch_size * run.member.epochs for run in runs)
+        self.n_slots = MAPPED_SLOTS if recipe.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS else 1
         self._data: DeviceRows | None = None
         self._waiting: deque[Run] = deque()
         self._lock = threading.Lock()
@@ -51,15 +56,9 @@ class Cohort:
         """Runs that no thread has begun."""
         return 0 if self.error else len(self._waiting)
 
-    @property
-    def n_slots(self) -> int:
-        """How many members a program should have."""
-        n_steps = sum(len(run.member.train) / self.recipe.batch_size * run.member.epochs for run in self.runs)
-        return MAPPED_SLOTS if self.recipe.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS else 1
-
-    def queue(self) -> None:
-        """Let all runs that have not stopped wait."""
-        self._waiting = deque(run for run in self.runs if run.stopped_by is None)
+    def queue(self, until: float) -> None:
+        """Let all runs wait that have neither stopped nor come to this epoch."""
+        self._waiting = deque(run for run in self.runs if run.stopped_by is None and run.epoch < until)
 
     def reserve(self, n: int) -> list[Run]:
         """Take the first n runs that wait."""
@@ -70,19 +69,26 @@ class Cohort:
         with self._lock:
             self._data = self._data or DeviceRows(self.recipe, [run.member for run in self.runs])
         try:
-            population = CompiledPopulation(self.recipe, self._data, self.runs[0].member.hyper, len(reserved))
+            n_slots, idle_limit = self.n_slots, IDLE_SECONDS if self.n_slots > 1 else np.inf
+            population = CompiledPopulation(self.recipe, self._data, self.runs[0].member.hyper, n_slots)
             self.parts = population.parts
-            train(population, self._take(reserved), report=report, until=until)
+            entered: list[Run] = []
+            train(population, self._take(reserved, entered), report=report, until=until, idle_limit=idle_limit)
         except NotCompilableError as error:
             self.error = error
+        else:
+            left = [run for run in entered if run.stopped_by is None and run.epoch < until]
+            if left:  # too few for a program of many members
+                self.n_slots = 1
+                self._waiting.extend(left)
 
-    def _take(self, reserved: list[Run]) -> Iterator[Run]:
-        yield from reserved
-        while self._waiting:
+    def _take(self, reserved: list[Run], entered: list[Run]) -> Iterator[Run]:
+        while reserved or self._waiting:
             try:
-                yield self._waiting.popleft()
+                entered.append(reserved.pop(0) if reserved else self._waiting.popleft())
             except IndexError:  # another thread has taken the last one
                 return
+            yield entered[-1]
 
 
 class _Aborted(BaseException):
@@ -110,21 +116,24 @@ def train_cohorts(
         None for the number of cores.
     """
     n_threads = n_threads or len(os.sched_getaffinity(0))
-    lock, aborted = threading.Lock(), threading.Event()
+    change, aborted = threading.Condition(), threading.Event()
     for cohort in cohorts:
-        cohort.queue()
+        cohort.queue(until)
 
     def report_to_user(run: Run) -> None:
         if aborted.is_set():
             raise _Aborted
         if report:
-            with lock:
+            with change:
                 report(run)
 
     def next_work() -> tuple[Cohort, list[Run]] | None:
-        with lock:
-            waiting = [cohort for cohort in cohorts if cohort.n_waiting]
-            if not waiting or aborted.is_set():
+        with change:
+            while not (waiting := [cohort for cohort in cohorts if cohort.n_waiting]):
+                if not any(cohort.n_threads for cohort in cohorts):
+                    return None
+                change.wait()  # runs may come back from a program that is too large for them
+            if aborted.is_set():
                 return None
             cohort = max(waiting, key=lambda cohort: cohort.n_waiting / (1 + cohort.n_threads))
             n_helpers = max(1, n_threads - sum(c.n_threads for c in cohorts) - len(waiting) + 1)
@@ -142,8 +151,9 @@ def train_cohorts(
                 aborted.set()
                 raise
             finally:
-                with lock:
+                with change:
                     cohort.n_threads -= 1
+                    change.notify_all()
 
     with ThreadPoolExecutor(n_threads) as pool:
         try:

@@ -100,12 +100,12 @@ class Run:
 
     def outcome(self, parts: Parts) -> Trained:
         """What has been trained, after the run has left its population."""
-        assert self.kept and self.stopped_by
+        assert self.kept
         return Trained(
             state=self.kept,
             history=self.history,
             best_epoch=self.best_epoch,
-            stopped_by=self.stopped_by,
+            stopped_by=self.stopped_by or "epochs",
             layout=parts.layout,
             n_weights=parts.n_weights,
         )

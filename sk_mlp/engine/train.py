@@ -16,10 +16,12 @@ def train(
     bridge: CallbackBridge | None = None,
     report: Callable[[Run], None] | None = None,
     until: float = np.inf,
+    idle_limit: float = np.inf,
 ) -> None:
     """Train runs until each has stopped, or has come to a certain epoch.
 
     A run that has ended makes room for the next one, so that a population of few members serves any number of runs.
+    When none is left, the population computes for empty slots too.
 
     Parameters
     ----------
@@ -33,11 +35,13 @@ def train(
         Called after every epoch of a run.
     until : int, default=inf
         The epoch at which to pause.
+    idle_limit : float, default=inf
+        Seconds spent on empty slots after which the last runs pause wherever they are.
     """
     slots: dict[int, Run] = {}
     changed: set[int] = set()  # whose state has been kept since they came
     kept = None
-    idle_seconds = 0.0
+    idle_seconds, is_compiled = 0.0, False
     while True:
         entering = {}
         for m in range(population.n_slots):
@@ -60,7 +64,9 @@ def train(
         steps = {m: step_rates(run.member, run.epoch, population.batch_size, rates[m]) for m, run in slots.items()}
         started = time.perf_counter()
         logs = population.run_epoch({m: run.epoch for m, run in slots.items()}, steps)
-        idle_seconds += (time.perf_counter() - started) * (1 - len(slots) / population.n_slots)
+        if is_compiled:  # the first epoch's time is mostly that of compiling
+            idle_seconds += (time.perf_counter() - started) * (1 - len(slots) / population.n_slots)
+        is_compiled = True
 
         improved = np.ones(population.n_slots, bool)
         for m, run in slots.items():
@@ -76,7 +82,8 @@ def train(
             kept = population.select(improved, kept)
             changed |= {m for m in slots if improved[m]}
 
-        leaving = [m for m, run in slots.items() if run.stopped_by or run.epoch >= until]
+        idle = idle_seconds > idle_limit
+        leaving = [m for m, run in slots.items() if run.stopped_by or run.epoch >= until or idle]
         if bridge and leaving and bridge.call(population, "on_train_end"):
             kept, changed = population.states, {0}  # a callback has restored weights of its own choice
             if bridge.restored_epoch is not None:

@@ -1,12 +1,15 @@
 """Searches and what they draw from."""
 
 from sk_mlp.model_selection._distributions import one_minus
+from sk_mlp.model_selection._halving import HyperbandSearchCV, PopulationHalvingSearchCV
 from sk_mlp.model_selection._learning_rate import LearningRateSweep, find_learning_rate
 from sk_mlp.model_selection._population import PopulationGridSearchCV, PopulationRandomizedSearchCV
 
 __all__ = [
+    "HyperbandSearchCV",
     "LearningRateSweep",
     "PopulationGridSearchCV",
+    "PopulationHalvingSearchCV",
     "PopulationRandomizedSearchCV",
     "find_learning_rate",
     "one_minus",

@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -43,8 +43,6 @@ class Fit:
         What `fit` has raised.
     seconds : float
         Its share of the time.
-    deferred : list of DeferredFit
-        The multilayer perceptrons in it, until they are trained.
     """
 
     estimator: BaseEstimator
@@ -52,7 +50,6 @@ class Fit:
     split: int
     error: Exception | None = None
     seconds: float = 0.0
-    deferred: list[DeferredFit] = field(default_factory=list)
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -64,6 +61,23 @@ class Fit:
             self.error = error
         finally:
             self.seconds += time.perf_counter() - began
+
+
+def arguments_of(
+    estimator: BaseEstimator, X: Any, y: Any, train: list[NDArray], fit_params: Mapping[str, Any]
+) -> dict[int, Arguments]:
+    """Arguments of `fit` for each fold: the same objects for all candidates, so that they can share what they make."""
+    data = {}
+    for split, rows in enumerate(train):
+        parts = [part for part in _safe_split(estimator, X, y, rows) if part is not None]
+        data[split] = parts, _check_method_params(X, fit_params, indices=rows)
+    return data
+
+
+def warn_of(alone: Counter) -> None:
+    """Warn of fits that are trained one by one."""
+    for reason, n in alone.items():
+        warnings.warn(f"{n} fits are trained one by one, which takes longer, because of {reason}.", stacklevel=7)
 
 
 def fit_all(
@@ -103,13 +117,12 @@ def fit_all(
     UserWarning
         If some have to be trained one by one.
     """
-    data: dict[int, Arguments] = {}  # one object for all candidates, so that they can share transformers and rows
-    for split, rows in enumerate(train):
-        parts = [part for part in _safe_split(fits[0].estimator, X, y, rows) if part is not None]
-        data[split] = parts, _check_method_params(X, fit_params, indices=rows)
+    data = arguments_of(fits[0].estimator, X, y, train, fit_params)
     n_jobs = min(joblib.effective_n_jobs(n_jobs), len(fits))
     if n_jobs < 2:
-        fitted, alone = _fit_here(fits, data, None, report)
+        session = Session(fits, data)
+        session.advance(fits, report=report)
+        fitted, alone = fits, session.alone
     else:
         # Neighbours in this order have most in common: the structure first, which costs a compilation, then the rows.
         order = sorted(range(len(fits)), key=lambda i: (_structure(fits[i].params), fits[i].split))
@@ -120,8 +133,7 @@ def fit_all(
         )
         by_number = dict(zip(order, (fit for share, _ in results for fit in share), strict=True))
         fitted, alone = [by_number[i] for i in range(len(fits))], sum((counts for _, counts in results), Counter())
-    for reason, n in alone.items():
-        warnings.warn(f"{n} fits are trained one by one, which takes longer, because of {reason}.", stacklevel=6)
+    warn_of(alone)
     return fitted
 
 
@@ -130,79 +142,106 @@ def _structure(params: Mapping[str, Any]) -> str:
     return repr(sorted((name, repr(value)) for name, value in params.items() if not isinstance(value, float)))
 
 
-def _fit_here(
-    fits: list[Fit],
-    data: dict[int, Arguments],
-    n_threads: int | None = None,
-    report: Callable[[Run], None] | None = None,
-) -> tuple[list[Fit], Counter]:
-    """Fit in this process.
+def _fit_here(fits: list[Fit], data: dict[int, Arguments], n_threads: int) -> tuple[list[Fit], Counter]:
+    """Fit in this process; and count those that are trained one by one, by the reason."""
+    session = Session(fits, data)
+    session.advance(fits, n_threads=n_threads)
+    return fits, session.alone
 
-    Returns
-    -------
+
+class Session:
+    """Fits that are trained in this process, in one go or by stages.
+
+    Parameters
+    ----------
     fits : list of Fit
+        Each estimator's `fit` is called here, and ends where training would begin.
+    data : dict of int to (arguments, keyword arguments)
+        Of `fit`, for each fold.
+
+    Attributes
+    ----------
     alone : Counter
-        How many had to be trained one by one, by the reason.
+        How many are trained one by one, by the reason.
     """
-    alone = _prepare(fits, data)
-    groups: dict[Hashable, list[tuple[Fit, DeferredFit, Run]]] = {}
-    for fit in fits:
-        for deferred in fit.deferred:
-            task = deferred.task
-            reason = _why_alone(deferred)
-            if reason:
-                alone.append((fit, reason, deferred))
-            else:
-                key = (task.recipe.key, task.recipe.batch_size, task.recipe.shuffle, tuple(task.member.hyper))
-                groups.setdefault(key, []).append((fit, deferred, task.run()))
-        fit.deferred = []
 
-    cohorts = [Cohort(group[0][1].task.recipe, [run for *_, run in group]) for group in groups.values()]
-    began = time.perf_counter()
-    train_cohorts(cohorts, report=report, n_threads=n_threads)
-    seconds = time.perf_counter() - began
-    n_rows = max(sum(run.n_rows for cohort in cohorts for run in cohort.runs), 1)
-    for cohort, group in zip(cohorts, groups.values(), strict=True):
-        for fit, deferred, run in group:
-            if cohort.parts is None or cohort.error:
-                alone.append((fit, str(cohort.error), deferred))
-            else:
-                fit.seconds += seconds * run.n_rows / n_rows
-                _finish(fit, deferred, run.outcome(cohort.parts))
-    for fit, _, rest in alone:
-        with fit.timed():
-            if isinstance(rest, DeferredFit):
-                _finish(fit, rest, rest.worker._run(rest.task))
-            else:
-                rest()
-    return fits, Counter(reason for _, reason, _ in alone)
+    def __init__(self, fits: list[Fit], data: dict[int, Arguments]):
+        self.alone: Counter = Counter()
+        self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
+        self._runs: dict[Fit, list[tuple[Hashable, DeferredFit, Run]]] = {fit: [] for fit in fits}
+        collector, transformers = Collector(), TransformerCache()
+        for fit in fits:
+            arguments, params = data[fit.split]
+            call = partial(fit.estimator.fit, *arguments, **params)
+            with fit.timed(), transformers.serve(fit.estimator), deferred_fits(collector):
+                try:
+                    call()
+                except NotFittedError:
+                    collector.fits.clear()
+                    self._alone(
+                        fit, f"{type(fit.estimator).__name__}, which wants predictions while it is fitted", call
+                    )
+            for deferred in collector.fits:
+                self._sort_in(fit, deferred)
+            collector.fits.clear()
+
+    @property
+    def most_epochs(self) -> int:
+        """How many epochs a run may have, at most."""
+        return max((run.member.epochs for runs in self._runs.values() for *_, run in runs), default=1)
+
+    def _sort_in(self, fit: Fit, deferred: DeferredFit) -> None:
+        recipe, worker = deferred.task.recipe, deferred.worker
+        if reason := why_not_compilable(recipe, []):
+            self._alone(fit, reason, partial(_train_alone, deferred))
+        elif worker.engine == "keras":
+            self._alone(fit, "engine='keras'", partial(_train_alone, deferred))
+        elif worker.callbacks is not None:
+            self._alone(fit, "callbacks", partial(_train_alone, deferred))
+        else:
+            key = (recipe.key, recipe.batch_size, recipe.shuffle, tuple(deferred.task.member.hyper))
+            self._runs[fit].append((key, deferred, deferred.task.run()))
+
+    def _alone(self, fit: Fit, reason: str, call: Callable[[], None]) -> None:
+        self.alone[reason] += 1
+        self._rest[fit].append(call)
+
+    def advance(
+        self,
+        fits: list[Fit],
+        until: float = np.inf,
+        report: Callable[[Run], None] | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        """Train some of the fits until they have stopped or come to a certain epoch, and let them be fitted so far."""
+        groups: dict[Hashable, list[tuple[Fit, DeferredFit, Run]]] = {}
+        for fit in fits:
+            for key, deferred, run in self._runs[fit]:
+                groups.setdefault(key, []).append((fit, deferred, run))
+        cohorts = [Cohort(group[0][1].task.recipe, [run for *_, run in group]) for group in groups.values()]
+        before = {run: run.n_rows for cohort in cohorts for run in cohort.runs}
+        began = time.perf_counter()
+        train_cohorts(cohorts, until, report, n_threads)
+        per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()), 1)
+        for cohort, group in zip(cohorts, groups.values(), strict=True):
+            for fit, deferred, run in group:
+                fit.seconds += per_row * (run.n_rows - before[run])
+                if cohort.error:
+                    self._alone(fit, str(cohort.error), partial(_train_alone, deferred))
+                elif before[run] < run.n_rows:
+                    with fit.timed():
+                        _finish(deferred, run.outcome(cohort.parts))
+        for fit in fits:
+            with fit.timed():
+                while self._rest[fit]:
+                    self._rest[fit].pop(0)()
 
 
-def _prepare(fits: list[Fit], data: dict[int, Arguments]) -> list[tuple[Fit, str, Any]]:
-    """Call each estimator's `fit`, which ends where training would begin; and tell what must be done one by one."""
-    collector, transformers = Collector(), TransformerCache()
-    alone: list[tuple[Fit, str, Any]] = []
-    for fit in fits:
-        arguments, params = data[fit.split]
-        call = partial(fit.estimator.fit, *arguments, **params)
-        with fit.timed(), transformers.serve(fit.estimator), deferred_fits(collector):
-            try:
-                call()
-            except NotFittedError:
-                alone.append((fit, f"{type(fit.estimator).__name__}, which wants predictions while it is fitted", call))
-                collector.fits.clear()
-        fit.deferred, collector.fits = collector.fits, []
-    return alone
+def _train_alone(deferred: DeferredFit) -> None:
+    _finish(deferred, deferred.worker._run(deferred.task))
 
 
-def _why_alone(deferred: DeferredFit) -> str | None:
-    if deferred.worker.engine == "keras":
-        return "engine='keras'"
-    return "callbacks" if deferred.worker.callbacks is not None else why_not_compilable(deferred.task.recipe, [])
-
-
-def _finish(fit: Fit, deferred: DeferredFit, trained: Trained) -> None:
-    with fit.timed():
-        if trained.stopped_by == "non-finite":
-            raise FloatingPointError(deferred.worker._divergence(deferred.task, trained))
-        deferred.finish(trained)
+def _finish(deferred: DeferredFit, trained: Trained) -> None:
+    if trained.stopped_by == "non-finite":
+        raise FloatingPointError(deferred.worker._divergence(deferred.task, trained))
+    deferred.finish(trained)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.model_selection._search import BaseSearchCV
@@ -109,11 +110,18 @@ class PopulationSearch(BaseSearchCV):
     ):
         X, y, routed, n_jobs = self._data
         candidates = list(candidate_params)
-        splits = list((cv or self._checked_cv_orig).split(X, y, **routed.splitter.split))
-        fits = [Fit(self._stage.clone_with(params), params, i) for params in candidates for i in range(len(splits))]
-        fits = fit_all(fits, X, y, [train for train, _ in splits], routed.estimator.fit, n_jobs)
-        self._stage.hand_out(fits)
+        splits = self._splits(cv)
+        fits = self._fits(candidates, splits)
+        self._stage.hand_out(fit_all(fits, X, y, [train for train, _ in splits], routed.estimator.fit, n_jobs))
         return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
+
+    def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
+        X, y, routed, _ = self._data
+        return list((cv or self._checked_cv_orig).split(X, y, **routed.splitter.split))
+
+    def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
+        """What scikit-learn's search fits, in its order."""
+        return [Fit(self._stage.clone_with(params), params, i) for params in candidates for i in range(len(splits))]
 
     def _format_results(self, candidate_params, n_splits, out, more_results=None):
         for result, seconds in zip(out, self._stage.seconds, strict=True):

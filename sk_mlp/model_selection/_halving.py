@@ -1,0 +1,273 @@
+"""Searches that give many candidates few epochs, and few candidates many."""
+
+from collections.abc import Iterator
+from math import ceil, floor, log
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import ParameterSampler, check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+
+from sk_mlp.model_selection._fits import Session, arguments_of, warn_of
+from sk_mlp.model_selection._population import PopulationSearch
+
+
+class Rungs(PopulationSearch, BaseSearchCV):
+    """Successive halving of candidates, with epochs as the resource. Abstract."""
+
+    _parameter_constraints: dict = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list],
+        "factor": [Interval(Real, 1, None, closed="neither")],
+        "min_epochs": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def _brackets(self) -> Iterator[tuple[int, list[int]]]:
+        """Number of candidates of each bracket, and the epochs at which its rungs end."""
+        raise NotImplementedError
+
+    def _run_search(self, evaluate_candidates, callback_ctx=None):
+        X, y, routed, _ = self._data
+        splits = self._splits()
+        data = arguments_of(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
+        self.max_epochs_ = Session(self._fits([{}], splits[:1]), data).most_epochs
+        self.n_candidates_, self.n_epochs_ = [], []
+        rng = check_random_state(self.random_state)
+        for bracket, (n_candidates, rungs) in enumerate(self._brackets()):
+            candidates = list(ParameterSampler(self.param_distributions, n_candidates, random_state=rng))
+            fits = [self._fits([candidate], splits) for candidate in candidates]
+            session = Session([fit for of_candidate in fits for fit in of_candidate], data)
+            numbers = np.arange(len(candidates))
+            for rung, epochs in enumerate(rungs):
+                chosen = [fit for number in numbers for fit in fits[number]]
+                session.advance(chosen, np.inf if epochs >= self.max_epochs_ else epochs)
+                self._stage.hand_out(chosen)
+                self.n_candidates_.append(len(numbers))
+                self.n_epochs_.append(epochs)
+                more = {"bracket": bracket, "iter": rung, "n_epochs": epochs}
+                results = evaluate_candidates(
+                    [candidates[number] for number in numbers],
+                    cv=check_cv(splits),
+                    more_results={name: [value] * len(numbers) for name, value in more.items()},
+                )
+                metric = self.refit if isinstance(self.refit, str) else "score"
+                scores = results[f"mean_test_{metric}"][-len(numbers) :]
+                numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
+            warn_of(session.alone)
+
+    @staticmethod
+    def _select_best_index(refit, refit_metric, results):
+        if callable(refit):
+            return BaseSearchCV._select_best_index(refit, refit_metric, results)
+        to_the_end = np.flatnonzero(results["n_epochs"] == results["n_epochs"].max())
+        return to_the_end[results[f"rank_test_{refit_metric}"][to_the_end].argmin()]
+
+
+def _best(scores: NDArray, n: int) -> NDArray:
+    """Numbers of the n best scores, in ascending order; nan is worst."""
+    return np.sort(np.argsort(-np.nan_to_num(scores, nan=-np.inf), kind="stable")[:n])
+
+
+class PopulationHalvingSearchCV(Rungs):
+    """Random search by successive halving: the best part of the candidates goes on to more epochs.
+
+    All candidates train for few epochs, the best third of them three times as long, and so on (Jamieson and Talwalkar
+    2016, arXiv 1502.07943). The survivors go on from their weights, optimizer state and schedule: no epoch is run
+    twice. Candidates and folds train together, as in `PopulationRandomizedSearchCV`.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
+        are what the last candidates get.
+    param_distributions : dict or list of dict
+        Distributions or lists to draw from, by the name of the parameter.
+    n_candidates : int, default=27
+    factor : float, default=3
+        By which candidates become fewer, and epochs more, from rung to rung.
+    min_epochs : int, default=1
+        Of the first rung, at least.
+    scoring : str, callable, list, tuple or dict, default=None
+        Candidates are ranked by the metric that ``refit`` names, if there are several.
+    n_jobs : int, default=None
+        Without effect: all train in this process, by a thread for each core.
+    refit : bool, str or callable, default=True
+    cv : int, cross-validation generator or iterable, default=None
+    verbose : int, default=0
+    error_score : "raise" or number, default=nan
+        Score of a fit that fails, or whose loss does not stay finite.
+    return_train_score : bool, default=False
+    random_state : int, RandomState instance or None, default=None
+        For the drawing of candidates.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        A row for each candidate of each rung: ``iter`` is the rung, ``n_epochs`` the epochs until then. A candidate
+        ended where it appears last.
+    max_epochs_ : int
+    n_candidates_, n_epochs_ : list of int
+        Of each rung.
+    best_estimator_, best_score_, best_params_, best_index_
+        As in scikit-learn, among the candidates of the last rung.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp.model_selection import PopulationHalvingSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=36, random_state=0)
+    >>> space = {"learning_rate": loguniform(1e-4, 1e-1)}
+    >>> search = PopulationHalvingSearchCV(estimator, space, n_candidates=9, cv=2, random_state=0).fit(X, y)
+    >>> search.n_candidates_, search.n_epochs_
+    ([9, 3, 1], [4, 12, 36])
+    """
+
+    _parameter_constraints: dict = {
+        **Rungs._parameter_constraints,
+        "n_candidates": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_candidates=27,
+        factor=3,
+        min_epochs=1,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        error_score=np.nan,
+        return_train_score=False,
+        random_state=None,
+    ):
+        super().__init__(
+            estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.param_distributions = param_distributions
+        self.n_candidates = n_candidates
+        self.factor = factor
+        self.min_epochs = min_epochs
+        self.random_state = random_state
+
+    def _brackets(self):
+        yield self.n_candidates, rungs(self.max_epochs_, self.factor, self.min_epochs, self.n_candidates)
+
+
+class HyperbandSearchCV(Rungs):
+    """Random search by Hyperband: several brackets of successive halving, from many short fits to few long ones.
+
+    Successive halving must trust scores after few epochs; how far one can is not known beforehand, so each bracket
+    trusts them to another degree (Li et al. 2018, JMLR 18, arXiv 1603.06560). Candidates and folds train together, as
+    in `PopulationRandomizedSearchCV`, and survivors go on from where they are.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
+        are what the last candidates get; the number of candidates follows from them: with ``epochs=81``, brackets of
+        81, 34, 15, 8 and 5 candidates.
+    param_distributions : dict or list of dict
+        Distributions or lists to draw from, by the name of the parameter.
+    factor : float, default=3
+        By which candidates become fewer, and epochs more, from rung to rung.
+    min_epochs : int, default=1
+        Of any rung, at least.
+    scoring : str, callable, list, tuple or dict, default=None
+        Candidates are ranked by the metric that ``refit`` names, if there are several.
+    n_jobs : int, default=None
+        Without effect: all train in this process, by a thread for each core.
+    refit : bool, str or callable, default=True
+    cv : int, cross-validation generator or iterable, default=None
+    verbose : int, default=0
+    error_score : "raise" or number, default=nan
+        Score of a fit that fails, or whose loss does not stay finite.
+    return_train_score : bool, default=False
+    random_state : int, RandomState instance or None, default=None
+        For the drawing of candidates.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray
+        A row for each candidate of each rung: ``bracket``, ``iter`` for the rung, ``n_epochs`` for the epochs until
+        then. A candidate ended where it appears last in its bracket.
+    max_epochs_ : int
+    n_candidates_, n_epochs_ : list of int
+        Of each rung of each bracket.
+    best_estimator_, best_score_, best_params_, best_index_
+        As in scikit-learn, among the candidates that have come to the last epoch.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp.model_selection import HyperbandSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=9, random_state=0)
+    >>> search = HyperbandSearchCV(estimator, {"learning_rate": loguniform(1e-4, 1e-1)}, cv=2, random_state=0)
+    >>> search.fit(X, y).n_candidates_
+    [9, 3, 1, 5, 1, 3]
+    """
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        factor=3,
+        min_epochs=1,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        error_score=np.nan,
+        return_train_score=False,
+        random_state=None,
+    ):
+        super().__init__(
+            estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.param_distributions = param_distributions
+        self.factor = factor
+        self.min_epochs = min_epochs
+        self.random_state = random_state
+
+    def _brackets(self):
+        most = len(rungs(self.max_epochs_, self.factor, self.min_epochs)) - 1
+        for halvings in range(most, -1, -1):
+            n_candidates = ceil((most + 1) / (halvings + 1) * self.factor**halvings)
+            yield n_candidates, rungs(self.max_epochs_, self.factor, self.min_epochs, self.factor**halvings)
+
+
+def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float = np.inf) -> list[int]:
+    """Epochs at which candidates are compared: the last one, and earlier ones by the factor, as long as it pays."""
+    most = max(0, floor(log(max_epochs / min(min_epochs, max_epochs), factor) + 1e-9))
+    if np.isfinite(n_candidates):
+        most = min(most, floor(log(n_candidates, factor) + 1e-9))
+    return [round(max_epochs / factor**halvings) for halvings in range(most, -1, -1)]

@@ -1,0 +1,128 @@
+"""Successive halving and Hyperband."""
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_mlp import KerasMLPRegressor
+from sk_mlp.engine import train
+from sk_mlp.model_selection import HyperbandSearchCV, PopulationHalvingSearchCV
+from sk_mlp.model_selection._halving import rungs
+
+RNG = np.random.default_rng(0)
+X = 10 * RNG.standard_normal((240, 5)) + 3
+Y = X @ RNG.standard_normal(5) + 5 * np.sin(X[:, 0]) + 100
+SPACE = {"kerasmlpregressor__learning_rate": loguniform(1e-4, 1e-1)}
+
+
+def pipeline(**params):
+    settings = {"hidden_layer_sizes": (8,), "epochs": 9, "random_state": 0, "dropout": 0.1, "lr_schedule": "cosine"}
+    return make_pipeline(StandardScaler(), KerasMLPRegressor(**settings | params))
+
+
+@pytest.fixture(scope="module")
+def halving():
+    search = PopulationHalvingSearchCV(pipeline(), SPACE, n_candidates=9, cv=2, random_state=0)
+    return search.fit(X, Y)
+
+
+def test_rungs_of_halving(halving):
+    assert halving.n_candidates_ == [9, 3, 1]
+    assert halving.n_epochs_ == [1, 3, 9]
+    assert halving.max_epochs_ == 9
+    results = halving.cv_results_
+    assert len(results["params"]) == 13
+    np.testing.assert_array_equal(results["iter"], [0] * 9 + [1] * 3 + [2])
+    np.testing.assert_array_equal(results["n_epochs"], [1] * 9 + [3] * 3 + [9])
+    np.testing.assert_array_equal(results["bracket"], 0)
+
+
+def test_the_best_survive(halving):
+    results = halving.cv_results_
+    scores, params = results["mean_test_score"], [str(candidate) for candidate in results["params"]]
+    best = {params[i] for i in np.argsort(-scores[:9])[:3]}
+    assert set(params[9:12]) == best
+    assert params[12] == params[9 + int(np.argmax(scores[9:12]))]
+    assert halving.best_index_ == 12
+    assert halving.best_score_ == scores[12]
+    assert str(halving.best_params_) == params[12]
+
+
+def test_survivors_go_on_from_where_they_are(halving):
+    """The winner's score is that of the same fit in one go: weights, optimizer, schedule and dropout go on."""
+    whole = RandomizedSearchCV(
+        pipeline(), {name: [value] for name, value in halving.best_params_.items()}, n_iter=1, cv=2
+    )
+    assert halving.best_score_ == pytest.approx(whole.fit(X, Y).best_score_, rel=1e-4)
+    np.testing.assert_allclose(halving.predict(X), whole.predict(X), rtol=1e-4)
+    assert halving.best_estimator_[-1].n_iter_ == whole.best_estimator_[-1].n_iter_
+
+
+def test_no_epoch_is_run_twice(monkeypatch):
+    epochs = []
+    update = train.Run.update
+    monkeypatch.setattr(train.Run, "update", lambda run, logs: epochs.append(run.epoch) or update(run, logs))
+    PopulationHalvingSearchCV(
+        pipeline(early_stopping=False), SPACE, n_candidates=9, cv=2, random_state=0, refit=False
+    ).fit(X, Y)
+    assert len(epochs) == 2 * (9 * 1 + 3 * 2 + 1 * 6)
+
+
+def test_hyperband():
+    search = HyperbandSearchCV(pipeline(), SPACE, cv=2, random_state=0, scoring=["r2", "max_error"], refit="r2").fit(
+        X, Y
+    )
+    assert search.n_candidates_ == [9, 3, 1, 5, 1, 3]
+    assert search.n_epochs_ == [1, 3, 9, 3, 9, 9]
+    results = search.cv_results_
+    np.testing.assert_array_equal(np.unique(results["bracket"], return_counts=True)[1], [13, 6, 3])
+    last = results["n_epochs"] == 9
+    assert search.best_score_ == results["mean_test_r2"][last].max()
+    assert {"mean_test_r2", "mean_test_neg_mean_absolute_error"} < set(results)
+    again = clone(search).fit(X, Y)
+    np.testing.assert_array_equal(again.cv_results_["mean_test_r2"], results["mean_test_r2"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((81, 3, 1, 81), [1, 3, 9, 27, 81]),
+        ((81, 3, 1), [1, 3, 9, 27, 81]),
+        ((81, 3, 5), [9, 27, 81]),
+        ((100, 3, 1, 27), [4, 11, 33, 100]),
+        ((100, 2, 1, 5), [25, 50, 100]),
+        ((10, 3, 50), [10]),
+        ((100, 3, 1, 1), [100]),
+    ],
+)
+def test_rungs(arguments, expected):
+    assert rungs(*arguments) == expected
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_candidate_that_diverges_does_not_survive():
+    space = {"kerasmlpregressor__learning_rate": [1e18, 1e-2, 3e-2]}
+    search = PopulationHalvingSearchCV(
+        pipeline(optimizer="sgd", lr_schedule=None), space, n_candidates=3, cv=2, random_state=0
+    )
+    with pytest.warns(Warning, match="The loss was no longer finite"):
+        search.fit(X, Y)
+    assert np.isnan(search.cv_results_["mean_test_score"]).sum() == 1
+    assert search.best_params_["kerasmlpregressor__learning_rate"] < 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"factor": 1}, "The 'factor' parameter"),
+        ({"n_candidates": 0}, "The 'n_candidates' parameter"),
+        ({"min_epochs": 0}, "The 'min_epochs' parameter"),
+        ({"param_distributions": {"kerasmlpregressor__oops": loguniform(1, 2)}}, "Invalid parameter 'oops'"),
+    ],
+)
+def test_bad_input(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PopulationHalvingSearchCV(**{"estimator": pipeline(), "param_distributions": SPACE} | settings).fit(X, Y)
