@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 
 from sk_mlp._compat import accepts_kwargs, has_param, route_params
 from sk_mlp._features import to_inputs
@@ -24,6 +23,7 @@ from sk_mlp.losses import losses_of_outputs
 from sk_mlp.network import build_network, layers_of
 
 _process_seeds = threading.RLock()
+GLOBAL_SEED_GENERATOR = "global_seed_generator"  # under which Keras keeps the process's own
 
 
 @contextmanager
