@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import loguniform
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
