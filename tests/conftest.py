@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sk_mlp.engine import population, program
+
 
 @pytest.fixture(scope="session")
 def data_dir():
@@ -12,3 +14,10 @@ def data_dir():
     if "SK_MLP_DATA" not in os.environ:
         pytest.skip("SK_MLP_DATA is not set: it names the folder that holds the textbook's data sets")
     return Path(os.environ["SK_MLP_DATA"])
+
+
+@pytest.fixture
+def no_xla(monkeypatch):
+    """Run programs as TensorFlow graphs, in tests that are about other things: XLA takes seconds for each structure."""
+    monkeypatch.setattr(program.Program, "jit_compile", False)
+    monkeypatch.setattr(population, "PROGRAMS", program.ProgramCache(size=32))

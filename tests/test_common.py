@@ -11,7 +11,6 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import SkipTest, parametrize_with_checks
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp.engine import population, program
 
 BY_CONSTRUCTION = "a weight of 2 is not a row twice: the rows fall into other minibatches or other held-out parts"
 EXPECTED_FAILURES = {
@@ -37,13 +36,6 @@ def common_checks(
     names, cases = mark.args
     chosen = [case for case in cases if only in name_of_check(getattr(case, "values", case)[1])]
     return pytest.mark.parametrize(names, chosen, ids=name)
-
-
-@pytest.fixture
-def no_xla(monkeypatch):
-    """Run programs as they are traced."""
-    monkeypatch.setattr(program.Program, "jit_compile", False)
-    monkeypatch.setattr(population, "PROGRAMS", program.ProgramCache(size=32))
 
 
 def run(check, estimator):

@@ -4,7 +4,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from sk_mlp._spec import Trained
 from sk_mlp.engine.cohort import Cohort, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
+from sk_mlp.model_selection._progress import progress
 
 Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
 
@@ -87,7 +88,7 @@ def fit_all(
     train: list[NDArray],
     fit_params: Mapping[str, Any],
     n_jobs: int | None = None,
-    report: Callable[[Run], None] | None = None,
+    verbose: int = 0,
 ) -> list[Fit]:
     """Fit estimators, in populations where that can be.
 
@@ -104,8 +105,8 @@ def fit_all(
         Further arguments of `fit`, for all rows.
     n_jobs : int or None
         Processes, as in joblib.
-    report : callable (run) or None
-        Called after every epoch of a run, in this process.
+    verbose : int
+        Whether to show the progress of this process.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def fit_all(
     n_jobs = min(joblib.effective_n_jobs(n_jobs), len(fits))
     if n_jobs < 2:
         session = Session(fits, data)
-        session.advance(fits, report=report)
+        session.advance(fits, verbose=verbose)
         fitted, alone = fits, session.alone
     else:
         # Neighbours in this order have most in common: the structure first, which costs a compilation, then the rows.
@@ -210,8 +211,8 @@ class Session:
         self,
         fits: list[Fit],
         until: float = np.inf,
-        report: Callable[[Run], None] | None = None,
         n_threads: int | None = None,
+        verbose: int = 0,
     ) -> None:
         """Train some of the fits until they have stopped or come to a certain epoch, and let them be fitted so far."""
         groups: dict[Hashable, list[tuple[Fit, DeferredFit, Run]]] = {}
@@ -221,7 +222,8 @@ class Session:
         cohorts = [Cohort(group[0][1].task.recipe, [run for *_, run in group]) for group in groups.values()]
         before = {run: run.n_rows for cohort in cohorts for run in cohort.runs}
         began = time.perf_counter()
-        train_cohorts(cohorts, until, report, n_threads)
+        with progress(list(before), len(cohorts)) if verbose and before else nullcontext() as report:
+            train_cohorts(cohorts, until, report, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()), 1)
         for cohort, group in zip(cohorts, groups.values(), strict=True):
             for fit, deferred, run in group:

@@ -44,7 +44,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
             numbers = np.arange(len(candidates))
             for rung, epochs in enumerate(rungs):
                 chosen = [fit for number in numbers for fit in fits[number]]
-                session.advance(chosen, np.inf if epochs >= self.max_epochs_ else epochs)
+                session.advance(chosen, np.inf if epochs >= self.max_epochs_ else epochs, verbose=self.verbose)
                 self._stage.hand_out(chosen)
                 self.n_candidates_.append(len(numbers))
                 self.n_epochs_.append(epochs)
@@ -54,8 +54,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
                     cv=check_cv(splits),
                     more_results={name: [value] * len(numbers) for name, value in more.items()},
                 )
-                metric = self.refit if isinstance(self.refit, str) else "score"
-                scores = results[f"mean_test_{metric}"][-len(numbers) :]
+                scores = self._ranking(results)[-len(numbers) :]
                 numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
             warn_of(session.alone)
 
@@ -98,6 +97,7 @@ class PopulationHalvingSearchCV(Rungs):
     refit : bool, str or callable, default=True
     cv : int, cross-validation generator or iterable, default=None
     verbose : int, default=0
+        From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
         Score of a fit that fails, or whose loss does not stay finite.
     return_train_score : bool, default=False
@@ -197,6 +197,7 @@ class HyperbandSearchCV(Rungs):
     refit : bool, str or callable, default=True
     cv : int, cross-validation generator or iterable, default=None
     verbose : int, default=0
+        From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
         Score of a fit that fails, or whose loss does not stay finite.
     return_train_score : bool, default=False

@@ -112,7 +112,8 @@ class PopulationSearch(BaseSearchCV):
         candidates = list(candidate_params)
         splits = self._splits(cv)
         fits = self._fits(candidates, splits)
-        self._stage.hand_out(fit_all(fits, X, y, [train for train, _ in splits], routed.estimator.fit, n_jobs))
+        train = [rows for rows, _ in splits]
+        self._stage.hand_out(fit_all(fits, X, y, train, routed.estimator.fit, n_jobs, self.verbose))
         return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
@@ -122,6 +123,12 @@ class PopulationSearch(BaseSearchCV):
     def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
         """What scikit-learn's search fits, in its order."""
         return [Fit(self._stage.clone_with(params), params, i) for params in candidates for i in range(len(splits))]
+
+    def _ranking(self, results: dict[str, Any]) -> NDArray:
+        """Mean test scores of all candidates, of the metric that decides."""
+        names = [name for name in results if name.startswith("mean_test_")]
+        decisive = f"mean_test_{self.refit}"
+        return results[decisive if decisive in names else names[0]]
 
     def _format_results(self, candidate_params, n_splits, out, more_results=None):
         for result, seconds in zip(out, self._stage.seconds, strict=True):
@@ -152,6 +159,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
+        From 1 on, a bar shows networks, structures and the best monitored figure so far.
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
@@ -224,6 +232,7 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
+        From 1 on, a bar shows networks, structures and the best monitored figure so far.
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
