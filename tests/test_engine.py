@@ -10,6 +10,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from sk_mlp._spec import Member, NetworkSpec, Rows
+from sk_mlp.engine import cohort
+from sk_mlp.engine.cohort import Cohort, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, epoch_order
@@ -128,6 +130,62 @@ def test_a_member_does_not_depend_on_its_population():
         for name, values in alone.history.items():
             np.testing.assert_allclose(together.history[name], values, rtol=1e-5, err_msg=f"{name} of member {m}")
         np.testing.assert_allclose(together.state.floats, alone.state.floats, rtol=1e-4, atol=1e-5)
+
+
+def runs_of_three_lengths(recipe):
+    rates = np.geomspace(1e-3, 3e-2, 7)
+    return [
+        Run.begin(make_member(recipe, seed=m, learning_rate=rate, epochs=[2, 3, 12][m % 3], train=np.arange(m, N)))
+        for m, rate in enumerate(rates)
+    ]
+
+
+def assert_equal_runs(runs, others):
+    for run, other in zip(runs, others, strict=True):
+        assert (run.stopped_by, run.epoch, run.best_epoch) == (other.stopped_by, other.epoch, other.best_epoch)
+        np.testing.assert_allclose(run.history["loss"], other.history["loss"], rtol=1e-4)
+        np.testing.assert_allclose(run.kept.floats, other.kept.floats, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def one_by_one():
+    recipe = make_recipe(shuffle=True)
+    runs = runs_of_three_lengths(recipe)
+    train_cohorts([Cohort(recipe, runs)], n_threads=1)
+    return runs
+
+
+@pytest.mark.parametrize("idle_seconds", [0.0, np.inf], ids=["the last ones leave", "to the end"])
+def test_more_runs_than_a_program_has_members(one_by_one, monkeypatch, idle_seconds):
+    """Runs enter as others end; and the last ones may go on in a program of one member."""
+    monkeypatch.setattr(cohort, "IDLE_SECONDS", idle_seconds)
+    recipe = make_recipe(shuffle=True)
+    runs = runs_of_three_lengths(recipe)
+    together = Cohort(recipe, runs)
+    together.n_slots = 3
+    train_cohorts([together], n_threads=2)
+    assert together.n_slots == (1 if idle_seconds == 0 else 3)
+    assert_equal_runs(runs, one_by_one)
+
+
+def test_runs_pause_and_go_on(one_by_one):
+    recipe = make_recipe(shuffle=True)
+    runs = runs_of_three_lengths(recipe)
+    for until in (1, 5, np.inf):
+        train_cohorts([Cohort(recipe, runs)], until=until)
+        assert all(run.stopped_by or run.epoch == until for run in runs)
+    assert_equal_runs(runs, one_by_one)
+
+
+def test_an_error_in_one_thread_stops_all():
+    def report(run):
+        raise RuntimeError("enough")
+
+    recipe = make_recipe(shuffle=True)
+    runs = runs_of_three_lengths(recipe)
+    with pytest.raises(RuntimeError, match="enough"):
+        train_cohorts([Cohort(recipe, runs[:4]), Cohort(recipe, runs[4:])], report=report, n_threads=2)
+    assert sum(run.epoch for run in runs) <= 2
 
 
 @pytest.mark.slow
