@@ -18,8 +18,6 @@ from sklearn.model_selection import GridSearchCV
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp._resolve import resolve_loss, resolve_metrics, resolve_optimizer
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
 TARGET = X @ [1.0, -2.0, 3.0, 0.5]

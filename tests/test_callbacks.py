@@ -9,8 +9,6 @@ from sklearn.model_selection import GridSearchCV
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, NotCompilableError
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
 TARGET = 5e3 + 1e3 * (X @ [1.0, -2.0, 3.0, 0.5] + RNG.standard_normal(120))

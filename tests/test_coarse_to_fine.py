@@ -71,7 +71,7 @@ def test_reproducible(search):
         (Range(1e-4, 1.0, "log"), 1e-4, (1e-4, 1e-2)),
         (Range(0.0, 1.0, "linear"), 0.9, (0.5, 1.0)),
         (Range(1, 99, "integer"), 50, (26, 75)),
-        (Range(1, 2, "integer"), 2, (1, 2)),
+        (Range(1, 2, "integer"), 2, (2, 2)),
         (Range(1e-3, 1e-1, "log", complement=True), 0.99, (1 - 10**-1.5, 1 - 10**-2.5)),
         (Values((8, 1, 2, 4)), 8, [4, 8]),
         (Values((1,)), 1, [1]),

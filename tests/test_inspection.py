@@ -14,8 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp.inspection import LossCurveDisplay
 
-pytestmark = pytest.mark.usefixtures("no_xla")
-
 TRAIN, VALIDATION = [0.9, 0.5, 0.3, 0.2], [0.8, 0.5, 0.4, 0.6]
 
 
