@@ -273,3 +273,11 @@ def test_bad_settings_are_refused_as_in_scikit_learn():
 def test_processes(random_searches):
     ours, _ = random_searches
     assert_same(clone(ours).set_params(n_jobs=2).fit(X, Y), ours, tolerance=1e-5)
+
+
+def test_progress(capsys):
+    search = PopulationGridSearchCV(pipeline(), {"mlp__learning_rate": [1e-2, 3e-2]}, cv=2, refit=False)
+    search.fit(X, Y)
+    assert not capsys.readouterr().out
+    search.set_params(verbose=1).fit(X, Y)
+    assert "networks 4/4, structures 1, best val_loss" in " ".join(capsys.readouterr().out.split())

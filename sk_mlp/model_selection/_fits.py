@@ -222,7 +222,7 @@ class Session:
         cohorts = [Cohort(group[0][1].task.recipe, [run for *_, run in group]) for group in groups.values()]
         before = {run: run.n_rows for cohort in cohorts for run in cohort.runs}
         began = time.perf_counter()
-        with progress(list(before), len(cohorts)) if verbose and before else nullcontext() as report:
+        with progress(list(before), len(cohorts), until) if verbose and before else nullcontext() as report:
             train_cohorts(cohorts, until, report, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()), 1)
         for cohort, group in zip(cohorts, groups.values(), strict=True):

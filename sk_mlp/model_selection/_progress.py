@@ -9,8 +9,16 @@ from sk_mlp.engine.run import Run
 
 
 @contextmanager
-def progress(runs: list[Run], n_cohorts: int) -> Iterator[Callable[[Run], None]]:
+def progress(runs: list[Run], n_structures: int, until: float) -> Iterator[Callable[[Run], None]]:
     """Show a bar of the epochs still to run, at most, within the context.
+
+    Parameters
+    ----------
+    runs : list of Run
+    n_structures : int
+        Of their networks.
+    until : int or inf
+        The epoch at which they pause.
 
     Yields
     ------
@@ -18,19 +26,24 @@ def progress(runs: list[Run], n_cohorts: int) -> Iterator[Callable[[Run], None]]
         To be called after every epoch of a run.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    total = sum(run.member.epochs - run.epoch for run in runs)
-    n_stopped, best, monitor = 0, float("inf"), ""
+
+    def left(run: Run) -> int:
+        return 0 if run.stopped_by else int(max(min(run.member.epochs, until) - run.epoch, 0))
+
+    to_run = {run: left(run) for run in runs}
+    n_ended, best = sum(not n for n in to_run.values()), float("inf")
 
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar:
-        shown = bar.add_task(f"{len(runs)} networks, {n_cohorts} structures", total=total)
+        counts = f"networks {{}}/{len(runs)}, structures {n_structures}"
+        shown = bar.add_task(counts.format(n_ended), total=sum(to_run.values()))
 
         def report(run: Run) -> None:
-            nonlocal n_stopped, best, monitor
-            monitor = run.member.monitor
-            best = min(best, run.member.sign * run.latest[monitor])
-            n_stopped += run.stopped_by is not None
-            rest = run.member.epochs - run.epoch if run.stopped_by else 0
-            text = f"{n_stopped}/{len(runs)} networks, {n_cohorts} structures, best {monitor} {abs(best):.4g}"
-            bar.update(shown, advance=1 + rest, description=text)
+            nonlocal n_ended, best
+            monitor, sign = run.member.monitor, run.member.sign
+            best = min(best, sign * run.latest[monitor])
+            before, to_run[run] = to_run[run], left(run)
+            n_ended += not to_run[run]
+            text = f"{counts.format(n_ended)}, best {monitor} {sign * best:.4g}"
+            bar.update(shown, advance=before - to_run[run], description=text)
 
         yield report
