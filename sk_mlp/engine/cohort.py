@@ -1,11 +1,11 @@
 """Many runs at once: cohorts of one structure each, by threads that share the work."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
@@ -115,7 +115,7 @@ def train_cohorts(
     n_threads : int or None
         None for the number of cores.
     """
-    n_threads = n_threads or len(os.sched_getaffinity(0))
+    n_threads = n_threads or joblib.cpu_count()
     change, aborted = threading.Condition(), threading.Event()
     for cohort in cohorts:
         cohort.queue(until)
