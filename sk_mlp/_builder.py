@@ -2,9 +2,8 @@
 
 import random
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from keras.src.models.functional import Functional
 from sk_mlp._compat import accepts_kwargs, has_param, route_params
 from sk_mlp._features import to_inputs
 from sk_mlp._resolve import plain, resolve_optimizer
-from sk_mlp._spec import NetworkSpec
+from sk_mlp._spec import Blueprint, NetworkSpec
 from sk_mlp.engine.structure import structure_of_model
 from sk_mlp.layers import dropout_layers
 from sk_mlp.losses import losses_of_outputs
@@ -43,44 +42,6 @@ def seeds_of_the_process(seed: int) -> Iterator[None]:
             random.setstate(before[0])
             np.random.set_state(before[1])
             global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before[2])
-
-
-@dataclass(frozen=True, eq=False)
-class Blueprint:
-    """How to make the network of a fit, and what is known of it.
-
-    Attributes
-    ----------
-    make : callable () -> keras.Model
-    spec : NetworkSpec or None
-        None for a user's own model.
-    sample : keras.Model or None
-        The user's model; its weights are the initial ones.
-    structure : hashable
-        Equal for networks of which one may stand for the other in a compiled program.
-    width : int
-        Columns of the main output.
-    rates : list of float
-        Of the dropout layers.
-    columns : None, dict or tuple
-        Columns of X for each input.
-    n_weights : int
-        Roughly.
-    """
-
-    make: Callable[[], keras.Model]
-    spec: NetworkSpec | None
-    sample: keras.Model | None
-    structure: Hashable
-    width: int
-    rates: list[float]
-    columns: Any
-    n_weights: int
-
-    @property
-    def n_heads(self) -> int:
-        """2 with an auxiliary output, else 1."""
-        return 2 if self.spec is not None and self.spec.aux_output else 1
 
 
 def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:

@@ -1,6 +1,6 @@
 """A fit that is ready to run, and the recipe that it follows."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -9,10 +9,9 @@ import keras
 import numpy as np
 from scipy.sparse import issparse
 
-from sk_mlp._builder import Blueprint
 from sk_mlp._features import Matrix
 from sk_mlp._resolve import resolve_metrics, resolve_optimizer
-from sk_mlp._spec import Fitted, Member
+from sk_mlp._spec import Blueprint, Fitted, Member
 from sk_mlp._targets import ClassTargets, RegressionTargets
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Recipe, optimizer_data
@@ -30,7 +29,6 @@ class Task:
     ----------
     recipe : Recipe
     member : Member
-    blueprint : Blueprint
     targets : ClassTargets or RegressionTargets
     previous : Fitted or None
         What to go on from.
@@ -41,7 +39,6 @@ class Task:
 
     recipe: Recipe
     member: Member
-    blueprint: Blueprint
     targets: Targets
     previous: Fitted | None
     first_epoch: int
@@ -49,7 +46,7 @@ class Task:
 
     def run(self) -> Run:
         """The member's run, about to begin."""
-        return Run.begin(self.member, self.first_epoch, self.previous.state if self.previous else None)
+        return Run.begin(self.recipe, self.member, self.first_epoch, self.previous.state if self.previous else None)
 
 
 def make_recipe(
@@ -87,8 +84,7 @@ def make_recipe(
     traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
     rule = repr(sorted(traced.items()))
     row_nonzeros = 1 << int(np.diff(X.indptr).max(initial=1) - 1).bit_length() if issparse(X) else 0
-    key: Hashable = (
-        blueprint.structure,
+    traits = (
         optimizer_class,
         rule,
         structure_of(loss),
@@ -99,10 +95,8 @@ def make_recipe(
         frozen,
     )
     return Recipe(
-        key=key,
-        make_model=blueprint.make,
-        sample=blueprint.sample,
-        width=blueprint.width,
+        blueprint=blueprint,
+        traits=traits,
         optimizer_class=optimizer_class,
         optimizer_config=config,
         slots=(optimizer_class.__qualname__, rule),
@@ -110,11 +104,8 @@ def make_recipe(
         make_metrics=make_metrics,
         batch_size=min(batch_size, padded_size(n_rows)),
         shuffle=bool(params["shuffle"]),
-        columns=blueprint.columns,
-        n_heads=blueprint.n_heads,
         row_nonzeros=row_nonzeros,
         frozen=frozen,
-        n_weights=blueprint.n_weights,
     )
 
 

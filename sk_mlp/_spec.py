@@ -1,6 +1,6 @@
 """Frozen descriptions of what to build and how to train it. Plain Python."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -58,6 +58,44 @@ class NetworkSpec:
         """How many weights the hidden layers and the main output have, without biases and norms."""
         widths = [self.n_deep, *self.hidden_layer_sizes, self.n_outputs]
         return sum(a * b for a, b in pairwise(widths))
+
+
+@dataclass(frozen=True, eq=False)
+class Blueprint:
+    """How to make the network of a fit, and what is known of it.
+
+    Attributes
+    ----------
+    make : callable () -> keras.Model
+    spec : NetworkSpec or None
+        None for a user's own model.
+    sample : keras.Model or None
+        The user's model; its weights are the initial ones.
+    structure : hashable
+        Equal for networks of which one may stand for the other in a compiled program.
+    width : int
+        Columns of the main output.
+    rates : list of float
+        Of the dropout layers.
+    columns : None, dict or tuple
+        Columns of X for each input.
+    n_weights : int
+        Roughly.
+    """
+
+    make: Callable[[], Any]
+    spec: NetworkSpec | None
+    sample: Any
+    structure: Hashable
+    width: int
+    rates: list[float]
+    columns: Any
+    n_weights: int
+
+    @property
+    def n_heads(self) -> int:
+        """2 with an auxiliary output, else 1."""
+        return 2 if self.spec is not None and self.spec.aux_output else 1
 
 
 CHANGED = (

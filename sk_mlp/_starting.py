@@ -9,10 +9,9 @@ from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mlp._builder import Blueprint
 from sk_mlp._features import Matrix, dense
 from sk_mlp._resolve import routed_to
-from sk_mlp._spec import Fitted, NetworkSpec
+from sk_mlp._spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp.network import weights_of
 
 # What an autoencoder has in common with the network that starts from it.

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from sk_mlp._builder import Blueprint, blueprint_of_builder, blueprint_of_spec, call_builder
+from sk_mlp._builder import blueprint_of_builder, blueprint_of_spec, call_builder
 from sk_mlp._features import DTYPES, Matrix, column_numbers, input_columns, stacked
 from sk_mlp._parameters import Parameters
 from sk_mlp._plan import Task, make_recipe, same_paths
@@ -25,7 +25,7 @@ from sk_mlp._resolve import (
     routed_to,
     sign_of,
 )
-from sk_mlp._spec import CHANGED, Fitted, Member, NetworkSpec, Rows, Trained
+from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, NetworkSpec, Rows, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._starting import initial_weights
 from sk_mlp._targets import ClassTargets, RegressionTargets
@@ -127,7 +127,7 @@ class Training(Parameters, ABC):
             initial=initial,
             frozen_epochs=float(self.frozen_epochs),
         )
-        return Task(recipe, member, blueprint, targets, previous, first_epoch, tuple(figures))
+        return Task(recipe, member, targets, previous, first_epoch, tuple(figures))
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
@@ -280,7 +280,7 @@ class Training(Parameters, ABC):
                 run = task.run()
                 compiled = CompiledPopulation(recipe, DeviceRows(recipe, [member]), member.hyper, 1)
                 train(compiled, iter([run]), bridge, report)
-                return run.outcome(compiled.parts)
+                return run.outcome()
             except NotCompilableError as error:
                 if self.engine == "compiled":
                     raise
@@ -290,7 +290,7 @@ class Training(Parameters, ABC):
         parts = Parts(recipe)
         run, population = task.run(), KerasPopulation(parts, recipe, member, callbacks)
         train(population, iter([run]), self._bridge(task, parts, callbacks) if callbacks else None, report)
-        return run.outcome(parts)
+        return run.outcome()
 
     def _bridge(self, task: Task, parts: Parts | None, callbacks: list) -> CallbackBridge:
         recipe, member = task.recipe, task.member
@@ -326,12 +326,12 @@ class Training(Parameters, ABC):
             state=trained.state,
             layout=trained.layout,
             n_weights=trained.n_weights,
-            spec=task.blueprint.spec,
-            make_model=task.blueprint.make,
+            spec=recipe.blueprint.spec,
+            make_model=recipe.blueprint.make,
             targets=task.targets,
             slots=recipe.slots,
             loss_of_logits=is_of_logits(recipe.loss),
-            columns=recipe.columns,
+            columns=recipe.blueprint.columns,
             frozen=recipe.frozen,
         )
         self._live = {}

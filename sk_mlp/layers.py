@@ -83,8 +83,9 @@ def scramble(h: tf.Tensor) -> tf.Tensor:
 
 def uniform(key: tf.Tensor, shape: list[int]) -> tf.Tensor:
     """Uniform numbers in [0, 1), float32, of the given shape, from a scalar int32 key."""
-    position = tf.reshape(tf.range(int(np.prod(shape)), dtype=tf.int32), shape)
-    h = scramble(position * _SPREAD + scramble(key))
+    h = scramble(key)
+    for size in shape:  # axis by axis, so that a number does not depend on how many stand beside it
+        h = scramble(h[..., None] + tf.range(size, dtype=tf.int32) * _SPREAD)
     return tf.cast(tf.bitwise.bitwise_and(h, np.int32(0xFFFFFF)), tf.float32) * np.float32(2.0**-24)
 
 

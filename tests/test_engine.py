@@ -1,7 +1,6 @@
 """The engine without estimators: against Keras `fit`, and a member of a population against the same fit alone."""
 
 import dataclasses
-import functools
 import json
 
 import keras
@@ -9,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from sk_mlp._builder import blueprint_of_spec
 from sk_mlp._spec import Member, NetworkSpec, Rows
 from sk_mlp.engine import cohort
-from sk_mlp.engine.cohort import Cohort, train_cohorts
+from sk_mlp.engine.cohort import Cohort, cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, epoch_order
@@ -19,7 +19,6 @@ from sk_mlp.engine.program import ProgramCache, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
-from sk_mlp.network import build_network
 from sk_mlp.schedules import Constant
 
 N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial
@@ -34,17 +33,25 @@ def mae() -> list:
 
 
 def make_recipe(
-    optimizer="Adam", batch_norm=False, dropout=0.0, shuffle=False, metrics=list, batch_size=32, **arguments
+    optimizer="Adam",
+    batch_norm=False,
+    dropout=0.0,
+    shuffle=False,
+    metrics=list,
+    batch_size=32,
+    sizes=(16, 16),
+    activation="relu",
+    **arguments,
 ):
-    spec = NetworkSpec(8, 1, (16, 16), "relu", batch_norm, dropout > 0, "linear")
+    spec = NetworkSpec(8, 1, sizes, activation, batch_norm, dropout > 0, "linear")
     cls = getattr(keras.optimizers, optimizer)
     config = cls(**arguments).get_config()
     for name in ("name", "learning_rate", "weight_decay"):
         del config[name]
     structure = {name: value for name, value in config.items() if name not in optimizer_data(config)}
-    key = (spec, optimizer, json.dumps(structure), metrics, bool(config.get("momentum")))
-    model = functools.partial(build_network, spec, 0.5)
-    return Recipe(key, model, None, 1, cls, config, (), keras.losses.MeanSquaredError(), metrics, batch_size, shuffle)
+    traits = (optimizer, json.dumps(structure), metrics, bool(config.get("momentum")))
+    loss = keras.losses.MeanSquaredError()
+    return Recipe(blueprint_of_spec(spec, 0.5), traits, cls, config, (), loss, metrics, batch_size, shuffle)
 
 
 def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **changes):
@@ -71,15 +78,15 @@ def make_member(recipe, seed=0, learning_rate=1e-2, epochs=5, dropout=None, **ch
 def compiled(recipe, members, n_slots=None):
     n_slots = n_slots or len(members)
     population = CompiledPopulation(recipe, DeviceRows(recipe, members), members[0].hyper, n_slots)
-    runs = [Run.begin(member) for member in members]
+    runs = [Run.begin(recipe, member) for member in members]
     train(population, iter(runs))
-    return [run.outcome(population.parts) for run in runs]
+    return [run.outcome() for run in runs]
 
 
 def by_keras(recipe, member):
-    parts, run = Parts(recipe), Run.begin(member)
+    parts, run = Parts(recipe), Run.begin(recipe, member)
     train(KerasPopulation(parts, recipe, member, []), iter([run]))
-    return run.outcome(parts)
+    return run.outcome()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,9 @@ def test_a_member_does_not_depend_on_its_population():
 def runs_of_three_lengths(recipe):
     rates = np.geomspace(1e-3, 3e-2, 7)
     return [
-        Run.begin(make_member(recipe, seed=m, learning_rate=rate, epochs=[2, 3, 12][m % 3], train=np.arange(m, N)))
+        Run.begin(
+            recipe, make_member(recipe, seed=m, learning_rate=rate, epochs=[2, 3, 12][m % 3], train=np.arange(m, N))
+        )
         for m, rate in enumerate(rates)
     ]
 
@@ -188,6 +197,52 @@ def test_an_error_in_one_thread_stops_all():
     assert sum(run.epoch for run in runs) <= 2
 
 
+@pytest.mark.parametrize(
+    ("settings", "hyper"),
+    [
+        ({"batch_norm": True, "dropout": 0.2, "shuffle": True, "activation": "silu"}, {"weight_decay": 0.1}),
+        ({"optimizer": "Nadam", "activation": "leaky_relu"}, {}),
+        ({"optimizer": "SGD", "momentum": 0.9, "global_clipnorm": 0.5, "activation": "tanh", "metrics": mae}, {}),
+    ],
+)
+def test_a_network_does_not_depend_on_a_wider_one_that_it_trains_with(settings, hyper):
+    dropout = settings.get("dropout")
+    runs = [
+        Run.begin(recipe, make_member(recipe, seed=m, hyper=hyper, dropout=dropout and dropout / (m + 1)))
+        for m, recipe in enumerate(make_recipe(**settings, sizes=sizes) for sizes in [(5, 9), (16, 4), (16, 4)])
+    ]
+    (together,) = cohorts_of(runs)
+    assert together.recipe.blueprint.spec.hidden_layer_sizes == (16, 9)
+    together.n_slots = 2
+    train_cohorts([together], until=3)
+    assert all(run.state.finite and run.epoch == 3 for run in runs)
+    train_cohorts([together])
+    for run in runs:
+        trained = run.outcome()
+        (alone,) = compiled(run.recipe, [run.member])
+        assert alone.layout == trained.layout
+        for name, values in alone.history.items():
+            np.testing.assert_allclose(trained.history[name], values, rtol=2e-5, err_msg=name)
+        np.testing.assert_allclose(trained.state.floats, alone.state.floats, rtol=1e-4, atol=1e-5)
+
+
+def test_which_networks_train_as_parts_of_a_wider_one():
+    def n_cohorts(*sizes, epochs=1, share=1.0, **settings):
+        recipes = [make_recipe(**settings, sizes=each) for each in sizes]
+        runs = [Run.begin(recipe, make_member(recipe, epochs=epochs, dropout=None)) for recipe in recipes]
+        cohorts = cohorts_of(runs, share)
+        assert sorted(id(run) for cohort in cohorts for run in cohort.runs) == sorted(map(id, runs))
+        return len(cohorts)
+
+    assert n_cohorts((5, 9), (16, 4), (4, 4)) == 1
+    assert n_cohorts((5, 9), (16,), ()) == 3, "of different depth"
+    assert n_cohorts((5,), (16,), activation="sigmoid") == 2, "0.5 at 0"
+    assert n_cohorts((5,), (16,), optimizer="Lamb") == 2, "its rule looks at whole layers"
+    assert n_cohorts((4,), (8,), (500,), (510,), epochs=1_000_000) == 4, "much to train"
+    assert n_cohorts((4,), (8,), (500,), (510,), epochs=20_000) == 2
+    assert n_cohorts((4,), (8,), (500,), (510,), epochs=20_000, share=0.001) == 1
+
+
 @pytest.mark.slow
 def test_a_member_of_any_architecture_does_not_depend_on_its_population():
     spec = NetworkSpec(
@@ -205,9 +260,7 @@ def test_a_member_of_any_architecture_does_not_depend_on_its_population():
     )
     recipe = dataclasses.replace(
         make_recipe(batch_norm=True, dropout=0.2, shuffle=True, metrics=mae),
-        key=("any architecture",),
-        make_model=functools.partial(build_network, spec, 0.5),
-        n_heads=2,
+        blueprint=blueprint_of_spec(spec, 0.5),
         row_nonzeros=8,
         frozen=(0, 1),
     )
@@ -296,7 +349,7 @@ def losses(*validation, training=None):
 
 
 def run_rule(member, logs):
-    run = Run.begin(member)
+    run = Run.begin(make_recipe(), member)
     for figures in logs:
         run.update(figures)
         if run.stopped_by:

@@ -2,23 +2,24 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
 
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
-from sk_mlp.engine.recipe import Parts, Recipe
+from sk_mlp.engine.recipe import Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
+from sk_mlp.engine.widths import family, merged, widest
 from sk_mlp.exceptions import NotCompilableError
 
-# Mapping a step over members saves what it costs to start small kernels: some 10 us a step and member. It takes a
+# Mapping a step over members saves what it costs to start small kernels: some 10 us a step and member. It takes up to a
 # second longer to compile, and for larger networks, whose matrix products are what takes time, it saves nothing.
 MAPPED_SLOTS = 16
 MAPPED_WEIGHTS = 6_000  # of a network, at most
-MAPPED_STEPS = 150_000  # of all its members, at least
+MAPPED_STEPS = 60_000  # of all its members, at least
 IDLE_SECONDS = 1.0  # as much as the other program's compilation costs: never more than twice the best that one can do
 
 
@@ -29,24 +30,24 @@ class Cohort:
     ----------
     recipe : Recipe
     runs : list of Run
+    share : float, default=1
+        Of the epochs that they may have, expected to be run.
 
     Attributes
     ----------
-    parts : Parts or None
-        Of the recipe; None until the first thread has come.
     error : NotCompilableError or None
         Why the runs could not be trained.
     n_slots : int
         Members of the program that is to train the runs that wait: many, or one.
     """
 
-    def __init__(self, recipe: Recipe, runs: list[Run]):
+    def __init__(self, recipe: Recipe, runs: list[Run], share: float = 1.0):
         self.recipe, self.runs = recipe, runs
-        self.parts: Parts | None = None
         self.error: NotCompilableError | None = None
         self.n_threads = 0
-        n_steps = sum(len(run.member.train) / recipe.batch_size * run.member.epochs for run in runs)
-        self.n_slots = MAPPED_SLOTS if recipe.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS else 1
+        n_steps = share * sum(len(run.member.train) * run.member.epochs for run in runs) / recipe.batch_size
+        is_mapped = recipe.blueprint.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS
+        self.n_slots = min(MAPPED_SLOTS, -(-len(runs) // 2)) if is_mapped else 1  # half of them, for another may help
         self._data: DeviceRows | None = None
         self._waiting: deque[Run] = deque()
         self._lock = threading.Lock()
@@ -56,9 +57,11 @@ class Cohort:
         """Runs that no thread has begun."""
         return 0 if self.error else len(self._waiting)
 
-    def queue(self, until: float) -> None:
-        """Let all runs wait that have neither stopped nor come to this epoch."""
-        self._waiting = deque(run for run in self.runs if run.stopped_by is None and run.epoch < until)
+    def queue(self, chosen: Set[Run], until: float) -> None:
+        """Let those of the chosen runs wait that have neither stopped nor come to this epoch."""
+        self._waiting = deque(
+            run for run in self.runs if run in chosen and run.stopped_by is None and run.epoch < until
+        )
 
     def reserve(self, n: int) -> list[Run]:
         """Take the first n runs that wait."""
@@ -71,7 +74,6 @@ class Cohort:
         try:
             n_slots, idle_limit = self.n_slots, IDLE_SECONDS if self.n_slots > 1 else np.inf
             population = CompiledPopulation(self.recipe, self._data, self.runs[0].member.hyper, n_slots)
-            self.parts = population.parts
             entered: list[Run] = []
             train(population, self._take(reserved, entered), report=report, until=until, idle_limit=idle_limit)
         except NotCompilableError as error:
@@ -91,12 +93,26 @@ class Cohort:
             yield entered[-1]
 
 
+def cohorts_of(runs: list[Run], share: float = 1.0) -> list[Cohort]:
+    """Sort runs, of whose epochs a share is expected to be run, into cohorts."""
+    families: dict[Hashable, dict[Hashable, list[Run]]] = {}
+    for run in runs:
+        groups = families.setdefault((family(run.recipe), run.recipe.shuffle, tuple(run.member.hyper)), {})
+        groups.setdefault(run.recipe.key, []).append(run)
+    return [
+        Cohort(widest([run.recipe for run in together]), together, share)
+        for groups in families.values()
+        for together in merged(list(groups.values()), share)
+    ]
+
+
 class _Aborted(BaseException):
     """Raised in the other threads when one has failed or the user has interrupted."""
 
 
 def train_cohorts(
     cohorts: list[Cohort],
+    chosen: Set[Run] | None = None,
     until: float = np.inf,
     report: Callable[[Run], None] | None = None,
     n_threads: int | None = None,
@@ -109,6 +125,8 @@ def train_cohorts(
     Parameters
     ----------
     cohorts : list of Cohort
+    chosen : set of Run or None
+        Those to train; None for all.
     until : int, default=inf
     report : callable (run) or None
         Called after every epoch of a run, by one thread at a time.
@@ -118,7 +136,7 @@ def train_cohorts(
     n_threads = n_threads or joblib.cpu_count()
     change, aborted = threading.Condition(), threading.Event()
     for cohort in cohorts:
-        cohort.queue(until)
+        cohort.queue(set(cohort.runs) if chosen is None else chosen, until)
 
     def report_to_user(run: Run) -> None:
         if aborted.is_set():

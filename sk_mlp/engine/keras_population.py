@@ -45,7 +45,7 @@ class KerasPopulation(Population):
         standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
         metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
         loss = with_smoothing(recipe.loss, member.hyper)
-        several = recipe.n_heads > 1
+        several = recipe.blueprint.n_heads > 1
         self._names: dict[str, str] = {}
         if several:  # Keras puts the output before a metric's name, and takes the mean of the losses of batches
             self._names = {f"output_{metric.name}": metric.name for metric in parts.metrics}
@@ -65,7 +65,7 @@ class KerasPopulation(Population):
     def admit(self, runs: dict[int, Run]) -> None:
         run = runs[0]
         start = self.parts.start(self._member, run.state)
-        run.state, run.kept = None, run.kept or start
+        run.parts, run.state, run.kept = self.parts, None, run.kept or start
         self.parts.write(start)
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
@@ -125,9 +125,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, batch):
         numbers = self._numbers[batch * self._batch_size : (batch + 1) * self._batch_size]
-        x = to_inputs(dense(self._rows.X[numbers]), self._recipe.columns, lambda x, columns: x[:, list(columns)])
+        blueprint = self._recipe.blueprint
+        x = to_inputs(dense(self._rows.X[numbers]), blueprint.columns, lambda x, columns: x[:, list(columns)])
         y, weights = self._rows.y[numbers], self._rows.weights[numbers]
-        n_heads = self._recipe.n_heads
+        n_heads = blueprint.n_heads
         return (x, y, weights) if n_heads == 1 else (x, (y,) * n_heads, (weights,) * n_heads)
 
 

@@ -12,8 +12,9 @@ from scipy.sparse import issparse
 from sk_mlp._features import Matrix, stacked
 from sk_mlp._spec import Member, State
 from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
-from sk_mlp.engine.recipe import Parts, Recipe
+from sk_mlp.engine.recipe import Parts, Recipe, StateLayout
 from sk_mlp.engine.run import Run
+from sk_mlp.engine.widths import corner, in_corner
 from sk_mlp.exceptions import NotCompilableError
 
 
@@ -157,29 +158,39 @@ class CompiledPopulation(Population):
         self._program = PROGRAMS.get(recipe, self._hyper_names, n_slots, record)
         self.parts = self._program.parts
         self._members: dict[int, Member] = {}
+        self._layouts: dict[int, StateLayout] = {}
+        self._parts = {recipe.key: self.parts}
         self._seeds = np.zeros(n_slots, np.int32)
         self._begins = np.zeros((n_slots, 2), np.int32)
         self._units = np.ones((n_slots, 2, data.y.shape[1]), np.float32)
         self._validation = np.zeros((n_slots, data.n_validation), np.int32)
 
     def admit(self, runs: dict[int, Run]) -> None:
-        started = {m: self.parts.start(run.member, run.state) for m, run in runs.items()}
+        started: dict[int, State] = {}
         for m, run in runs.items():
             member, rows = run.member, run.member.rows
+            run.parts = run.parts or self._parts_of(run.recipe)
+            started[m] = run.parts.start(member, run.state)
             run.state, run.kept = None, run.kept or started[m]
-            self._members[m] = member
+            self._members[m], self._layouts[m] = member, run.parts.layout
             self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
             self._units[m] = rows.y_mean, rows.y_scale
             evaluated = evaluation_rows(member)
             self._validation[m, : len(evaluated)] = evaluated
             self._validation[m, len(evaluated) :] = 0
         if len(runs) == self.n_slots or not hasattr(self, "states"):
-            any_state = next(iter(started.values()))
-            states = [self._arrays(started.get(m, any_state)) for m in range(self.n_slots)]
+            arrays = {m: self._arrays(m, state) for m, state in started.items()}
+            any_arrays = next(iter(arrays.values()))
+            states = [arrays.get(m, any_arrays) for m in range(self.n_slots)]
             self.states = [tf.constant(np.stack(arrays)) for arrays in zip(*states, strict=True)]
         else:
             for m, state in started.items():
                 self.replace(m, state)
+
+    def _parts_of(self, recipe: Recipe) -> Parts:
+        if recipe.key not in self._parts:  # of a narrower network
+            self._parts[recipe.key] = Parts(recipe)
+        return self._parts[recipe.key]
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
         numbers = np.zeros((self.n_slots, self._data.n_train), np.int32)
@@ -257,16 +268,18 @@ class CompiledPopulation(Population):
         ]
 
     def extract(self, states, m: int) -> State:
-        return self.parts.layout.pack(self._program.grouping.split([tensor.numpy()[m] for tensor in states]))
+        arrays, layout = self._program.grouping.split([tensor.numpy()[m] for tensor in states]), self._layouts[m]
+        return layout.pack([corner(array, shape) for array, shape in zip(arrays, layout.shapes, strict=True)])
 
     def replace(self, m: int, state: State) -> None:
         self.states = [
             tf.tensor_scatter_nd_update(old, [[m]], [new])
-            for old, new in zip(self.states, self._arrays(state), strict=True)
+            for old, new in zip(self.states, self._arrays(m, state), strict=True)
         ]
 
-    def _arrays(self, state: State) -> list[NDArray]:
-        return self._program.grouping.join(self.parts.layout.unpack(state))
+    def _arrays(self, m: int, state: State) -> list[NDArray]:
+        arrays = zip(self._layouts[m].unpack(state), self.parts.layout.shapes, strict=True)
+        return self._program.grouping.join([in_corner(array, shape) for array, shape in arrays])
 
 
 def _padded(blocks: list[NDArray], n: int, value: float = 0) -> NDArray:

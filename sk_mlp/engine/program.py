@@ -256,7 +256,7 @@ class ProgramCache:
 
     def get(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False) -> Program:
         """The program for this structure, made if need be."""
-        key = (recipe.key, recipe.batch_size, hyper_names, n_members, record)
+        key = (recipe.key, hyper_names, n_members, record)
         with self._lock:
             if key not in self._programs:
                 self._programs[key] = Program(recipe, hyper_names, n_members, record)

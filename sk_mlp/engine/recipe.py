@@ -10,7 +10,7 @@ import numpy as np
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-from sk_mlp._spec import CHANGED, Member, State
+from sk_mlp._spec import CHANGED, Blueprint, Member, State
 from sk_mlp.network import random_variables, seed_states, weights_of
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
@@ -33,14 +33,10 @@ class Recipe:
 
     Attributes
     ----------
-    key : hashable
-        Equal for recipes whose compiled programs may be shared.
-    make_model : callable () -> keras.Model
-        A new, built, uncompiled model from float32 rows to (batch, width); always of the same structure.
-    sample : keras.Model or None
-        For a user's own model: one that ``make_model`` has returned, which must not return it again.
-    width : int
-        Columns of the model's output.
+    blueprint : Blueprint
+        Of the network.
+    traits : tuple
+        Equal for recipes whose compiled programs may be shared, if their networks are of one structure.
     optimizer_class : type
     optimizer_config : dict
         Without ``learning_rate`` and ``weight_decay``, which are data.
@@ -50,22 +46,14 @@ class Recipe:
     make_metrics : callable () -> list of keras.metrics.Metric
     batch_size : int
     shuffle : bool
-    columns : None, dict or tuple
-        Columns of X for each input of the model, as `sk_mlp._features.input_columns` returns them.
-    n_heads : int
-        2 if the model has an auxiliary output, else 1.
     row_nonzeros : int
         For sparse X, no row of which has more entries; 0 for dense X.
     frozen : tuple of int
         Numbers of the network's variables that a member's ``frozen_epochs`` is about.
-    n_weights : int
-        Of the network, roughly: how much work a step is.
     """
 
-    key: Hashable
-    make_model: Callable[[], keras.Model]
-    sample: keras.Model | None
-    width: int
+    blueprint: Blueprint
+    traits: tuple
     optimizer_class: type
     optimizer_config: dict[str, Any] = field(hash=False)
     slots: tuple
@@ -73,11 +61,13 @@ class Recipe:
     make_metrics: Callable[[], list]
     batch_size: int
     shuffle: bool
-    columns: Any = None
-    n_heads: int = 1
     row_nonzeros: int = 0
     frozen: tuple[int, ...] = ()
-    n_weights: int = 0
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for recipes whose compiled programs may be shared."""
+        return self.blueprint.structure, self.batch_size, *self.traits
 
 
 class StateLayout:
@@ -178,10 +168,11 @@ class Parts:
     """
 
     def __init__(self, recipe: Recipe):
-        self.model = recipe.make_model()
-        self.columns, self.n_heads = recipe.columns, recipe.n_heads
+        blueprint = recipe.blueprint
+        self.model = blueprint.make()
+        self.columns, self.n_heads = blueprint.columns, blueprint.n_heads
         self.row_nonzeros, self.frozen = recipe.row_nonzeros, recipe.frozen
-        if self.model is recipe.sample:
+        if self.model is blueprint.sample:
             raise ValueError(
                 "The 'model' parameter must be a function that returns a new keras.Model at each call. "
                 "It returned the same one again."
@@ -199,13 +190,13 @@ class Parts:
         self.layout = StateLayout(self.variables)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):
-                metric.update_state(*2 * [np.zeros((2, recipe.width), np.float32)])
+                metric.update_state(*2 * [np.zeros((2, blueprint.width), np.float32)])
             check_result(metric)
             metric.reset_state()
         self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
         self.built_with = [np.asarray(variable) for variable in self.variables]
         index = {id(variable): i for i, variable in enumerate(self.variables)}
-        own = recipe.sample is None
+        own = blueprint.sample is None
         self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model)] if own else []
         self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index] if own else []
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sk_mlp._spec import Member, State, Trained
-from sk_mlp.engine.recipe import Parts
+from sk_mlp.engine.recipe import Parts, Recipe
 
 # Nothing is left to improve within float32's resolution of 1 from the best: 0 for what is to fall (a loss; sign 1), and
 # minus 1 for what is to rise (a share of rows; sign -1).
@@ -22,7 +22,11 @@ class Run:
 
     Attributes
     ----------
+    recipe : Recipe
+        Of its own network, which may be narrower than its population's.
     member : Member
+    parts : Parts or None
+        Of the recipe, for the layout of its states; None until it has entered a population.
     epoch : int
         Number of the next epoch.
     state : State or None
@@ -39,7 +43,9 @@ class Run:
         None while there are epochs to run.
     """
 
+    recipe: Recipe
     member: Member
+    parts: Parts | None = None
     epoch: int = 0
     state: State | None = None
     kept: State | None = None
@@ -49,9 +55,9 @@ class Run:
     stopped_by: str | None = None
 
     @classmethod
-    def begin(cls, member: Member, epoch: int = 0, state: State | None = None) -> "Run":
+    def begin(cls, recipe: Recipe, member: Member, epoch: int = 0, state: State | None = None) -> "Run":
         """A run from this epoch on."""
-        return cls(member, epoch=epoch, state=state, best_epoch=epoch - 1)
+        return cls(recipe, member, epoch=epoch, state=state, best_epoch=epoch - 1)
 
     @property
     def latest(self) -> dict[str, float]:
@@ -98,14 +104,15 @@ class Run:
         self.epoch += 1
         return improved
 
-    def outcome(self, parts: Parts) -> Trained:
+    def outcome(self) -> Trained:
         """What has been trained, after the run has left its population."""
         assert self.kept
+        assert self.parts
         return Trained(
             state=self.kept,
             history=self.history,
             best_epoch=self.best_epoch,
             stopped_by=self.stopped_by or "epochs",
-            layout=parts.layout,
-            n_weights=parts.n_weights,
+            layout=self.parts.layout,
+            n_weights=self.parts.n_weights,
         )

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_method_params
 
 from sk_mlp._deferred import Collector, DeferredFit, TransformerCache, deferred_fits
 from sk_mlp._spec import Trained
-from sk_mlp.engine.cohort import Cohort, train_cohorts
+from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._progress import progress
@@ -159,6 +159,8 @@ class Session:
         Each estimator's `fit` is called here, and ends where training would begin.
     data : dict of int to (arguments, keyword arguments)
         Of `fit`, for each fold.
+    share : float, default=1
+        Of the epochs that they may have, expected to be run.
 
     Attributes
     ----------
@@ -166,10 +168,10 @@ class Session:
         How many are trained one by one, by the reason.
     """
 
-    def __init__(self, fits: list[Fit], data: dict[int, Arguments]):
+    def __init__(self, fits: list[Fit], data: dict[int, Arguments], share: float = 1.0):
         self.alone: Counter = Counter()
         self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
-        self._runs: dict[Fit, list[tuple[Hashable, DeferredFit, Run]]] = {fit: [] for fit in fits}
+        self._runs: dict[Fit, list[tuple[DeferredFit, Run]]] = {fit: [] for fit in fits}
         collector, transformers = Collector(), TransformerCache()
         for fit in fits:
             arguments, params = data[fit.split]
@@ -185,11 +187,12 @@ class Session:
             for deferred in collector.fits:
                 self._sort_in(fit, deferred)
             collector.fits.clear()
+        self._cohorts = cohorts_of([run for runs in self._runs.values() for _, run in runs], share)
 
     @property
     def most_epochs(self) -> int:
         """How many epochs a run may have, at most."""
-        return max((run.member.epochs for runs in self._runs.values() for *_, run in runs), default=1)
+        return max((run.member.epochs for runs in self._runs.values() for _, run in runs), default=1)
 
     def _sort_in(self, fit: Fit, deferred: DeferredFit) -> None:
         recipe, worker = deferred.task.recipe, deferred.worker
@@ -200,8 +203,7 @@ class Session:
         elif worker.callbacks is not None:
             self._alone(fit, "callbacks", partial(_train_alone, deferred))
         else:
-            key = (recipe.key, recipe.batch_size, recipe.shuffle, tuple(deferred.task.member.hyper))
-            self._runs[fit].append((key, deferred, deferred.task.run()))
+            self._runs[fit].append((deferred, deferred.task.run()))
 
     def _alone(self, fit: Fit, reason: str, call: Callable[[], None]) -> None:
         self.alone[reason] += 1
@@ -215,25 +217,20 @@ class Session:
         verbose: int = 0,
     ) -> None:
         """Train some of the fits until they have stopped or come to a certain epoch, and let them be fitted so far."""
-        groups: dict[Hashable, list[tuple[Fit, DeferredFit, Run]]] = {}
-        for fit in fits:
-            for key, deferred, run in self._runs[fit]:
-                groups.setdefault(key, []).append((fit, deferred, run))
-        cohorts = [Cohort(group[0][1].task.recipe, [run for *_, run in group]) for group in groups.values()]
-        before = {run: run.n_rows for cohort in cohorts for run in cohort.runs}
+        before = {run: run.n_rows for fit in fits for _, run in self._runs[fit]}
         began = time.perf_counter()
-        with progress(list(before), len(cohorts), until) if verbose and before else nullcontext() as report:
-            train_cohorts(cohorts, until, report, n_threads)
+        with progress(list(before), len(self._cohorts), until) if verbose and before else nullcontext() as report:
+            train_cohorts(self._cohorts, set(before), until, report, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()), 1)
-        for cohort, group in zip(cohorts, groups.values(), strict=True):
-            for fit, deferred, run in group:
+        errors = {run: str(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
+        for fit in fits:
+            for deferred, run in self._runs[fit]:
                 fit.seconds += per_row * (run.n_rows - before[run])
-                if cohort.error:
-                    self._alone(fit, str(cohort.error), partial(_train_alone, deferred))
+                if run in errors:
+                    self._alone(fit, errors[run], partial(_train_alone, deferred))
                 elif before[run] < run.n_rows:
                     with fit.timed():
-                        _finish(deferred, run.outcome(cohort.parts))
-        for fit in fits:
+                        _finish(deferred, run.outcome())
             with fit.timed():
                 while self._rest[fit]:
                     self._rest[fit].pop(0)()

@@ -40,7 +40,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
         for bracket, (n_candidates, rungs) in enumerate(self._brackets()):
             candidates = list(ParameterSampler(self.param_distributions, n_candidates, random_state=rng))
             fits = [self._fits([candidate], splits) for candidate in candidates]
-            session = Session([fit for of_candidate in fits for fit in of_candidate], data)
+            share = self._share(rungs)
+            session = Session([fit for of_candidate in fits for fit in of_candidate], data, share)
             numbers = np.arange(len(candidates))
             for rung, epochs in enumerate(rungs):
                 chosen = [fit for number in numbers for fit in fits[number]]
@@ -57,6 +58,11 @@ class Rungs(PopulationSearch, BaseSearchCV):
                 scores = self._ranking(results)[-len(numbers) :]
                 numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
             warn_of(session.alone)
+
+    def _share(self, rungs: list[int]) -> float:
+        """Of the epochs that all candidates would have to the end, those that a bracket runs."""
+        lengths = np.diff([0, *rungs])
+        return float(lengths @ self.factor ** -np.arange(len(rungs), dtype=float)) / self.max_epochs_
 
     @staticmethod
     def _select_best_index(refit, refit_metric, results):
