@@ -206,8 +206,6 @@ class Trained:
     stopped_by : {"epochs", "patience", "perfect", "non-finite", "callback"}
     layout : StateLayout
         Where each variable lies in the state.
-    n_weights : int
-        How many of the variables are the network's.
     """
 
     state: State
@@ -215,7 +213,6 @@ class Trained:
     best_epoch: int
     stopped_by: str
     layout: Any
-    n_weights: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,8 +224,6 @@ class Fitted:
     state : State
     layout : StateLayout
         Where each variable lies in the state.
-    n_weights : int
-        How many of the variables are the network's.
     spec : NetworkSpec or None
         None for a user's own model.
     make_model : callable () -> keras.Model
@@ -245,7 +240,6 @@ class Fitted:
 
     state: State
     layout: Any
-    n_weights: int
     spec: NetworkSpec | None
     make_model: Callable[[], Any]
     targets: Any
@@ -257,4 +251,4 @@ class Fitted:
     @property
     def weights(self) -> list[NDArray]:
         """The network's variables: trainable, then non-trainable ones."""
-        return self.layout.unpack(self.state, self.n_weights)
+        return self.layout.unpack(self.state, self.layout.n_weights)

@@ -325,7 +325,6 @@ class Training(Parameters, ABC):
         self._fitted = Fitted(
             state=trained.state,
             layout=trained.layout,
-            n_weights=trained.n_weights,
             spec=recipe.blueprint.spec,
             make_model=recipe.blueprint.make,
             targets=task.targets,

@@ -286,7 +286,7 @@ def test_a_member_of_any_architecture_does_not_depend_on_its_population():
         for name, values in alone.history.items():
             np.testing.assert_allclose(together.history[name], values, rtol=1e-4, err_msg=f"{name} of member {m}")
         np.testing.assert_allclose(together.state.floats, alone.state.floats, rtol=1e-3, atol=1e-4)
-        first = together.layout.unpack(together.state, together.n_weights)[0]
+        first = together.layout.unpack(together.state)[0]
         assert np.array_equal(first, kernel * (m + 1)) == (m == 2), "the last one is frozen"
 
 

@@ -20,6 +20,8 @@ from sk_mlp.exceptions import NotCompilableError
 MAPPED_SLOTS = 16
 MAPPED_WEIGHTS = 6_000  # of a network, at most
 MAPPED_STEPS = 60_000  # of all its members, at least
+Report = Callable[[Run], None]
+
 IDLE_SECONDS = 1.0  # as much as the other program's compilation costs: never more than twice the best that one can do
 
 
@@ -67,7 +69,7 @@ class Cohort:
         """Take the first n runs that wait."""
         return [self._waiting.popleft() for _ in range(min(n, len(self._waiting)))]
 
-    def train(self, reserved: list[Run], until: float, report: Callable[[Run], None]) -> None:
+    def train(self, reserved: list[Run], until: float, report: Report, ended: Report | None) -> None:
         """Train the reserved runs, and others as long as some wait."""
         with self._lock:
             self._data = self._data or DeviceRows(self.recipe, [run.member for run in self.runs])
@@ -75,7 +77,8 @@ class Cohort:
             n_slots, idle_limit = self.n_slots, IDLE_SECONDS if self.n_slots > 1 else np.inf
             population = CompiledPopulation(self.recipe, self._data, self.runs[0].member.hyper, n_slots)
             entered: list[Run] = []
-            train(population, self._take(reserved, entered), report=report, until=until, idle_limit=idle_limit)
+            runs = self._take(reserved, entered)
+            train(population, runs, report=report, until=until, idle_limit=idle_limit, ended=ended)
         except NotCompilableError as error:
             self.error = error
         else:
@@ -114,7 +117,8 @@ def train_cohorts(
     cohorts: list[Cohort],
     chosen: Set[Run] | None = None,
     until: float = np.inf,
-    report: Callable[[Run], None] | None = None,
+    report: Report | None = None,
+    ended: Report | None = None,
     n_threads: int | None = None,
 ) -> None:
     """Train all runs until each has stopped, or has come to a certain epoch.
@@ -130,6 +134,8 @@ def train_cohorts(
     until : int, default=inf
     report : callable (run) or None
         Called after every epoch of a run, by one thread at a time.
+    ended : callable (run) or None
+        Called when a run has stopped or come to ``until``, with its states.
     n_threads : int or None
         None for the number of cores.
     """
@@ -162,7 +168,7 @@ def train_cohorts(
         while found := next_work():
             cohort, reserved = found
             try:
-                cohort.train(reserved, until, report_to_user)
+                cohort.train(reserved, until, report_to_user, ended)
             except _Aborted:
                 return
             except BaseException:

@@ -65,7 +65,7 @@ class KerasPopulation(Population):
     def admit(self, runs: dict[int, Run]) -> None:
         run = runs[0]
         start = self.parts.start(self._member, run.state)
-        run.parts, run.state, run.kept = self.parts, None, run.kept or start
+        run.layout, run.state, run.kept = self.parts.layout, None, run.kept or start
         self.parts.write(start)
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:

@@ -78,9 +78,12 @@ class StateLayout:
     Parameters
     ----------
     variables : list of keras.Variable
+    n_weights : int
+        How many of them, the first ones, are the network's.
     """
 
-    def __init__(self, variables: list[keras.Variable]):
+    def __init__(self, variables: list[keras.Variable], n_weights: int):
+        self.n_weights = n_weights
         self.shapes = [tuple(variable.shape) for variable in variables]
         self.dtypes = [np.dtype(variable.dtype) for variable in variables]
         self.is_int = [dtype.kind in "iub" for dtype in self.dtypes]
@@ -187,7 +190,7 @@ class Parts:
         weights = weights_of(self.model)
         self.n_weights = len(weights)
         self.variables = [*weights, *self.optimizer.variables]
-        self.layout = StateLayout(self.variables)
+        self.layout = StateLayout(self.variables, self.n_weights)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):
                 metric.update_state(*2 * [np.zeros((2, blueprint.width), np.float32)])

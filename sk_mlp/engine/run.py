@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sk_mlp._spec import Member, State, Trained
-from sk_mlp.engine.recipe import Parts, Recipe
+from sk_mlp.engine.recipe import Recipe, StateLayout
 
 # Nothing is left to improve within float32's resolution of 1 from the best: 0 for what is to fall (a loss; sign 1), and
 # minus 1 for what is to rise (a share of rows; sign -1).
@@ -25,8 +25,8 @@ class Run:
     recipe : Recipe
         Of its own network, which may be narrower than its population's.
     member : Member
-    parts : Parts or None
-        Of the recipe, for the layout of its states; None until it has entered a population.
+    layout : StateLayout or None
+        Of its states; None until it has entered a population.
     epoch : int
         Number of the next epoch.
     state : State or None
@@ -45,7 +45,7 @@ class Run:
 
     recipe: Recipe
     member: Member
-    parts: Parts | None = None
+    layout: StateLayout | None = None
     epoch: int = 0
     state: State | None = None
     kept: State | None = None
@@ -107,12 +107,10 @@ class Run:
     def outcome(self) -> Trained:
         """What has been trained, after the run has left its population."""
         assert self.kept
-        assert self.parts
         return Trained(
             state=self.kept,
             history=self.history,
             best_epoch=self.best_epoch,
             stopped_by=self.stopped_by or "epochs",
-            layout=self.parts.layout,
-            n_weights=self.parts.n_weights,
+            layout=self.layout,
         )

@@ -17,6 +17,7 @@ def train(
     report: Callable[[Run], None] | None = None,
     until: float = np.inf,
     idle_limit: float = np.inf,
+    ended: Callable[[Run], None] | None = None,
 ) -> None:
     """Train runs until each has stopped, or has come to a certain epoch.
 
@@ -37,6 +38,8 @@ def train(
         The epoch at which to pause.
     idle_limit : float, default=inf
         Seconds spent on empty slots after which the last runs pause wherever they are.
+    ended : callable (run) or None
+        Called when a run has stopped or come to ``until``, with its states.
     """
     slots: dict[int, Run] = {}
     changed: set[int] = set()  # whose state has been kept since they came
@@ -93,3 +96,5 @@ def train(
             if m in changed:
                 run.kept = population.extract(kept, m)
             run.state = None if run.stopped_by else population.extract(population.states, m)
+            if ended and (run.stopped_by or run.epoch >= until):
+                ended(run)

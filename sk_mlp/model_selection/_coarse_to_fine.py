@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp.model_selection._distributions import OneMinus
-from sk_mlp.model_selection._population import PopulationSearch
+from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,8 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
+    checkpoint_dir : str or path-like, default=None
+        As in `PopulationRandomizedSearchCV`.
 
     Attributes
     ----------
@@ -176,6 +178,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         "n_rounds": [Interval(Integral, 1, None, closed="left")],
         "share": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
+        **CHECKPOINT_DIR,
     }
 
     def __init__(
@@ -194,6 +197,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         error_score=np.nan,
         return_train_score=False,
         random_state=None,
+        checkpoint_dir=None,
     ):
         super().__init__(
             estimator,
@@ -210,6 +214,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         self.n_rounds = n_rounds
         self.share = share
         self.random_state = random_state
+        self.checkpoint_dir = checkpoint_dir
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         ranges = {name: to_range(name, given) for name, given in self.param_distributions.items()}

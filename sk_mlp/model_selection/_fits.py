@@ -23,6 +23,7 @@ from sk_mlp._spec import Trained
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
+from sk_mlp.model_selection._checkpoint import Checkpoint
 from sk_mlp.model_selection._progress import progress
 
 Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
@@ -40,6 +41,8 @@ class Fit:
         What the candidate sets.
     split : int
         Number of the fold.
+    number : int
+        Of the fit, in its search.
     error : Exception or None
         What `fit` has raised.
     seconds : float
@@ -49,6 +52,7 @@ class Fit:
     estimator: BaseEstimator
     params: Mapping[str, Any]
     split: int
+    number: int
     error: Exception | None = None
     seconds: float = 0.0
 
@@ -89,6 +93,7 @@ def fit_all(
     fit_params: Mapping[str, Any],
     n_jobs: int | None = None,
     verbose: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> list[Fit]:
     """Fit estimators, in populations where that can be.
 
@@ -107,6 +112,8 @@ def fit_all(
         Processes, as in joblib.
     verbose : int
         Whether to show the progress of this process.
+    checkpoint : Checkpoint or None
+        To keep runs in, and to go on from.
 
     Returns
     -------
@@ -121,7 +128,7 @@ def fit_all(
     data = arguments_of(fits[0].estimator, X, y, train, fit_params)
     n_jobs = min(joblib.effective_n_jobs(n_jobs), len(fits))
     if n_jobs < 2:
-        session = Session(fits, data)
+        session = Session(fits, data, checkpoint=checkpoint)
         session.advance(fits, verbose=verbose)
         fitted, alone = fits, session.alone
     else:
@@ -130,7 +137,8 @@ def fit_all(
         shares = [[fits[i] for i in numbers] for numbers in np.array_split(order, n_jobs)]
         n_threads = max(1, joblib.cpu_count() // n_jobs)
         results = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_here)(share, {fit.split: data[fit.split] for fit in share}, n_threads) for share in shares
+            delayed(_fit_here)(share, {fit.split: data[fit.split] for fit in share}, n_threads, checkpoint)
+            for share in shares
         )
         by_number = dict(zip(order, (fit for share, _ in results for fit in share), strict=True))
         fitted, alone = [by_number[i] for i in range(len(fits))], sum((counts for _, counts in results), Counter())
@@ -143,9 +151,11 @@ def _structure(params: Mapping[str, Any]) -> str:
     return repr(sorted((name, repr(value)) for name, value in params.items() if not isinstance(value, float)))
 
 
-def _fit_here(fits: list[Fit], data: dict[int, Arguments], n_threads: int) -> tuple[list[Fit], Counter]:
+def _fit_here(
+    fits: list[Fit], data: dict[int, Arguments], n_threads: int, checkpoint: Checkpoint | None
+) -> tuple[list[Fit], Counter]:
     """Fit in this process; and count those that are trained one by one, by the reason."""
-    session = Session(fits, data)
+    session = Session(fits, data, checkpoint=checkpoint)
     session.advance(fits, n_threads=n_threads)
     return fits, session.alone
 
@@ -161,6 +171,7 @@ class Session:
         Of `fit`, for each fold.
     share : float, default=1
         Of the epochs that they may have, expected to be run.
+    checkpoint : Checkpoint or None
 
     Attributes
     ----------
@@ -168,8 +179,15 @@ class Session:
         How many are trained one by one, by the reason.
     """
 
-    def __init__(self, fits: list[Fit], data: dict[int, Arguments], share: float = 1.0):
+    def __init__(
+        self,
+        fits: list[Fit],
+        data: dict[int, Arguments],
+        share: float = 1.0,
+        checkpoint: Checkpoint | None = None,
+    ):
         self.alone: Counter = Counter()
+        self._checkpoint = checkpoint
         self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
         self._runs: dict[Fit, list[tuple[DeferredFit, Run]]] = {fit: [] for fit in fits}
         collector, transformers = Collector(), TransformerCache()
@@ -218,10 +236,12 @@ class Session:
     ) -> None:
         """Train some of the fits until they have stopped or come to a certain epoch, and let them be fitted so far."""
         before = {run: run.n_rows for fit in fits for _, run in self._runs[fit]}
+        ended = self._kept(fits, until) if self._checkpoint else None
+        restored = sum(run.n_rows - n for run, n in before.items())
         began = time.perf_counter()
         with progress(list(before), len(self._cohorts), until) if verbose and before else nullcontext() as report:
-            train_cohorts(self._cohorts, set(before), until, report, n_threads)
-        per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()), 1)
+            train_cohorts(self._cohorts, set(before), until, report, ended, n_threads)
+        per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
         errors = {run: str(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
         for fit in fits:
             for deferred, run in self._runs[fit]:
@@ -234,6 +254,16 @@ class Session:
             with fit.timed():
                 while self._rest[fit]:
                     self._rest[fit].pop(0)()
+
+    def _kept(self, fits: list[Fit], until: float) -> Callable[[Run], None]:
+        """Take runs to where they were kept, and return what keeps one."""
+        assert self._checkpoint
+        names = {}
+        for fit in fits:
+            for n, (_, run) in enumerate(self._runs[fit]):
+                names[run] = f"{fit.number}-{n}-{until}", f"{fit.params!r}, fold {fit.split}"
+                self._checkpoint.restore(run, *names[run])
+        return lambda run: self._checkpoint.save(run, *names[run])
 
 
 def _train_alone(deferred: DeferredFit) -> None:

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp.model_selection._fits import Session, arguments_of, warn_of
-from sk_mlp.model_selection._population import PopulationSearch
+from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
 
 class Rungs(PopulationSearch, BaseSearchCV):
@@ -24,6 +24,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         "factor": [Interval(Real, 1, None, closed="neither")],
         "min_epochs": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        **CHECKPOINT_DIR,
     }
 
     def _brackets(self) -> Iterator[tuple[int, list[int]]]:
@@ -40,8 +41,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
         for bracket, (n_candidates, rungs) in enumerate(self._brackets()):
             candidates = list(ParameterSampler(self.param_distributions, n_candidates, random_state=rng))
             fits = [self._fits([candidate], splits) for candidate in candidates]
-            share = self._share(rungs)
-            session = Session([fit for of_candidate in fits for fit in of_candidate], data, share)
+            share, kept = self._share(rungs), self._kept(splits)
+            session = Session([fit for of_candidate in fits for fit in of_candidate], data, share, kept)
             numbers = np.arange(len(candidates))
             for rung, epochs in enumerate(rungs):
                 chosen = [fit for number in numbers for fit in fits[number]]
@@ -109,6 +110,8 @@ class PopulationHalvingSearchCV(Rungs):
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
+    checkpoint_dir : str or path-like, default=None
+        As in `PopulationRandomizedSearchCV`.
 
     Attributes
     ----------
@@ -156,6 +159,7 @@ class PopulationHalvingSearchCV(Rungs):
         error_score=np.nan,
         return_train_score=False,
         random_state=None,
+        checkpoint_dir=None,
     ):
         super().__init__(
             estimator,
@@ -172,6 +176,7 @@ class PopulationHalvingSearchCV(Rungs):
         self.factor = factor
         self.min_epochs = min_epochs
         self.random_state = random_state
+        self.checkpoint_dir = checkpoint_dir
 
     def _brackets(self):
         yield self.n_candidates, rungs(self.max_epochs_, self.factor, self.min_epochs, self.n_candidates)
@@ -209,6 +214,8 @@ class HyperbandSearchCV(Rungs):
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
+    checkpoint_dir : str or path-like, default=None
+        As in `PopulationRandomizedSearchCV`.
 
     Attributes
     ----------
@@ -249,6 +256,7 @@ class HyperbandSearchCV(Rungs):
         error_score=np.nan,
         return_train_score=False,
         random_state=None,
+        checkpoint_dir=None,
     ):
         super().__init__(
             estimator,
@@ -264,6 +272,7 @@ class HyperbandSearchCV(Rungs):
         self.factor = factor
         self.min_epochs = min_epochs
         self.random_state = random_state
+        self.checkpoint_dir = checkpoint_dir
 
     def _brackets(self):
         most = len(rungs(self.max_epochs_, self.factor, self.min_epochs)) - 1

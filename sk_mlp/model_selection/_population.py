@@ -1,11 +1,14 @@
 """scikit-learn's searches, whose candidates and folds are trained together."""
 
 import copy
+import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
@@ -13,7 +16,10 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
+from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import Fit, fit_all
+
+CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
 
 
 class Stage:
@@ -33,12 +39,15 @@ class Stage:
         A copy, which `sklearn.base.clone` takes clones from here for.
     seconds : list of float
         What the fits took, in their order.
+    numbers : iterator of int
+        For the fits to come.
     """
 
     def __init__(self, estimator: BaseEstimator):
         self._original = estimator
         self._queue: deque[Fit] | None = None
         self.seconds: list[float] = []
+        self.numbers = itertools.count()
         self.estimator = copy.copy(estimator)
         vars(self.estimator)["__sklearn_clone__"] = self._clone
 
@@ -72,8 +81,10 @@ class Stage:
 class PopulationSearch(BaseSearchCV):
     """What the population searches add to scikit-learn's. Abstract."""
 
+    checkpoint_dir: str | os.PathLike | None
     _stage: Stage
     _data: tuple
+    _checkpoint: Checkpoint | None
 
     def fit(self, X, y=None, **params):
         """Run fit with all sets of parameters.
@@ -94,12 +105,13 @@ class PopulationSearch(BaseSearchCV):
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
         before = self.estimator, self.n_jobs
         self._stage, self._data = Stage(self.estimator), (*data, routed, self.n_jobs)
+        self._checkpoint = None
         self.estimator, self.n_jobs = self._stage.estimator, 1
         try:
             return super().fit(X, y, **params)
         finally:
             self.estimator, self.n_jobs = before
-            del self._stage, self._data
+            del self._stage, self._data, self._checkpoint
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # scikit-learn has it from 1.9 on
@@ -113,7 +125,8 @@ class PopulationSearch(BaseSearchCV):
         splits = self._splits(cv)
         fits = self._fits(candidates, splits)
         train = [rows for rows, _ in splits]
-        self._stage.hand_out(fit_all(fits, X, y, train, routed.estimator.fit, n_jobs, self.verbose))
+        kept = self._kept(splits)
+        self._stage.hand_out(fit_all(fits, X, y, train, routed.estimator.fit, n_jobs, self.verbose, kept))
         return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
@@ -122,7 +135,18 @@ class PopulationSearch(BaseSearchCV):
 
     def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
         """What scikit-learn's search fits, in its order."""
-        return [Fit(self._stage.clone_with(params), params, i) for params in candidates for i in range(len(splits))]
+        return [
+            Fit(self._stage.clone_with(params), params, split, next(self._stage.numbers))
+            for params in candidates
+            for split in range(len(splits))
+        ]
+
+    def _kept(self, splits: list) -> Checkpoint | None:
+        """What runs are kept in."""
+        if self.checkpoint_dir is not None and self._checkpoint is None:
+            X, y, routed, _ = self._data
+            self._checkpoint = Checkpoint(self.checkpoint_dir, identity(self, X, y, dict(routed.estimator.fit), splits))
+        return self._checkpoint
 
     def _ranking(self, results: dict[str, Any]) -> NDArray:
         """Mean test scores of all candidates, of the metric that decides."""
@@ -165,6 +189,10 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     error_score : "raise" or number, default=nan
         Score of a fit that fails, or whose loss does not stay finite.
     return_train_score : bool, default=False
+    checkpoint_dir : str or path-like, default=None
+        A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
+        with draws, ``random_state`` must be an integer. What is trained one by one is not kept, nor the refit. It
+        holds pickles: use only folders that you trust.
 
     Attributes
     ----------
@@ -205,6 +233,37 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     >>> search.best_params_
     {'kerasmlpclassifier__learning_rate': 0.01}
     """
+
+    _parameter_constraints: dict = {**GridSearchCV._parameter_constraints, **CHECKPOINT_DIR}
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+        checkpoint_dir=None,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.checkpoint_dir = checkpoint_dir
 
 
 class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
@@ -275,3 +334,38 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     >>> search.best_score_ > 0.8
     np.True_
     """
+
+    _parameter_constraints: dict = {**RandomizedSearchCV._parameter_constraints, **CHECKPOINT_DIR}
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=10,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+        checkpoint_dir=None,
+    ):
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.checkpoint_dir = checkpoint_dir

@@ -1,0 +1,101 @@
+"""Finished runs of a search, kept in a folder from which the same search goes on."""
+
+import hashlib
+import json
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import joblib
+from sklearn.base import BaseEstimator
+
+from sk_mlp.engine.run import Run
+
+MANIFEST = "search.json"
+SAVED = ("layout", "epoch", "state", "kept", "best_epoch", "best", "history", "stopped_by")
+
+
+class Checkpoint:
+    """The runs of a search that have ended, or come to where they pause.
+
+    Each is a file of its own, written beside its place and moved there, so that a process that is killed leaves none
+    half-written, and processes may share the folder.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        Made if need be.
+    search : dict of str to str
+        What tells this search from others, in words and hashes.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds anything else than this search's checkpoint; it is left as it is.
+    """
+
+    def __init__(self, folder: Any, search: dict[str, str]):
+        self.folder = Path(folder)
+        manifest = self.folder / MANIFEST
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ValueError(f"checkpoint_dir must be a folder. Got the file {os.fspath(folder)!r}.")
+        if not manifest.exists():
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise ValueError(f"checkpoint_dir must be empty or hold a checkpoint. {self._found} other files.")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._write(manifest, json.dumps(search, indent=1).encode())
+        try:
+            found = json.loads(manifest.read_text())
+            others = [name for name in search if found.get(name) != search[name]]
+        except (ValueError, AttributeError, OSError) as error:
+            raise ValueError(
+                f"checkpoint_dir must hold a whole checkpoint. {self._found} a bad {MANIFEST}: {error}"
+            ) from error
+        if others:
+            raise ValueError(
+                f"checkpoint_dir must hold the checkpoint of the same search. {self._found} one of another "
+                f"{' and '.join(others)}."
+            )
+
+    @property
+    def _found(self) -> str:
+        return f"Got {os.fspath(self.folder)!r}, with"
+
+    def save(self, run: Run, name: str, candidate: str) -> None:
+        """Keep a run under a name."""
+        content = pickle.dumps({"candidate": candidate, **{field: getattr(run, field) for field in SAVED}})
+        self._write(self.folder / name, hashlib.sha256(content).digest() + content)
+
+    def restore(self, run: Run, name: str, candidate: str) -> None:
+        """Take a run to where it was kept, if it was."""
+        path = self.folder / name
+        if not path.exists():
+            return
+        content = path.read_bytes()
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            raise ValueError(f"checkpoint_dir must hold a whole checkpoint. {self._found} a bad {name}.")
+        saved = pickle.loads(content[32:])
+        if saved.pop("candidate") != candidate:
+            raise ValueError(
+                "checkpoint_dir must hold the checkpoint of the same search. "
+                f"{self._found} other candidates; a search that is to go on needs an integer random_state."
+            )
+        n_seen = len(run.history.get("loss", ()))
+        vars(run).update(saved)
+        for value in run.history.get(run.member.monitor, ())[n_seen:]:
+            run.member.schedule.observe(run.member.sign * value)
+
+    @staticmethod
+    def _write(path: Path, content: bytes) -> None:
+        beside = path.with_name(f"{path.name}.{os.getpid()}")
+        beside.write_bytes(content)
+        os.replace(beside, path)
+
+
+def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:
+    """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
+    estimator = re.sub(r" at 0x[0-9a-f]+", "", search.estimator.__repr__(N_CHAR_MAX=1_000_000))
+    data = {"data": joblib.hash((X, y, params)), "splits": joblib.hash(splits)}
+    return {"kind": type(search).__name__, "estimator": estimator, **data}

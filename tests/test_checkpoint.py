@@ -1,0 +1,192 @@
+"""Searches that are interrupted go on from their checkpoint."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sk_mlp import KerasMLPRegressor
+from sk_mlp.engine.population import CompiledPopulation
+from sk_mlp.model_selection import (
+    CoarseToFineSearchCV,
+    HyperbandSearchCV,
+    PopulationGridSearchCV,
+    PopulationHalvingSearchCV,
+    PopulationRandomizedSearchCV,
+)
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((120, 4))
+Y = X @ RNG.standard_normal(4) + np.sin(3 * X[:, 0])
+SPACE = {"kerasmlpregressor__learning_rate": loguniform(1e-3, 1e-1)}
+
+
+def pipeline(**params):
+    settings = {"hidden_layer_sizes": (4,), "epochs": 9, "lr_schedule": "plateau", "random_state": 0, **params}
+    return make_pipeline(StandardScaler(), KerasMLPRegressor(**settings))
+
+
+def searches():
+    settings = {"cv": 2, "random_state": 3}
+    return {
+        "grid": PopulationGridSearchCV(pipeline(), {"kerasmlpregressor__learning_rate": [1e-3, 1e-2, 1e-1]}, cv=2),
+        "random": PopulationRandomizedSearchCV(pipeline(), SPACE, n_iter=3, **settings),
+        "halving": PopulationHalvingSearchCV(pipeline(), SPACE, n_candidates=3, **settings),
+        "hyperband": HyperbandSearchCV(pipeline(), SPACE, min_epochs=3, **settings),
+        "coarse to fine": CoarseToFineSearchCV(pipeline(), SPACE, n_iter=2, n_rounds=2, **settings),
+    }
+
+
+def assert_same_results(one, other):
+    assert list(one.cv_results_) == list(other.cv_results_)
+    for name, values in one.cv_results_.items():
+        if not name.endswith("_time"):
+            np.testing.assert_equal(other.cv_results_[name], values, err_msg=name)
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    return {name: search.fit(X, Y) for name, search in searches().items()}
+
+
+@pytest.mark.parametrize("kind", list(searches()))
+def test_the_same_call_goes_on(uninterrupted, kind, tmp_path, monkeypatch):
+    search = searches()[kind].set_params(checkpoint_dir=tmp_path / "new" / "folder")
+    run_epoch, n_epochs = CompiledPopulation.run_epoch, []
+
+    def counted(population, epochs, rates):
+        n_epochs.append(len(epochs))
+        if stop_after and len(n_epochs) > stop_after:
+            raise KeyboardInterrupt
+        return run_epoch(population, epochs, rates)
+
+    monkeypatch.setattr(CompiledPopulation, "run_epoch", counted)
+    stop_after = 30
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    assert not hasattr(search, "cv_results_")
+    before, stop_after = len(n_epochs), 0
+    assert_same_results(search.fit(X, Y), uninterrupted[kind])
+    n_epochs.append(-before)
+    total = len(n_epochs) - before
+    n_epochs.clear()
+    assert_same_results(search.fit(X, Y), uninterrupted[kind])
+    refit = 9
+    assert len(n_epochs) <= refit < total, "nothing but the refit is trained a second time"
+
+
+KILLED = """
+import sys
+import numpy as np
+sys.path.insert(0, {tests!r})
+import test_checkpoint
+search = test_checkpoint.searches()["random"].set_params(
+    checkpoint_dir={folder!r}, estimator__kerasmlpregressor__epochs=2000
+)
+search.fit(test_checkpoint.X, test_checkpoint.Y)
+"""
+
+
+@pytest.mark.slow
+def test_after_a_kill(tmp_path):
+    """The process is killed as soon as one network is done."""
+    folder = tmp_path / "search"
+    code = KILLED.format(tests=os.path.dirname(__file__), folder=str(folder))
+    process = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        for _ in range(1200):
+            done = list(folder.glob("*-*-inf")) if folder.exists() else []
+            if done or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < len(done) < 6
+    times = {path: path.stat().st_mtime_ns for path in done}
+    search = searches()["random"].set_params(estimator__kerasmlpregressor__epochs=2000)
+    resumed = search.set_params(checkpoint_dir=folder).fit(X, Y)
+    assert times == {path: path.stat().st_mtime_ns for path in done}, "they were not trained again"
+    assert_same_results(resumed, search.set_params(checkpoint_dir=None).fit(X, Y))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A search's folder, when it has ended."""
+    folder = tmp_path_factory.mktemp("finished")
+    searches()["random"].set_params(checkpoint_dir=folder).fit(X, Y)
+    return folder
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def refused(folder, search, message, data=(X, Y)):
+    """The search does not start, and the folder stays as it is."""
+    before = contents(folder)
+    with pytest.raises(ValueError, match=message):
+        search.set_params(checkpoint_dir=str(folder)).fit(*data)
+    assert contents(folder) == before
+
+
+def test_processes_share_the_folder(finished, uninterrupted, tmp_path):
+    search = searches()["random"].set_params(checkpoint_dir=tmp_path, n_jobs=2).fit(X, Y)
+    assert_same_results(search, uninterrupted["random"])
+    assert set(contents(tmp_path)) == set(contents(finished))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"estimator__kerasmlpregressor__batch_size": 16}, "the same search. Got .* with one of another estimator"),
+        ({"cv": 3}, "one of another splits"),
+        ({"random_state": 4}, "other candidates; a search that is to go on needs an integer random_state"),
+    ],
+)
+def test_the_folder_of_another_search_is_refused(finished, changes, message):
+    refused(finished, searches()["random"].set_params(**changes), message)
+
+
+def test_the_folder_of_another_kind_of_search_is_refused(finished):
+    refused(finished, searches()["halving"], "one of another kind")
+
+
+def test_other_data_are_refused(finished):
+    refused(finished, searches()["random"], "one of another data", (X, Y + 1))
+
+
+def test_scoring_and_the_like_may_change(finished, uninterrupted):
+    search = searches()["random"].set_params(checkpoint_dir=finished, scoring="neg_mean_absolute_error").fit(X, Y)
+    assert search.best_score_ != uninterrupted["random"].best_score_
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    refused(tmp_path, searches()["random"], "checkpoint_dir must be empty or hold a checkpoint")
+
+
+def test_a_file_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    with pytest.raises(ValueError, match="checkpoint_dir must be a folder"):
+        searches()["random"].set_params(checkpoint_dir=path).fit(X, Y)
+    with pytest.raises(ValueError, match="The 'checkpoint_dir' parameter"):
+        searches()["random"].set_params(checkpoint_dir=3).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["search.json", "0-0-inf"])
+@pytest.mark.parametrize("damage", [lambda content: content[:-9], lambda content: content[:40] + b"?" + content[41:]])
+def test_a_corrupt_folder_is_refused(finished, tmp_path, name, damage):
+    for path, content in contents(finished).items():
+        (tmp_path / path).write_bytes(damage(content) if path == name else content)
+    refused(tmp_path, searches()["random"], "checkpoint_dir must hold")
