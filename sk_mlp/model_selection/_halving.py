@@ -38,14 +38,17 @@ class Rungs(PopulationSearch, BaseSearchCV):
         self.max_epochs_ = Session(self._fits([{}], splits[:1]), data).most_epochs
         self.n_candidates_, self.n_epochs_ = [], []
         rng = check_random_state(self.random_state)
-        for bracket, (n_candidates, rungs) in enumerate(self._brackets()):
-            candidates = list(ParameterSampler(self.param_distributions, n_candidates, random_state=rng))
-            fits = [self._fits([candidate], splits) for candidate in candidates]
-            share, kept = self._share(rungs), self._kept(splits)
-            session = Session([fit for of_candidate in fits for fit in of_candidate], data, share, kept)
+        brackets = [
+            (list(ParameterSampler(self.param_distributions, n_candidates, random_state=rng)), rungs)
+            for n_candidates, rungs in self._brackets()
+        ]
+        fits = [[self._fits([candidate], splits) for candidate in candidates] for candidates, _ in brackets]
+        together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
+        session = Session(together, data, self._share(brackets), self._kept(splits))  # all brackets share programs
+        for bracket, (candidates, rungs) in enumerate(brackets):
             numbers = np.arange(len(candidates))
             for rung, epochs in enumerate(rungs):
-                chosen = [fit for number in numbers for fit in fits[number]]
+                chosen = [fit for number in numbers for fit in fits[bracket][number]]
                 session.advance(chosen, np.inf if epochs >= self.max_epochs_ else epochs, verbose=self.verbose)
                 self._stage.hand_out(chosen)
                 self.n_candidates_.append(len(numbers))
@@ -58,12 +61,14 @@ class Rungs(PopulationSearch, BaseSearchCV):
                 )
                 scores = self._ranking(results)[-len(numbers) :]
                 numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
-            warn_of(session.alone)
+        warn_of(session.alone)
 
-    def _share(self, rungs: list[int]) -> float:
-        """Of the epochs that all candidates would have to the end, those that a bracket runs."""
-        lengths = np.diff([0, *rungs])
-        return float(lengths @ self.factor ** -np.arange(len(rungs), dtype=float)) / self.max_epochs_
+    def _share(self, brackets: list[tuple[list, list[int]]]) -> float:
+        """Of the epochs that all candidates would have to the end, those that are run."""
+        in_all = sum(len(candidates) for candidates, _ in brackets) * self.max_epochs_
+        shrinking = self.factor ** -np.arange(len(brackets[0][1]), dtype=float)
+        n_run = (len(candidates) * np.diff([0, *rungs]) @ shrinking[: len(rungs)] for candidates, rungs in brackets)
+        return float(sum(n_run)) / in_all
 
     @staticmethod
     def _select_best_index(refit, refit_metric, results):
