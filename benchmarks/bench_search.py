@@ -1,21 +1,25 @@
 """Time of searches: the textbook's random search by scikeras, scikit-learn's MLP and sk_mlp, one after the other.
 
 The same candidates, folds and early stopping for all: depth 0-3, width 1-99 and learning rate 3e-4..3e-2 (Géron,
-*Hands-On Machine Learning*, 2nd ed., chapter 10). Then how the time of sk_mlp grows with candidates and with rows, and
-what a step of a member costs where all candidates have one structure. Exits with 1 if a peer's best score is better
-than that of sk_mlp by more than a tolerance. Real data are read from the folder named by SK_MLP_DATA, if set.
+*Hands-On Machine Learning*, 2nd ed., chapter 10). Then what a step of a member costs where all candidates have one
+structure, what Hyperband saves, how much memory a search takes, and how its time grows with candidates and with rows.
+Exits with 1 if a peer's best score is better than that of sk_mlp by more than a tolerance. Real data are read from the
+folder named by SK_MLP_DATA, if set.
 """
 
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
+import gc
 import sys
+import threading
 import warnings
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
 from _common import Checks, Target, environment, median, number, options, print_table, seconds, target_cells
 from _data import Data, housing
 from scikeras.wrappers import KerasRegressor
@@ -26,14 +30,21 @@ from sklearn.model_selection import GridSearchCV, KFold, ParameterSampler
 from sklearn.neural_network import MLPRegressor
 
 from sk_mlp import KerasMLPRegressor
-from sk_mlp.model_selection import PopulationGridSearchCV
+from sk_mlp.model_selection import (
+    HyperbandSearchCV,
+    PopulationGridSearchCV,
+    PopulationHalvingSearchCV,
+    PopulationRandomizedSearchCV,
+)
 
-REPEATS = {"textbook": 1, "one-structure": 1, "candidates": 1, "rows": 1}
+REPEATS = {"textbook": 1, "one-structure": 1, "hyperband": 1, "memory": 1, "candidates": 1, "rows": 1}
 ROWS = 11_610  # of California housing, as in the book
 SPACE = {"n_hidden": [0, 1, 2, 3], "n_neurons": randint(1, 100), "learning_rate": reciprocal(3e-4, 3e-2)}
 EPOCHS, PATIENCE, BATCH_SIZE = 100, 10, 32
 TARGETS = {"scikeras / plain": 18, "scikeras / population": 50, "scikit-learn / population": 6}
 SCORE = "neg_mean_squared_error"
+SEED = 42
+FOLDS = KFold(3, shuffle=True, random_state=0)
 
 
 def network(meta: dict[str, Any], n_hidden: int, n_neurons: int) -> keras.Model:
@@ -81,8 +92,8 @@ def by_sk_mlp(epochs: int, **params) -> tuple[Any, dict[str, str]]:
     return KerasMLPRegressor(**settings | params), {}
 
 
-def candidates(n: int, space: dict[str, Any], seed: int = 42) -> list[dict[str, Any]]:
-    return list(ParameterSampler(space, n, random_state=seed))
+def candidates(n: int, space: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(ParameterSampler(space, n, random_state=SEED))
 
 
 def renamed(candidate: dict[str, Any], names: dict[str, str]) -> dict[str, list]:
@@ -98,8 +109,7 @@ def searched(search: type, peer: tuple[Any, dict[str, str]], drawn: list[dict], 
     """A search over these candidates, not yet fitted."""
     estimator, names = peer
     grid = [renamed(candidate, names) for candidate in drawn]
-    folds = KFold(cv, shuffle=True, random_state=0)
-    return search(estimator, grid, cv=folds, scoring=SCORE, **settings)
+    return search(estimator, grid, cv=KFold(cv, shuffle=True, random_state=0), scoring=SCORE, **settings)
 
 
 def textbook(data: Data, n: int, epochs: int, repeats: int, checks: Checks) -> None:
@@ -113,13 +123,18 @@ def textbook(data: Data, n: int, epochs: int, repeats: int, checks: Checks) -> N
         "scikeras, n_jobs=2": (GridSearchCV, by_scikeras, 2),
     }
     figures = {}
-    for name, (search, peer, n_jobs) in peers.items():
-        times, fitted = [], None
-        for _ in range(repeats if name.startswith("sk_mlp") else 1):
-            fitted = searched(search, peer(epochs), drawn, data, 3, n_jobs=n_jobs)
-            times.append(seconds(fitted.fit, data.X, data.y))
-        error = mean_squared_error(data.y_test, np.ravel(fitted.predict(data.X_test)))
-        figures[name] = (median(times), fitted.best_score_, error)
+    searches = {
+        name: searched(search, peer(epochs), drawn, data, 3, n_jobs=n_jobs)
+        for name, (search, peer, n_jobs) in peers.items()
+    }
+    settings = {"cv": FOLDS, "scoring": SCORE, "random_state": SEED}  # the same candidates, and for Hyperband more
+    estimator, _ = by_sk_mlp(epochs)
+    searches["sk_mlp, halving"] = PopulationHalvingSearchCV(estimator, SPACE, n_candidates=n, **settings)
+    searches["sk_mlp, Hyperband"] = HyperbandSearchCV(estimator, SPACE, min_epochs=min(10, epochs), **settings)
+    for name, search in searches.items():
+        times = [seconds(search.fit, data.X, data.y) for _ in range(repeats if name.startswith("sk_mlp") else 1)]
+        error = mean_squared_error(data.y_test, np.ravel(search.predict(data.X_test)))
+        figures[name] = (median(times), search.best_score_, error)
         print(f"{name}: {figures[name][0]:.1f} s", file=sys.stderr, flush=True)
     own = figures["sk_mlp, population"][0]
     rows = [
@@ -159,6 +174,53 @@ def one_structure(data: Data, n: int, cv: int, epochs: int) -> None:
     print_table(("(30, 30), batch 32, adam, dropout", "s", "us a step and member, compiling included", "target"), rows)
 
 
+def hyperband(data: Data, epochs: int) -> None:
+    """Time of Hyperband against that of a search which trains as many candidates to the end."""
+    estimator, _ = by_sk_mlp(epochs)
+    settings = {"cv": FOLDS, "scoring": SCORE, "random_state": SEED}
+    searches = {
+        "Hyperband": HyperbandSearchCV(estimator, SPACE, **settings),
+        "population": PopulationRandomizedSearchCV(estimator, SPACE, n_iter=epochs, **settings),
+    }
+    times = {name: seconds(search.fit, data.X, data.y) for name, search in searches.items()}
+    rows = [
+        (name, number(times[name]), number(times[name] / times["population"]), f"{search.best_score_:.4f}")
+        for name, search in searches.items()
+    ]
+    print_table((f"at most {epochs} epochs, {epochs} candidates to begin with", "s", "ratio", "best score"), rows)
+
+
+def memory(n_rows: int, n: int, cv: int) -> None:
+    """How much resident memory a search takes at its peak, above what it is after one of two candidates."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n_rows, 50), dtype=np.float32)
+    y = X[:, 0] + np.sin(X[:, 1])
+    estimator, _ = by_sk_mlp(1, hidden_layer_sizes=(60, 60), optimizer="adam", batch_size=256, early_stopping=False)
+    space = {"learning_rate": loguniform(1e-4, 1e-2)}
+    process, peak, ended = psutil.Process(), [0], threading.Event()
+
+    def search(n: int) -> None:
+        PopulationRandomizedSearchCV(estimator, space, n_iter=n, cv=cv, random_state=SEED, refit=False).fit(X, y)
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    search(2)
+    gc.collect()
+    before, watcher = process.memory_info().rss, threading.Thread(target=watch)
+    watcher.start()
+    search(n)
+    ended.set()
+    watcher.join()
+    n_weights = sum(a * b + b for a, b in ((50, 60), (60, 60), (60, 1)))
+    sizes = {"data": X.nbytes + y.nbytes, "states": n * cv * 3 * n_weights * 4}  # Adam keeps two numbers a weight
+    figures = {"peak": peak[0] - before, **sizes}
+    rows = [(name, number(size / 2**20)) for name, size in figures.items()]
+    rows.append(("peak / (data + states); target: <= 1.5", number(figures["peak"] / sum(sizes.values()))))
+    print_table((f"{n} x {cv} members, {n_rows:,} x 50 rows", "MiB"), rows)
+
+
 def growth(title: str, cases: dict[str, tuple[Data, int]], epochs: int) -> None:
     """Times of the population search."""
     rows = []
@@ -185,10 +247,13 @@ def main() -> int:
     more = (2, 3) if smoke else (10, 30, 100, 300)
     sizes = (200, 300) if smoke else (5_000, 20_000, 80_000)
     members = (4, 2, 2) if smoke else (100, 5, 20)
+    in_memory = (300, 2, 2) if smoke else (200_000, 100, 5)
     by_rows = {f"{size:,}": (repeated(data, size), n) for size in sizes}
     parts = {
         "textbook": lambda: textbook(data, n, epochs, repeats["textbook"], Checks() if smoke else checks),
         "one-structure": lambda: one_structure(data, *members),
+        "hyperband": lambda: hyperband(data, 3 if smoke else 81),
+        "memory": lambda: memory(*in_memory),
         "candidates": lambda: growth("candidates x 3 folds", {str(m): (data, m) for m in more}, epochs),
         "rows": lambda: growth(f"rows, {n} candidates x 3 folds", by_rows, epochs),
     }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from sk_mlp._plan import Task
-from sk_mlp._spec import Rows, Trained
+from sk_mlp._spec import Member, Rows, Trained
 
 
 @dataclass(eq=False)
@@ -42,7 +42,7 @@ class DeferredFit:
 class Collector:
     """What is prepared within `deferred_fits`.
 
-    Fits on the same object X, as the candidates of a search are on a fold, share what they can of their data.
+    Fits share what they can of their data: what is equal is kept once.
 
     Attributes
     ----------
@@ -51,8 +51,21 @@ class Collector:
 
     fits: list[DeferredFit] = field(default_factory=list)
     _inputs: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _fold: tuple[NDArray, NDArray, NDArray] | None = None
     _matrices: dict[Any, Any] = field(default_factory=dict)
     _rows: dict[tuple, Rows] = field(default_factory=dict)
+    _numbers: dict[str, NDArray] = field(default_factory=dict)
+
+    @contextmanager
+    def fold(self, X: Any, whole: Any, numbers: NDArray | None) -> Iterator[None]:
+        """Know, within the context, that X is the rows of ``whole`` with these numbers, or else a matrix of its own."""
+        if isinstance(whole, np.ndarray) and numbers is not None:
+            self._fold = self.input(X), self.input(whole), numbers.astype(np.int32)
+        try:
+            yield
+        finally:
+            self._fold = None
+            self._inputs = {i: pair for i, pair in self._inputs.items() if pair[0] is whole}
 
     def input(self, X: Any) -> Any:
         """X in the type that networks are trained on, converted once."""
@@ -65,7 +78,13 @@ class Collector:
 
     def defer(self, estimator: Any, worker: Any, task: Task) -> None:
         """Take in a fit."""
-        member = replace(task.member, rows=self._shared(task.member.rows))
+        member = task.member
+        if self._fold and member.rows.X is self._fold[0]:
+            member = _in_whole(member, *self._fold[1:])
+        train, validation = (
+            self._numbers.setdefault(joblib.hash(rows), rows) for rows in (member.train, member.validation)
+        )
+        member = replace(member, rows=self._shared(member.rows), train=train, validation=validation)
         self.fits.append(DeferredFit(estimator, worker, replace(task, member=member)))
 
     def _shared(self, rows: Rows) -> Rows:
@@ -76,6 +95,15 @@ class Collector:
             self._matrices[id(X)] = X
         key = id(X), joblib.hash((rows.y, rows.weights, rows.y_mean, rows.y_scale))
         return self._rows.setdefault(key, replace(rows, X=X))
+
+
+def _in_whole(member: Member, whole: NDArray, numbers: NDArray) -> Member:
+    """The member with all rows, of which its own are those with these numbers."""
+    rows = member.rows
+    y, weights = np.zeros((len(whole), *rows.y.shape[1:]), rows.y.dtype), np.zeros(len(whole), rows.weights.dtype)
+    y[numbers], weights[numbers] = rows.y, rows.weights
+    rows = replace(rows, X=whole, y=y, weights=weights)
+    return replace(member, rows=rows, train=numbers[member.train], validation=numbers[member.validation])
 
 
 _collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
@@ -116,6 +144,10 @@ class TransformerCache:
         finally:
             if serves:
                 estimator.memory = None
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._results.clear()
 
     def cache(self, function: Any, ignore: Any = ()) -> Any:
         """The function, which fits and transforms, with its results kept."""

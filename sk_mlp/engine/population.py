@@ -282,9 +282,17 @@ class CompiledPopulation(Population):
         return self._program.grouping.join([in_corner(array, shape) for array, shape in arrays])
 
 
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """An empty array that lies so that TensorFlow copies it once, not twice."""
+    n_bytes = int(np.prod(shape, dtype=int)) * dtype.itemsize
+    memory = np.empty(n_bytes + 64, np.uint8)
+    begin = -memory.ctypes.data % 64
+    return memory[begin : begin + n_bytes].view(dtype).reshape(shape)
+
+
 def _padded(blocks: list[NDArray], n: int, value: float = 0) -> NDArray:
     """The arrays, one below the other, and rows of ``value``, n rows in all."""
-    padded = np.empty((n, *blocks[0].shape[1:]), blocks[0].dtype)
+    padded = _aligned((n, *blocks[0].shape[1:]), blocks[0].dtype)
     end = 0
     for block in blocks:
         padded[end : end + len(block)] = block

@@ -68,15 +68,33 @@ class Fit:
             self.seconds += time.perf_counter() - began
 
 
-def arguments_of(
-    estimator: BaseEstimator, X: Any, y: Any, train: list[NDArray], fit_params: Mapping[str, Any]
-) -> dict[int, Arguments]:
-    """Arguments of `fit` for each fold: the same objects for all candidates, so that they can share what they make."""
-    data = {}
-    for split, rows in enumerate(train):
-        parts = [part for part in _safe_split(estimator, X, y, rows) if part is not None]
-        data[split] = parts, _check_method_params(X, fit_params, indices=rows)
-    return data
+class Folds(Mapping[int, Arguments]):
+    """Arguments of `fit` for each fold, made when they are asked for.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X, y
+        All rows.
+    train : list of ndarray of int
+        Numbers of each fold's training rows.
+    fit_params : mapping
+        Further arguments of `fit`, for all rows.
+    """
+
+    def __init__(self, estimator: BaseEstimator, X: Any, y: Any, train: list[NDArray], fit_params: Mapping[str, Any]):
+        self._estimator, self.X, self._y, self.train, self._fit_params = estimator, X, y, train, fit_params
+
+    def __getitem__(self, split: int) -> Arguments:
+        rows = self.train[split]
+        parts = [part for part in _safe_split(self._estimator, self.X, self._y, rows) if part is not None]
+        return parts, _check_method_params(self.X, self._fit_params, indices=rows)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.train)))
+
+    def __len__(self) -> int:
+        return len(self.train)
 
 
 def warn_of(alone: Counter) -> None:
@@ -87,10 +105,7 @@ def warn_of(alone: Counter) -> None:
 
 def fit_all(
     fits: list[Fit],
-    X: Any,
-    y: Any,
-    train: list[NDArray],
-    fit_params: Mapping[str, Any],
+    data: Folds,
     n_jobs: int | None = None,
     verbose: int = 0,
     checkpoint: Checkpoint | None = None,
@@ -102,12 +117,7 @@ def fit_all(
     Parameters
     ----------
     fits : list of Fit
-    X, y
-        All rows.
-    train : list of ndarray of int
-        Numbers of each fold's training rows.
-    fit_params : mapping
-        Further arguments of `fit`, for all rows.
+    data : Folds
     n_jobs : int or None
         Processes, as in joblib.
     verbose : int
@@ -125,7 +135,6 @@ def fit_all(
     UserWarning
         If some have to be trained one by one.
     """
-    data = arguments_of(fits[0].estimator, X, y, train, fit_params)
     n_jobs = min(joblib.effective_n_jobs(n_jobs), len(fits))
     if n_jobs < 2:
         session = Session(fits, data, checkpoint=checkpoint)
@@ -152,7 +161,7 @@ def _structure(params: Mapping[str, Any]) -> str:
 
 
 def _fit_here(
-    fits: list[Fit], data: dict[int, Arguments], n_threads: int, checkpoint: Checkpoint | None
+    fits: list[Fit], data: Mapping[int, Arguments], n_threads: int, checkpoint: Checkpoint | None
 ) -> tuple[list[Fit], Counter]:
     """Fit in this process; and count those that are trained one by one, by the reason."""
     session = Session(fits, data, checkpoint=checkpoint)
@@ -167,8 +176,8 @@ class Session:
     ----------
     fits : list of Fit
         Each estimator's `fit` is called here, and ends where training would begin.
-    data : dict of int to (arguments, keyword arguments)
-        Of `fit`, for each fold.
+    data : Folds, or dict of int to (arguments, keyword arguments)
+        Arguments of `fit` for each fold.
     share : float, default=1
         Of the epochs that they may have, expected to be run.
     checkpoint : Checkpoint or None
@@ -182,7 +191,7 @@ class Session:
     def __init__(
         self,
         fits: list[Fit],
-        data: dict[int, Arguments],
+        data: Mapping[int, Arguments],
         share: float = 1.0,
         checkpoint: Checkpoint | None = None,
     ):
@@ -190,22 +199,29 @@ class Session:
         self._checkpoint = checkpoint
         self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
         self._runs: dict[Fit, list[tuple[DeferredFit, Run]]] = {fit: [] for fit in fits}
-        collector, transformers = Collector(), TransformerCache()
+        collector = Collector()
+        for split in dict.fromkeys(fit.split for fit in fits):
+            arguments, params = data[split]
+            whole = (data.X, data.train[split]) if isinstance(data, Folds) else (None, None)
+            with collector.fold(arguments[0], *whole):
+                self._prepare([fit for fit in fits if fit.split == split], arguments, params, collector)
+        self._cohorts = cohorts_of([run for runs in self._runs.values() for _, run in runs], share)
+
+    def _prepare(self, fits: list[Fit], arguments: list, params: dict[str, Any], collector: Collector) -> None:
+        """Call `fit` of estimators, all with the same arguments."""
+        transformers = TransformerCache()
         for fit in fits:
-            arguments, params = data[fit.split]
             call = partial(fit.estimator.fit, *arguments, **params)
             with fit.timed(), transformers.serve(fit.estimator), deferred_fits(collector):
                 try:
                     call()
                 except NotFittedError:
                     collector.fits.clear()
-                    self._alone(
-                        fit, f"{type(fit.estimator).__name__}, which wants predictions while it is fitted", call
-                    )
+                    reason = f"{type(fit.estimator).__name__}, which wants predictions while it is fitted"
+                    self._alone(fit, reason, call)
             for deferred in collector.fits:
                 self._sort_in(fit, deferred)
             collector.fits.clear()
-        self._cohorts = cohorts_of([run for runs in self._runs.values() for _, run in runs], share)
 
     @property
     def most_epochs(self) -> int:

@@ -11,7 +11,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from sk_mlp.model_selection._fits import Session, arguments_of, warn_of
+from sk_mlp.model_selection._fits import Folds, Session, warn_of
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
 
@@ -34,7 +34,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         X, y, routed, _ = self._data
         splits = self._splits()
-        data = arguments_of(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
+        data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
         self.max_epochs_ = Session(self._fits([{}], splits[:1]), data).most_epochs
         self.n_candidates_, self.n_epochs_ = [], []
         rng = check_random_state(self.random_state)

@@ -17,7 +17,7 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
-from sk_mlp.model_selection._fits import Fit, fit_all
+from sk_mlp.model_selection._fits import Fit, Folds, fit_all
 
 CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
 
@@ -124,9 +124,8 @@ class PopulationSearch(BaseSearchCV):
         candidates = list(candidate_params)
         splits = self._splits(cv)
         fits = self._fits(candidates, splits)
-        train = [rows for rows, _ in splits]
-        kept = self._kept(splits)
-        self._stage.hand_out(fit_all(fits, X, y, train, routed.estimator.fit, n_jobs, self.verbose, kept))
+        data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
+        self._stage.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits)))
         return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
