@@ -33,7 +33,7 @@ def train(
     bridge : CallbackBridge or None
         Only for a population of one, and one run.
     report : callable (run) or None
-        Called after every epoch of a run.
+        Called after every epoch of a run. It may set ``stopped_by``.
     until : int, default=inf
         The epoch at which to pause.
     idle_limit : float, default=inf
@@ -75,12 +75,13 @@ def train(
         for m, run in slots.items():
             figures = {name: float(values[m]) for name, values in logs.items()}
             improved[m] = run.update({**figures, "learning_rate": float(steps[m][-1])})
-            if report:
-                report(run)
         if bridge:
             bridge.call(population, "on_epoch_end", slots[0].epoch - 1, slots[0].latest)
             if bridge.stop:
                 slots[0].stopped_by = slots[0].stopped_by or "callback"
+        if report:
+            for run in slots.values():
+                report(run)
         if improved.any():
             kept = population.select(improved, kept)
             changed |= {m for m in slots if improved[m]}
