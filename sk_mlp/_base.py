@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments
+from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import deferred_fits, present_collector
 from sk_mlp._resolve import resolve_loss
 from sk_mlp._training import Training
@@ -15,7 +16,7 @@ from sk_mlp.engine.predict import model_function, network_output
 from sk_mlp.network import weights_of
 
 
-class BaseKerasMLP(Training, ABC):
+class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     """Fitting and prediction of multilayer perceptrons. Abstract."""
 
     def __sklearn_clone__(self):
@@ -87,18 +88,22 @@ class BaseKerasMLP(Training, ABC):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
         work = object.__new__(type(self))
         kept = {*self._get_param_names(), "_routed"} if not keep_fitted else set(vars(self))
-        requests = {name for name in vars(self) if name.startswith("_metadata") or "callback" in name}
+        requests = {name for name in vars(self) if name.startswith("_metadata") or _is_of_callbacks(name)}
         work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
 
     def _adopt(self, work):
+        # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
+        own = {name: value for name, value in vars(self).items() if _is_of_callbacks(name)}
+        learned = {name: value for name, value in vars(work).items() if not _is_of_callbacks(name)}
         self.__dict__.clear()
-        self.__dict__.update(work.__dict__)
+        self.__dict__.update(learned | own)
         return self
 
     def _one_epoch(self, X, y, sample_weight, classes):
         """Train for one more epoch, without held-out rows."""
         work = self._worker(keep_fitted=True)
+        vars(work).pop("_skl_callbacks", None)  # whose tasks are those of a whole fit
         epoch = work.current_epoch
         settings = {"stop_early": False, "first_epoch": epoch, "last_epoch": epoch + 1, "classes": classes}
         work._train(X, y, sample_weight, **settings)
@@ -153,3 +158,8 @@ class BaseKerasMLP(Training, ABC):
                 model.optimizer.build(model.trainable_variables)  # else a saved model complains when it is loaded
             self._live["model"] = model
         return self._live["model"]
+
+
+def _is_of_callbacks(name: str) -> bool:
+    """Whether an attribute is where scikit-learn keeps an estimator's callbacks and their contexts."""
+    return name.startswith("_") and "callback" in name

@@ -1,5 +1,7 @@
 """What must be mended in the packages below us, in one place."""
 
+from contextlib import nullcontext
+
 from scikeras._utils import accepts_kwargs, has_param, route_params, unflatten_params
 from scikeras.wrappers import BaseWrapper
 from sklearn.base import BaseEstimator
@@ -9,4 +11,18 @@ from sklearn.base import BaseEstimator
 if "__sklearn_tags__" not in vars(BaseWrapper):
     BaseWrapper.__sklearn_tags__ = BaseEstimator.__sklearn_tags__
 
-__all__ = ["BaseWrapper", "accepts_kwargs", "has_param", "route_params", "unflatten_params"]
+try:
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback._callback_support import callback_management_context
+except ImportError:  # scikit-learn < 1.9 has no callbacks, and so nobody can set any
+    CallbackSupportMixin, callback_management_context = type("NoCallbacks", (), {}), nullcontext
+
+__all__ = [
+    "BaseWrapper",
+    "CallbackSupportMixin",
+    "accepts_kwargs",
+    "callback_management_context",
+    "has_param",
+    "route_params",
+    "unflatten_params",
+]

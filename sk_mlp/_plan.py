@@ -35,6 +35,8 @@ class Task:
     first_epoch : int
     figures : tuple of str
         Names of what is logged in an epoch, without the learning rate.
+    hook_arguments : dict
+        Of the hooks of scikit-learn's callbacks; empty without such callbacks.
     """
 
     recipe: Recipe
@@ -43,6 +45,7 @@ class Task:
     previous: Fitted | None
     first_epoch: int
     figures: tuple[str, ...]
+    hook_arguments: dict[str, Any]
 
     def run(self) -> Run:
         """The member's run, about to begin."""

@@ -25,6 +25,7 @@ from sk_mlp._resolve import (
     routed_to,
     sign_of,
 )
+from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, NetworkSpec, Rows, Trained
 from sk_mlp._split import hold_out
 from sk_mlp._starting import initial_weights
@@ -32,7 +33,7 @@ from sk_mlp._targets import ClassTargets, RegressionTargets
 from sk_mlp.engine.bridge import CallbackBridge
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
-from sk_mlp.engine.population import CompiledPopulation, DeviceRows
+from sk_mlp.engine.population import CompiledPopulation, DeviceRows, Population
 from sk_mlp.engine.recipe import Parts, Recipe, loss_names, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
@@ -53,7 +54,8 @@ class Training(Parameters, ABC):
     def _train(self, *data, **settings):
         """Fit this object, a worker: go on from the fitted state if it has one."""
         task = self._prepare(*data, **settings)
-        self._finish(task, self._run(task))
+        with fit_tasks(self, task) as tasks:
+            self._finish(task, self._run(task, tasks))
 
     def _prepare(
         self,
@@ -72,7 +74,7 @@ class Training(Parameters, ABC):
         self._validate_names()
         self._validate_params()
         previous: Fitted | None = getattr(self, "_fitted", None)
-        raw = X
+        raw, hooks = X, hook_arguments(self, X, y, sample_weight)
         X, y = self._check_X_y(X, y, reset=previous is None)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         targets, y = self._learn_targets(y, classes, previous.targets if previous else None)
@@ -127,7 +129,7 @@ class Training(Parameters, ABC):
             initial=initial,
             frozen_epochs=float(self.frozen_epochs),
         )
-        return Task(recipe, member, targets, previous, first_epoch, tuple(figures))
+        return Task(recipe, member, targets, previous, first_epoch, tuple(figures), hooks)
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
@@ -265,10 +267,9 @@ class Training(Parameters, ABC):
 
     # The run
 
-    def _run(self, task: Task) -> Trained:
+    def _run(self, task: Task, tasks: FitTasks | None) -> Trained:
         """Train by the engine that the parameters ask for, or that can."""
         params, recipe, member = self.get_params(deep=False), task.recipe, task.member
-        report = self._report if self.verbose else None
         callbacks = resolve_callbacks(params)
         check_monitors(callbacks, [*task.figures, "learning_rate"])
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
@@ -279,7 +280,7 @@ class Training(Parameters, ABC):
                 bridge = self._bridge(task, None, callbacks) if callbacks else None
                 run = task.run()
                 compiled = CompiledPopulation(recipe, DeviceRows(recipe, [member]), member.hyper, 1)
-                train(compiled, iter([run]), bridge, report)
+                train(compiled, iter([run]), bridge, partial(self._report, compiled, tasks))
                 return run.outcome()
             except NotCompilableError as error:
                 if self.engine == "compiled":
@@ -289,7 +290,8 @@ class Training(Parameters, ABC):
             print(f"{type(self).__name__} trains with engine='keras': {reason}")
         parts = Parts(recipe)
         run, population = task.run(), KerasPopulation(parts, recipe, member, callbacks)
-        train(population, iter([run]), self._bridge(task, parts, callbacks) if callbacks else None, report)
+        bridge = self._bridge(task, parts, callbacks) if callbacks else None
+        train(population, iter([run]), bridge, partial(self._report, population, tasks))
         return run.outcome()
 
     def _bridge(self, task: Task, parts: Parts | None, callbacks: list) -> CallbackBridge:
@@ -301,9 +303,12 @@ class Training(Parameters, ABC):
         steps = -(-len(member.train) // recipe.batch_size)
         return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
 
-    def _report(self, run: Run) -> None:
-        figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items())
-        print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
+    def _report(self, population: Population, tasks: FitTasks | None, run: Run) -> None:
+        if self.verbose:
+            figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items())
+            print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
+        if tasks:
+            tasks.end_epoch(population, run)
 
     def _finish(self, task: Task, trained: Trained) -> None:
         """Take over what training has produced."""

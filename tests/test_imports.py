@@ -15,7 +15,7 @@ LAYERS = [
     {"_parameters", "_resolve"},
     {"_builder"},
     {"_starting", "_plan"},
-    {"_deferred"},
+    {"_deferred", "_sklearn_callbacks"},
     {"_training"},
     {"_base"},
     {"regressor"},

@@ -19,6 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
 from sk_mlp._deferred import Collector, DeferredFit, TransformerCache, deferred_fits
+from sk_mlp._sklearn_callbacks import fit_tasks
 from sk_mlp._spec import Trained
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
@@ -236,6 +237,8 @@ class Session:
             self._alone(fit, "engine='keras'", partial(_train_alone, deferred))
         elif worker.callbacks is not None:
             self._alone(fit, "callbacks", partial(_train_alone, deferred))
+        elif deferred.task.hook_arguments:
+            self._alone(fit, "scikit-learn's callbacks", partial(_train_alone, deferred))
         else:
             self._runs[fit].append((deferred, deferred.task.run()))
 
@@ -283,7 +286,8 @@ class Session:
 
 
 def _train_alone(deferred: DeferredFit) -> None:
-    _finish(deferred, deferred.worker._run(deferred.task))
+    with fit_tasks(deferred.worker, deferred.task) as tasks:
+        _finish(deferred, deferred.worker._run(deferred.task, tasks))
 
 
 def _finish(deferred: DeferredFit, trained: Trained) -> None:
