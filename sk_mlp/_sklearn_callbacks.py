@@ -1,11 +1,11 @@
 """The tasks that scikit-learn's callbacks see, those of ``set_callbacks``; Keras' callbacks go by `engine.bridge`.
 
-A fit is a task, and so is each of its epochs.
+A fit is a task, and so is each of its epochs. A search's training is a task beside those of scikit-learn's search.
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -77,3 +77,72 @@ def fit_tasks(worker: Any, task: Task) -> Iterator[FitTasks | None]:
         tasks = FitTasks(worker, task)
         yield tasks
         tasks.end()
+
+
+def announce_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, own: list) -> None:
+    """Give callbacks that a search has propagated to an estimator the task of its fit, which is over already.
+
+    Callbacks of its own have had theirs when it was trained.
+    """
+    propagated = [callback for callback in getattr(estimator, "_skl_callbacks", []) if callback not in own]
+    if propagated:
+        arguments = hook_arguments(estimator.set_callbacks(*propagated), X, y, sample_weight)
+        with callback_management_context(estimator):
+            context = estimator._init_callback_context().call_on_fit_task_begin(**arguments)
+            context.call_on_fit_task_end(**arguments, reconstruction_attributes={})
+
+
+def context_argument(context: Any) -> dict[str, Any]:
+    """A context as an argument of what scikit-learn's searches call; none before scikit-learn 1.9."""
+    return {} if context is None else {"callback_ctx": context}
+
+
+@contextmanager
+def subtask(context: Any, search: Any, name: str, **settings: Any) -> Iterator[Any]:
+    """Be a task of a search, below another one; None if that is None, as before scikit-learn 1.9."""
+    if context is None:
+        yield None
+        return
+    task = context.subcontext(task_name=name, **settings).call_on_fit_task_begin(estimator=search)
+    yield task
+    task.call_on_fit_task_end(estimator=search)
+
+
+@contextmanager
+def training_task(context: Any, search: Any, runs: list[Run], until: float) -> Iterator[Callable[[Run], None]]:
+    """Be the task of training a population, with a subtask for each epoch.
+
+    Runs are in different epochs at a time: such a subtask ends when they have come through that share of all epochs
+    that they may have.
+
+    Parameters
+    ----------
+    context : CallbackContext or None
+        Of the task that it belongs to.
+    search : estimator
+    runs : list of Run
+    until : int or inf
+        The epoch at which they pause.
+
+    Yields
+    ------
+    report : callable (run) -> None
+        To be called after every epoch of a run.
+    """
+    left = {run: run.epochs_left(until) for run in runs}
+    n_in_all, n_epochs, n_done, n_ended = sum(left.values()), max(left.values()), 0, 0
+    with subtask(context, search, "train", max_subtasks=n_epochs) as training, ExitStack() as epoch:
+
+        def report(run: Run) -> None:
+            nonlocal n_done, n_ended
+            before, left[run] = left[run], run.epochs_left(until)
+            n_done += before - left[run]
+            while n_ended < n_done * n_epochs // n_in_all:
+                epoch.close()
+                n_ended += 1
+                if n_ended < n_epochs:
+                    epoch.enter_context(subtask(training, search, "epoch"))
+
+        if n_epochs:
+            epoch.enter_context(subtask(training, search, "epoch"))
+        yield report

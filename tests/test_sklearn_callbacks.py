@@ -6,13 +6,21 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp.model_selection import (
+    CoarseToFineSearchCV,
+    HyperbandSearchCV,
+    PopulationGridSearchCV,
+    PopulationHalvingSearchCV,
+    PopulationRandomizedSearchCV,
+)
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from 1.9 on")
 
@@ -277,3 +285,102 @@ def test_grid_search_of_scikit_learn(capsys, wide):
         *(f"    {evaluation} #{i}" for i in range(4)),
         "  GridSearchCV - refit-with-best-params | KerasMLPRegressor - fit #1",
     ]
+
+
+# On population searches
+
+SPACE = {"learning_rate": loguniform(1e-3, 1e-1)}
+CANDIDATES = ["candidates", *["fit"] * 4]  # tasks of 2 candidates on 2 folds
+SEARCHES = {
+    PopulationGridSearchCV: ({"param_grid": RATES}, ["search", *CANDIDATES[1:], "train"]),
+    PopulationRandomizedSearchCV: (
+        {"param_distributions": SPACE, "n_iter": 2, "random_state": 0},
+        ["search", *CANDIDATES[1:], "train"],
+    ),
+    PopulationHalvingSearchCV: (
+        {"param_distributions": SPACE, "n_candidates": 3, "random_state": 0},
+        ["halving-iteration", "train", "candidates", *["fit"] * 6, "halving-iteration", "train", *CANDIDATES[:3]],
+    ),
+    HyperbandSearchCV: (
+        {"param_distributions": SPACE, "random_state": 0},
+        [
+            *["halving-iteration", "train", "candidates", *["fit"] * 6],
+            *["halving-iteration", "train", "candidates", *["fit"] * 2],
+            *["halving-iteration", "train", "candidates", *["fit"] * 4],
+        ],
+    ),
+    CoarseToFineSearchCV: (
+        {"param_distributions": SPACE, "n_iter": 2, "n_rounds": 2, "random_state": 0},
+        ["round", *CANDIDATES, "train"] * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "arguments", "tasks"), [(k, *v) for k, v in SEARCHES.items()])
+def test_population_searches(kind, arguments, tasks, capsys, wide):
+    recorder, alone = Propagated(), Recorder()
+    plain = kind(regressor(), cv=2, **arguments).fit(X, TARGET)
+    search = clone(plain).set_callbacks(recorder, alone, callback.ProgressBar()).fit(X, TARGET)
+    np.testing.assert_allclose(
+        search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"], rtol=1e-5, atol=1e-7
+    )
+    assert not [name for name in vars(search.best_estimator_) if name.startswith("_") and "callback" in name]
+
+    shown = bars(capsys)
+    assert shown[0] == f"{kind.__name__} - fit"
+    assert shown[-1].endswith("refit-with-best-params | KerasMLPRegressor - fit #1")
+    assert [line.split(" - ")[-1].split(" #")[0] for line in shown[2:-1]] == tasks
+    assert sum("candidate-split-evaluation | KerasMLPRegressor - fit #" in line for line in shown) == tasks.count("fit")
+
+    for one in (recorder, alone):
+        assert sorted(one.names("begin")) == sorted(one.names("end"))
+    assert recorder.names("setup") == recorder.names("teardown") == ["fit"]
+    assert recorder.names("end").count("fit") == tasks.count("fit") + 2, "those scored, the refit and the search"
+    assert alone.names("end").count("candidate-split-evaluation") == tasks.count("fit")
+
+
+def test_epochs_of_a_population():
+    recorder = Recorder()
+    grid = {"learning_rate": [1e-3, 1e-2], "epochs": [2, 5], "early_stopping": [False]}
+    PopulationGridSearchCV(regressor(), grid, cv=2).set_callbacks(recorder).fit(X, TARGET)
+    epochs = [context for _, context, _ in recorder.ends("epoch")]
+    assert [context.task_id for context in epochs] == list(range(5))
+    assert {context.parent.task_name for context in epochs} == {"train"}
+    assert {context.estimator_name for context in epochs} == {"PopulationGridSearchCV"}
+
+
+def test_a_hook_that_fails_while_a_population_is_trained():
+    recorder = Recorder(fail_at=("end", "epoch"))
+    search = PopulationGridSearchCV(regressor(), RATES, cv=2).set_callbacks(recorder)
+    with pytest.raises(RuntimeError, match="failed at end"):
+        search.fit(X, TARGET)
+    assert recorder.names("teardown") == ["fit"]
+    assert not hasattr(search, "best_estimator_")
+
+
+def test_population_search_of_a_pipeline(capsys, wide):
+    pipeline = Pipeline([("scale", StandardScaler()), ("mlp", regressor())])
+    search = PopulationGridSearchCV(pipeline, {"mlp__learning_rate": [1e-3, 1e-2]}, cv=2)
+    search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, TARGET)
+    shown = bars(capsys)
+    assert sum("candidate-split-evaluation | Pipeline - fit" in line for line in shown) == 4
+    assert shown[-1].endswith("Pipeline - fit-final-estimator | KerasMLPRegressor - fit #1")
+
+
+@pytest.mark.parametrize("kind", [PopulationGridSearchCV, PopulationHalvingSearchCV])
+def test_callbacks_of_the_estimator_that_is_searched(kind):
+    monitor, recorder = callback.ScoringMonitor(scoring="r2"), Propagated()
+    arguments, _ = SEARCHES[kind]
+    search = kind(regressor().set_callbacks(monitor), cv=2, **arguments).set_callbacks(recorder)
+    with pytest.warns(UserWarning, match="fits are trained one by one.*because of scikit-learn's callbacks"):
+        search.fit(X, TARGET)
+    n_fits = 2 * search.n_candidates_[0] if kind is PopulationHalvingSearchCV else 4
+    assert sum(len(run.data) for run in monitor.get_logs(select="all")) == (n_fits + 1) * 4
+    assert search.best_estimator_._skl_callbacks == [monitor]
+
+
+@pytest.mark.filterwarnings("ignore:4 fits are trained one by one")
+def test_callbacks_that_must_be_set_on_the_search():
+    for kind in (GridSearchCV, PopulationGridSearchCV):
+        with pytest.raises(ValueError, match="Register them directly on the meta-estimator"):
+            kind(regressor().set_callbacks(Propagated()), RATES, cv=2).fit(X, TARGET)

@@ -64,6 +64,10 @@ class Run:
         """Figures of the last epoch."""
         return {name: values[-1] for name, values in self.history.items()}
 
+    def epochs_left(self, until: float) -> int:
+        """How many epochs it may still have until it stops or comes to this one."""
+        return 0 if self.stopped_by else int(max(min(self.member.epochs, until) - self.epoch, 0))
+
     @property
     def n_rows(self) -> int:
         """How many rows it has been trained on, epoch by epoch."""

@@ -12,6 +12,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
+from sk_mlp._sklearn_callbacks import context_argument, subtask
 from sk_mlp.model_selection._distributions import OneMinus
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
@@ -217,14 +218,24 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         self.checkpoint_dir = checkpoint_dir
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
+        with subtask(callback_ctx, self, "search", max_subtasks=self.n_rounds) as search:
+            self._run_rounds(evaluate_candidates, search)
+
+    def _run_rounds(self, evaluate_candidates, search):
         ranges = {name: to_range(name, given) for name, given in self.param_distributions.items()}
-        splits, rng = check_cv(self._splits()), check_random_state(self.random_state)
+        splits, rng = self._splits(), check_random_state(self.random_state)
+        parallel = {"max_subtasks": self.n_iter * len(splits), "sequential_subtasks": False}
         self.ranges_ = []
         for round_number in range(self.n_rounds):
             self.ranges_.append({name: found.shown for name, found in ranges.items()})
             candidates = [{name: found.draw(rng) for name, found in ranges.items()} for _ in range(self.n_iter)]
             more = {"round": [round_number] * self.n_iter}
-            results = self._evaluate(evaluate_candidates, candidates, cv=splits, more_results=more)
+            with (
+                subtask(search, self, "round", max_subtasks=2) as in_round,
+                subtask(in_round, self, "candidates", **parallel) as context,
+            ):
+                cv = check_cv(splits)
+                results = self._evaluate(evaluate_candidates, candidates, cv, more, **context_argument(context))
             scores, drawn = self._ranking(results), results["params"]
             if np.isnan(scores).all():
                 continue

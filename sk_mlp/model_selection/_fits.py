@@ -4,7 +4,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -28,6 +28,7 @@ from sk_mlp.model_selection._checkpoint import Checkpoint
 from sk_mlp.model_selection._progress import progress
 
 Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
+Watch = Callable[[list[Run], float], AbstractContextManager[Callable[[Run], None]]]
 
 
 @dataclass(eq=False)
@@ -110,6 +111,7 @@ def fit_all(
     n_jobs: int | None = None,
     verbose: int = 0,
     checkpoint: Checkpoint | None = None,
+    watch: Watch | None = None,
 ) -> list[Fit]:
     """Fit estimators, in populations where that can be.
 
@@ -125,6 +127,8 @@ def fit_all(
         Whether to show the progress of this process.
     checkpoint : Checkpoint or None
         To keep runs in, and to go on from.
+    watch : callable (runs, until) -> context manager of a callable (run), or None
+        Followed while this process trains; what the context manager gives is called after every epoch of a run.
 
     Returns
     -------
@@ -139,7 +143,7 @@ def fit_all(
     n_jobs = min(joblib.effective_n_jobs(n_jobs), len(fits))
     if n_jobs < 2:
         session = Session(fits, data, checkpoint=checkpoint)
-        session.advance(fits, verbose=verbose)
+        session.advance(fits, verbose=verbose, watch=watch)
         fitted, alone = fits, session.alone
     else:
         # Neighbours in this order have most in common: the structure first, which costs a compilation, then the rows.
@@ -252,13 +256,18 @@ class Session:
         until: float = np.inf,
         n_threads: int | None = None,
         verbose: int = 0,
+        watch: Watch | None = None,
     ) -> None:
         """Train some of the fits until they have stopped or come to a certain epoch, and let them be fitted so far."""
         before = {run: run.n_rows for fit in fits for _, run in self._runs[fit]}
         ended = self._kept(fits, until) if self._checkpoint else None
         restored = sum(run.n_rows - n for run, n in before.items())
         began = time.perf_counter()
-        with progress(list(before), len(self._cohorts), until) if verbose and before else nullcontext() as report:
+        with ExitStack() as stack:
+            watches = [partial(progress, n_structures=len(self._cohorts))] if verbose else []
+            watches += [watch] if watch else []
+            reports = [stack.enter_context(begin(list(before), until)) for begin in watches if before]
+            report = (lambda run: [call(run) for call in reports]) if reports else None
             train_cohorts(self._cohorts, set(before), until, report, ended, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
         errors = {run: str(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}

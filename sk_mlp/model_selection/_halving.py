@@ -1,6 +1,7 @@
 """Searches that give many candidates few epochs, and few candidates many."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from math import ceil, floor, log
 from numbers import Integral, Real
 
@@ -11,7 +12,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from sk_mlp.model_selection._fits import Folds, Session, warn_of
+from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
+from sk_mlp.model_selection._fits import Fit, Folds, Session, warn_of
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
 
@@ -45,23 +47,32 @@ class Rungs(PopulationSearch, BaseSearchCV):
         fits = [[self._fits([candidate], splits) for candidate in candidates] for candidates, _ in brackets]
         together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
         session = Session(together, data, self._share(brackets), self._kept(splits))  # all brackets share programs
-        for bracket, (candidates, rungs) in enumerate(brackets):
-            numbers = np.arange(len(candidates))
-            for rung, epochs in enumerate(rungs):
-                chosen = [fit for number in numbers for fit in fits[bracket][number]]
-                session.advance(chosen, np.inf if epochs >= self.max_epochs_ else epochs, verbose=self.verbose)
-                self._stage.hand_out(chosen)
-                self.n_candidates_.append(len(numbers))
-                self.n_epochs_.append(epochs)
-                more = {"bracket": bracket, "iter": rung, "n_epochs": epochs}
-                results = evaluate_candidates(
-                    [candidates[number] for number in numbers],
-                    cv=check_cv(splits),
-                    more_results={name: [value] * len(numbers) for name, value in more.items()},
-                )
-                scores = self._ranking(results)[-len(numbers) :]
-                numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
+        with subtask(callback_ctx, self, "search", max_subtasks=sum(len(rungs) for _, rungs in brackets)) as search:
+            for bracket, (candidates, rungs) in enumerate(brackets):
+                numbers = np.arange(len(candidates))
+                for rung, epochs in enumerate(rungs):
+                    chosen = [fit for number in numbers for fit in fits[bracket][number]]
+                    self.n_candidates_.append(len(numbers))
+                    self.n_epochs_.append(epochs)
+                    more = {"bracket": bracket, "iter": rung, "n_epochs": epochs}
+                    evaluate = partial(
+                        evaluate_candidates,
+                        [candidates[number] for number in numbers],
+                        cv=check_cv(splits),
+                        more_results={name: [value] * len(numbers) for name, value in more.items()},
+                    )
+                    with subtask(search, self, "halving-iteration", max_subtasks=2) as iteration:
+                        results = self._train_and_evaluate(session, chosen, epochs, evaluate, iteration)
+                    scores = self._ranking(results)[-len(numbers) :]
+                    numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
         warn_of(session.alone)
+
+    def _train_and_evaluate(self, session: Session, fits: list[Fit], epochs: int, evaluate: Callable, context):
+        watch = partial(training_task, context, self)
+        session.advance(fits, np.inf if epochs >= self.max_epochs_ else epochs, verbose=self.verbose, watch=watch)
+        self._stage.hand_out(fits)
+        with subtask(context, self, "candidates", max_subtasks=len(fits), sequential_subtasks=False) as candidates:
+            return evaluate(**context_argument(candidates))
 
     def _share(self, brackets: list[tuple[list, list[int]]]) -> float:
         """Of the epochs that all candidates would have to the end, those that are run."""

@@ -16,6 +16,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
+from sk_mlp._sklearn_callbacks import announce_fit, context_argument, subtask, training_task
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import Fit, Folds, fit_all
 
@@ -67,11 +68,13 @@ class Stage:
             return clone(self._original)
         fit = self._queue.popleft()
         estimator = fit.estimator
+        own_callbacks = getattr(estimator, "_skl_callbacks", [])
 
-        def finish(*arguments, **params):
+        def finish(X, y=None, **params):
             del vars(estimator)["fit"], vars(estimator)["set_params"]
             if fit.error is not None:
                 raise fit.error
+            announce_fit(estimator, X, y, params.get("sample_weight"), own_callbacks)
             return estimator
 
         vars(estimator).update(fit=finish, set_params=lambda **params: estimator)
@@ -114,18 +117,26 @@ class PopulationSearch(BaseSearchCV):
             del self._stage, self._data, self._checkpoint
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
-        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}  # scikit-learn has it from 1.9 on
-        super()._run_search(partial(self._evaluate, evaluate_candidates), **context)
+        with subtask(callback_ctx, self, "train-and-search", max_subtasks=2) as context:
+            super()._run_search(partial(self._evaluate, evaluate_candidates), **context_argument(context))
 
     def _evaluate(
-        self, evaluate_candidates: Callable, candidate_params: Iterable[dict], cv=None, more_results=None, **context
+        self,
+        evaluate_candidates: Callable,
+        candidate_params: Iterable[dict],
+        cv=None,
+        more_results=None,
+        callback_ctx=None,
     ):
+        """Train the candidates, as a task beside that of the context, and let scikit-learn's search score them."""
         X, y, routed, n_jobs = self._data
         candidates = list(candidate_params)
         splits = self._splits(cv)
         fits = self._fits(candidates, splits)
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
-        self._stage.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits)))
+        context = context_argument(callback_ctx)
+        watch = partial(training_task, callback_ctx.parent, self) if context else None
+        self._stage.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits), watch))
         return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
