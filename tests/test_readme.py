@@ -1,6 +1,7 @@
 """README's Python blocks run, in their order, in one namespace."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ def test_blocks_run(tmp_path, monkeypatch):
     assert BLOCKS
     namespace = {"__name__": "readme"}
     for number, block in enumerate(BLOCKS):
+        if "sklearn.callback" in block and not find_spec("sklearn.callback"):
+            continue  # scikit-learn has it from 1.9 on
         exec(compile(block, f"README block {number}", "exec"), namespace)
 
 
