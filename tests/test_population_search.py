@@ -133,6 +133,14 @@ def test_splits_that_differ_at_each_call():
     assert scores[0] == pytest.approx(scores[1], rel=1e-6)
 
 
+def test_splits_from_an_iterator():
+    grid, splits = {"mlp__learning_rate": [1e-2]}, list(KFold(2).split(X))
+    ours, theirs = (
+        search(pipeline(), grid, cv=iter(splits)).fit(X, Y) for search in (PopulationGridSearchCV, GridSearchCV)
+    )
+    assert_same(ours, theirs)
+
+
 DIVERGING = {"mlp__learning_rate": [1e-2, 1e18]}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
@@ -106,14 +106,15 @@ class PopulationSearch(BaseSearchCV):
         self._validate_params()
         data = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
-        before = self.estimator, self.n_jobs
+        before = self.estimator, self.n_jobs, self.cv
         self._stage, self._data = Stage(self.estimator), (*data, routed, self.n_jobs)
         self._checkpoint = None
-        self.estimator, self.n_jobs = self._stage.estimator, 1
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
+        self.estimator, self.n_jobs, self.cv = self._stage.estimator, 1, cv
         try:
             return super().fit(X, y, **params)
         finally:
-            self.estimator, self.n_jobs = before
+            self.estimator, self.n_jobs, self.cv = before
             del self._stage, self._data, self._checkpoint
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
@@ -141,7 +142,7 @@ class PopulationSearch(BaseSearchCV):
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
         X, y, routed, _ = self._data
-        return list((cv or self._checked_cv_orig).split(X, y, **routed.splitter.split))
+        return list((cv or self.cv).split(X, y, **routed.splitter.split))
 
     def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
         """What scikit-learn's search fits, in its order."""
