@@ -217,7 +217,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         self.random_state = random_state
         self.checkpoint_dir = checkpoint_dir
 
-    def _run_search(self, evaluate_candidates, callback_ctx=None):
+    def _search(self, evaluate_candidates, callback_ctx):
         with subtask(callback_ctx, self, "search", max_subtasks=self.n_rounds) as search:
             self._run_rounds(evaluate_candidates, search)
 

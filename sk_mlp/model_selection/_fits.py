@@ -150,8 +150,12 @@ def fit_all(
         order = sorted(range(len(fits)), key=lambda i: (_structure(fits[i].params), fits[i].split))
         shares = [[fits[i] for i in numbers] for numbers in np.array_split(order, n_jobs)]
         n_threads = max(1, joblib.cpu_count() // n_jobs)
+        # Arrays go within a list and a dict: joblib's Dask backend would put one that is an argument itself into the
+        # memory of a worker, and with that worker it would be lost. As it is, a lost share is just sent again.
         results = Parallel(n_jobs=n_jobs)(
-            delayed(_fit_here)(share, {fit.split: data[fit.split] for fit in share}, n_threads, checkpoint)
+            delayed(_fit_here)(
+                share, {split: data[split] for split in {fit.split for fit in share}}, n_threads, checkpoint
+            )
             for share in shares
         )
         by_number = dict(zip(order, (fit for share, _ in results for fit in share), strict=True))

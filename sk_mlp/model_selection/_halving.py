@@ -33,7 +33,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         """Number of candidates of each bracket, and the epochs at which its rungs end."""
         raise NotImplementedError
 
-    def _run_search(self, evaluate_candidates, callback_ctx=None):
+    def _search(self, evaluate_candidates, callback_ctx):
         X, y, routed, _ = self._data
         splits = self._splits()
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)

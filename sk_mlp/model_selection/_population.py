@@ -5,9 +5,11 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone, is_classifier
@@ -88,6 +90,7 @@ class PopulationSearch(BaseSearchCV):
     _stage: Stage
     _data: tuple
     _checkpoint: Checkpoint | None
+    _sequential: ExitStack
 
     def fit(self, X, y=None, **params):
         """Run fit with all sets of parameters.
@@ -112,12 +115,20 @@ class PopulationSearch(BaseSearchCV):
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
         self.estimator, self.n_jobs, self.cv = self._stage.estimator, 1, cv
         try:
-            return super().fit(X, y, **params)
+            # joblib's Dask backend ignores n_jobs=1: it would send scikit-learn's tasks, which only score what is
+            # fitted, and all rows with them. Their Parallel object keeps the backend in whose context it is made.
+            with ExitStack() as self._sequential:
+                self._sequential.enter_context(joblib.parallel_config(backend="sequential"))
+                return super().fit(X, y, **params)
         finally:
             self.estimator, self.n_jobs, self.cv = before
-            del self._stage, self._data, self._checkpoint
+            del self._stage, self._data, self._checkpoint, self._sequential
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
+        self._sequential.close()  # by now it is made, and what follows belongs into the caller's context
+        self._search(evaluate_candidates, callback_ctx)
+
+    def _search(self, evaluate_candidates: Callable, callback_ctx: Any) -> None:
         with subtask(callback_ctx, self, "train-and-search", max_subtasks=2) as context:
             super()._run_search(partial(self._evaluate, evaluate_candidates), **context_argument(context))
 
