@@ -4,7 +4,6 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import keras
@@ -15,11 +14,11 @@ from keras.src.models.functional import Functional
 from sk_mlp._compat import accepts_kwargs, has_param, route_params
 from sk_mlp._features import to_inputs
 from sk_mlp._resolve import plain, resolve_optimizer
-from sk_mlp._spec import Blueprint, NetworkSpec
+from sk_mlp._spec import Blueprint
 from sk_mlp.engine.structure import structure_of_model
 from sk_mlp.layers import dropout_layers
 from sk_mlp.losses import losses_of_outputs
-from sk_mlp.network import build_network, layers_of
+from sk_mlp.network import layers_of
 
 _process_seeds = threading.RLock()
 GLOBAL_SEED_GENERATOR = "global_seed_generator"  # under which Keras keeps the process's own
@@ -42,14 +41,6 @@ def seeds_of_the_process(seed: int) -> Iterator[None]:
             random.setstate(before[0])
             np.random.set_state(before[1])
             global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before[2])
-
-
-def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
-    """The blueprint of one of our own networks."""
-    rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
-    return Blueprint(
-        partial(build_network, spec, dropout), spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights
-    )
 
 
 def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, columns: Any) -> Blueprint:

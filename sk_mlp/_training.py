@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from sk_mlp._builder import blueprint_of_builder, blueprint_of_spec, call_builder
+from sk_mlp._builder import blueprint_of_builder, call_builder
 from sk_mlp._features import DTYPES, Matrix, column_numbers, input_columns, stacked
 from sk_mlp._parameters import Parameters
 from sk_mlp._plan import Task, make_recipe, same_paths
@@ -39,7 +39,7 @@ from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.losses import losses_of_outputs
-from sk_mlp.network import with_units
+from sk_mlp.network import blueprint_of_spec, with_units
 from sk_mlp.schedules import ByStep, Schedule, resolve_schedule
 
 Targets = ClassTargets | RegressionTargets

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from keras.random import SeedGenerator
 from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._messages import unknown_name
-from sk_mlp._spec import NetworkSpec
+from sk_mlp._spec import Blueprint, NetworkSpec
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
 INITIALIZERS = {
@@ -101,6 +102,14 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
 
 def _columns(inputs: keras.KerasTensor, numbers: tuple[int, ...] | None) -> keras.KerasTensor:
     return inputs if numbers is None else keras.ops.take(inputs, list(numbers), axis=1)
+
+
+def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
+    """The blueprint of one of our own networks."""
+    rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
+    return Blueprint(
+        partial(build_network, spec, dropout), spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights
+    )
 
 
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:

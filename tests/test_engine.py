@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sk_mlp._builder import blueprint_of_spec
 from sk_mlp._spec import Member, NetworkSpec, Rows
 from sk_mlp.engine import cohort
 from sk_mlp.engine.cohort import Cohort, cohorts_of, train_cohorts
@@ -19,6 +18,7 @@ from sk_mlp.engine.program import ProgramCache, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
+from sk_mlp.network import blueprint_of_spec
 from sk_mlp.schedules import Constant
 
 N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial

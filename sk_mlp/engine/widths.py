@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._builder import blueprint_of_spec
 from sk_mlp._spec import NetworkSpec
 from sk_mlp.engine.grouping import ELEMENTWISE
 from sk_mlp.engine.recipe import Recipe
 from sk_mlp.engine.run import Run
+from sk_mlp.network import blueprint_of_spec
 
 # Activations that work neuron by neuron and take 0 to 0.
 THROUGH_ZERO = {"elu", "gelu", "leaky_relu", "linear", "mish", "relu", "selu", "silu", "tanh"}
