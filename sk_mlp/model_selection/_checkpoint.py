@@ -94,8 +94,13 @@ class Checkpoint:
         os.replace(beside, path)
 
 
+def without_addresses(words: str) -> str:
+    """What `repr` says of an object, without where it lies in this process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", words)
+
+
 def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:
     """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
-    estimator = re.sub(r" at 0x[0-9a-f]+", "", search.estimator.__repr__(N_CHAR_MAX=1_000_000))
+    estimator = without_addresses(search.estimator.__repr__(N_CHAR_MAX=1_000_000))
     data = {"data": joblib.hash((X, y, params)), "splits": joblib.hash(splits)}
     return {"kind": type(search).__name__, "estimator": estimator, **data}

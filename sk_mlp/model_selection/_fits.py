@@ -24,7 +24,7 @@ from sk_mlp._spec import Trained
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
-from sk_mlp.model_selection._checkpoint import Checkpoint
+from sk_mlp.model_selection._checkpoint import Checkpoint, without_addresses
 from sk_mlp.model_selection._progress import progress
 
 Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
@@ -293,7 +293,7 @@ class Session:
         names = {}
         for fit in fits:
             for n, (_, run) in enumerate(self._runs[fit]):
-                names[run] = f"{fit.number}-{n}-{until}", f"{fit.params!r}, fold {fit.split}"
+                names[run] = f"{fit.number}-{n}-{until}", without_addresses(f"{fit.params!r}, fold {fit.split}")
                 self._checkpoint.restore(run, *names[run])
         return lambda run: self._checkpoint.save(run, *names[run])
 

@@ -185,9 +185,9 @@ class PopulationSearch(BaseSearchCV):
 class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     """scikit-learn's GridSearchCV, with all candidates and folds trained together.
 
-    Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks of one
-    structure share one compiled program, small ones step side by side in it, and each core trains. Scores are those
-    of scikit-learn's search with the same estimator, but for rounding.
+    Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks that differ
+    in their numbers or widths only share one compiled program, small ones step side by side in it, and each core
+    trains. Scores are those of scikit-learn's search with the same estimator, but for rounding.
 
     Parameters
     ----------
@@ -291,9 +291,9 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
 class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     """scikit-learn's RandomizedSearchCV, with all candidates and folds trained together.
 
-    Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks of one
-    structure share one compiled program, small ones step side by side in it, and each core trains. Scores are those
-    of scikit-learn's search with the same estimator, but for rounding.
+    Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks that differ
+    in their numbers or widths only share one compiled program, small ones step side by side in it, and each core
+    trains. Scores are those of scikit-learn's search with the same estimator, but for rounding.
 
     Parameters
     ----------
