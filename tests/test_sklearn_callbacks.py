@@ -349,6 +349,15 @@ def test_epochs_of_a_population():
     assert {context.estimator_name for context in epochs} == {"PopulationGridSearchCV"}
 
 
+def test_metadata_of_a_population():
+    recorder, weight = Propagated(), np.linspace(0.5, 2, len(X))
+    search = PopulationGridSearchCV(regressor(), RATES, cv=2, refit=False).set_callbacks(recorder)
+    search.fit(X, TARGET, sample_weight=weight)
+    *of_fits, of_search = [arguments["metadata"]["sample_weight"] for *_, arguments in recorder.ends("fit")]
+    assert [len(part) for part in of_fits] == [48] * 4
+    assert of_search is weight
+
+
 def test_a_hook_that_fails_while_a_population_is_trained():
     recorder = Recorder(fail_at=("end", "epoch"))
     search = PopulationGridSearchCV(regressor(), RATES, cv=2).set_callbacks(recorder)
@@ -359,8 +368,13 @@ def test_a_hook_that_fails_while_a_population_is_trained():
 
 
 def test_population_search_of_a_pipeline(capsys, wide):
+    def score(estimator, X, y):
+        assert not [name for name in vars(estimator[-1]) if name.startswith("_") and "callback" in name]
+        return estimator.score(X, y)
+
     pipeline = Pipeline([("scale", StandardScaler()), ("mlp", regressor())])
-    search = PopulationGridSearchCV(pipeline, {"mlp__learning_rate": [1e-3, 1e-2]}, cv=2)
+    grid = {"mlp__learning_rate": [1e-3, 1e-2]}
+    search = PopulationGridSearchCV(pipeline, grid, cv=2, scoring=score, error_score="raise")
     search.set_callbacks(callback.ProgressBar(max_propagation_depth=None)).fit(X, TARGET)
     shown = bars(capsys)
     assert sum("candidate-split-evaluation | Pipeline - fit" in line for line in shown) == 4
