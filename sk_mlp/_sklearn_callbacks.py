@@ -109,7 +109,7 @@ def subtask(context: Any, search: Any, name: str, **settings: Any) -> Iterator[A
 
 
 @contextmanager
-def training_task(context: Any, search: Any, runs: list[Run], until: float) -> Iterator[Callable[[Run], None]]:
+def training_task(context: Any, search: Any, runs: list[Run]) -> Iterator[Callable[[Run], None]]:
     """Be the task of training a population, with a subtask for each epoch.
 
     Runs are in different epochs at a time: such a subtask ends when they have come through that share of all epochs
@@ -121,21 +121,19 @@ def training_task(context: Any, search: Any, runs: list[Run], until: float) -> I
         Of the task that it belongs to.
     search : estimator
     runs : list of Run
-    until : int or inf
-        The epoch at which they pause.
 
     Yields
     ------
     report : callable (run) -> None
         To be called after every epoch of a run.
     """
-    left = {run: run.epochs_left(until) for run in runs}
+    left = {run: run.epochs_left for run in runs}
     n_in_all, n_epochs, n_done, n_ended = sum(left.values()), max(left.values()), 0, 0
     with subtask(context, search, "train", max_subtasks=n_epochs) as training, ExitStack() as epoch:
 
         def report(run: Run) -> None:
             nonlocal n_done, n_ended
-            before, left[run] = left[run], run.epochs_left(until)
+            before, left[run] = left[run], run.epochs_left
             n_done += before - left[run]
             while n_ended < n_done * n_epochs // n_in_all:
                 epoch.close()

@@ -181,7 +181,9 @@ def test_runs_pause_and_go_on(one_by_one):
     recipe = make_recipe(shuffle=True)
     runs = runs_of_three_lengths(recipe)
     for until in (1, 5, np.inf):
-        train_cohorts([Cohort(recipe, runs)], until=until)
+        for run in runs:
+            run.until = until
+        train_cohorts([Cohort(recipe, runs)])
         assert all(run.stopped_by or run.epoch == until for run in runs)
     assert_equal_runs(runs, one_by_one)
 
@@ -214,8 +216,12 @@ def test_a_network_does_not_depend_on_a_wider_one_that_it_trains_with(settings, 
     (together,) = cohorts_of(runs)
     assert together.recipe.blueprint.spec.hidden_layer_sizes == (16, 9)
     together.n_slots = 2
-    train_cohorts([together], until=3)
+    for run in runs:
+        run.until = 3
+    train_cohorts([together])
     assert all(run.state.finite and run.epoch == 3 for run in runs)
+    for run in runs:
+        run.until = np.inf
     train_cohorts([together])
     for run in runs:
         trained = run.outcome()

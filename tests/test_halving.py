@@ -73,9 +73,10 @@ def test_no_epoch_is_run_twice(monkeypatch):
 def test_hyperband():
     scoring = {"scoring": ["r2", "neg_mean_absolute_error"], "refit": "r2"}
     search = HyperbandSearchCV(pipeline(), SPACE, cv=2, random_state=0, **scoring).fit(X, Y)
-    assert search.n_candidates_ == [9, 3, 1, 5, 1, 3]
+    assert search.n_candidates_ == [9, 5, 3, 3, 1, 1]
     assert search.n_epochs_ == [1, 3, 9, 3, 9, 9]
     results = search.cv_results_
+    np.testing.assert_array_equal(results["iter"], [0] * 17 + [1] * 4 + [2])
     np.testing.assert_array_equal(np.unique(results["bracket"], return_counts=True)[1], [13, 6, 3])
     last = results["n_epochs"] == 9
     assert search.best_score_ == results["mean_test_r2"][last].max()

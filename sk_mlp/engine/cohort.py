@@ -59,17 +59,15 @@ class Cohort:
         """Runs that no thread has begun."""
         return 0 if self.error else len(self._waiting)
 
-    def queue(self, chosen: Set[Run], until: float) -> None:
-        """Let those of the chosen runs wait that have neither stopped nor come to this epoch."""
-        self._waiting = deque(
-            run for run in self.runs if run in chosen and run.stopped_by is None and run.epoch < until
-        )
+    def queue(self, chosen: Set[Run]) -> None:
+        """Let those of the chosen runs wait that are not done."""
+        self._waiting = deque(run for run in self.runs if run in chosen and not run.is_done)
 
     def reserve(self, n: int) -> list[Run]:
         """Take the first n runs that wait."""
         return [self._waiting.popleft() for _ in range(min(n, len(self._waiting)))]
 
-    def train(self, reserved: list[Run], until: float, report: Report, ended: Report | None) -> None:
+    def train(self, reserved: list[Run], report: Report, ended: Report | None) -> None:
         """Train the reserved runs, and others as long as some wait."""
         with self._lock:
             self._data = self._data or DeviceRows(self.recipe, [run.member for run in self.runs])
@@ -78,11 +76,11 @@ class Cohort:
             population = CompiledPopulation(self.recipe, self._data, self.runs[0].member.hyper, n_slots)
             entered: list[Run] = []
             runs = self._take(reserved, entered)
-            train(population, runs, report=report, until=until, idle_limit=idle_limit, ended=ended)
+            train(population, runs, report=report, idle_limit=idle_limit, ended=ended)
         except NotCompilableError as error:
             self.error = error
         else:
-            left = [run for run in entered if run.stopped_by is None and run.epoch < until]
+            left = [run for run in entered if not run.is_done]
             if left:  # too few for a program of many members
                 self.n_slots = 1
                 self._waiting.extend(left)
@@ -116,12 +114,11 @@ class _Aborted(BaseException):
 def train_cohorts(
     cohorts: list[Cohort],
     chosen: Set[Run] | None = None,
-    until: float = np.inf,
     report: Report | None = None,
     ended: Report | None = None,
     n_threads: int | None = None,
 ) -> None:
-    """Train all runs until each has stopped, or has come to a certain epoch.
+    """Train all runs until each has stopped, or has come to where it pauses.
 
     A small program keeps one core busy, so several threads run one each. A cohort that cannot be compiled has ``error``
     set.
@@ -131,18 +128,17 @@ def train_cohorts(
     cohorts : list of Cohort
     chosen : set of Run or None
         Those to train; None for all.
-    until : int, default=inf
     report : callable (run) or None
         Called after every epoch of a run, by one thread at a time.
     ended : callable (run) or None
-        Called when a run has stopped or come to ``until``, with its states.
+        Called when a run is done, with its states.
     n_threads : int or None
         None for the number of cores.
     """
     n_threads = n_threads or joblib.cpu_count()
     change, aborted = threading.Condition(), threading.Event()
     for cohort in cohorts:
-        cohort.queue(set(cohort.runs) if chosen is None else chosen, until)
+        cohort.queue(set(cohort.runs) if chosen is None else chosen)
 
     def report_to_user(run: Run) -> None:
         if aborted.is_set():
@@ -168,7 +164,7 @@ def train_cohorts(
         while found := next_work():
             cohort, reserved = found
             try:
-                cohort.train(reserved, until, report_to_user, ended)
+                cohort.train(reserved, report_to_user, ended)
             except _Aborted:
                 return
             except BaseException:

@@ -39,6 +39,8 @@ class Run:
         Its monitored figure, times the member's sign.
     history : dict of str to list of float
         One entry an epoch.
+    until : float
+        Number of the epoch at which it pauses.
     stopped_by : {"epochs", "patience", "perfect", "non-finite", "callback"} or None
         None while there are epochs to run.
     """
@@ -52,6 +54,7 @@ class Run:
     best_epoch: int = -1
     best: float = np.inf
     history: dict[str, list[float]] = field(default_factory=dict)
+    until: float = np.inf
     stopped_by: str | None = None
 
     @classmethod
@@ -64,9 +67,15 @@ class Run:
         """Figures of the last epoch."""
         return {name: values[-1] for name, values in self.history.items()}
 
-    def epochs_left(self, until: float) -> int:
-        """How many epochs it may still have until it stops or comes to this one."""
-        return 0 if self.stopped_by else int(max(min(self.member.epochs, until) - self.epoch, 0))
+    @property
+    def is_done(self) -> bool:
+        """Whether it has stopped, or come to where it pauses."""
+        return self.stopped_by is not None or self.epoch >= self.until
+
+    @property
+    def epochs_left(self) -> int:
+        """How many epochs it may still have until it is done."""
+        return 0 if self.is_done else int(min(self.member.epochs, self.until) - self.epoch)
 
     @property
     def n_rows(self) -> int:

@@ -15,11 +15,10 @@ def train(
     waiting: Iterator[Run],
     bridge: CallbackBridge | None = None,
     report: Callable[[Run], None] | None = None,
-    until: float = np.inf,
     idle_limit: float = np.inf,
     ended: Callable[[Run], None] | None = None,
 ) -> None:
-    """Train runs until each has stopped, or has come to a certain epoch.
+    """Train runs until each has stopped, or has come to where it pauses.
 
     A run that has ended makes room for the next one, so that a population of few members serves any number of runs.
     When none is left, the population computes for empty slots too.
@@ -34,12 +33,10 @@ def train(
         Only for a population of one, and one run.
     report : callable (run) or None
         Called after every epoch of a run. It may set ``stopped_by``.
-    until : int, default=inf
-        The epoch at which to pause.
     idle_limit : float, default=inf
         Seconds spent on empty slots after which the last runs pause wherever they are.
     ended : callable (run) or None
-        Called when a run has stopped or come to ``until``, with its states.
+        Called when a run is done, with its states.
     """
     slots: dict[int, Run] = {}
     changed: set[int] = set()  # whose state has been kept since they came
@@ -87,7 +84,7 @@ def train(
             changed |= {m for m in slots if improved[m]}
 
         idle = idle_seconds > idle_limit
-        leaving = [m for m, run in slots.items() if run.stopped_by or run.epoch >= until or idle]
+        leaving = [m for m, run in slots.items() if run.is_done or idle]
         if bridge and leaving and bridge.call(population, "on_train_end"):
             kept, changed = population.states, {0}  # a callback has restored weights of its own choice
             if bridge.restored_epoch is not None:
@@ -97,5 +94,5 @@ def train(
             if m in changed:
                 run.kept = population.extract(kept, m)
             run.state = None if run.stopped_by else population.extract(population.states, m)
-            if ended and (run.stopped_by or run.epoch >= until):
+            if ended and run.is_done:
                 ended(run)

@@ -28,7 +28,7 @@ from sk_mlp.model_selection._checkpoint import Checkpoint, without_addresses
 from sk_mlp.model_selection._progress import progress
 
 Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
-Watch = Callable[[list[Run], float], AbstractContextManager[Callable[[Run], None]]]
+Watch = Callable[[list[Run]], AbstractContextManager[Callable[[Run], None]]]
 
 
 @dataclass(eq=False)
@@ -127,7 +127,7 @@ def fit_all(
         Whether to show the progress of this process.
     checkpoint : Checkpoint or None
         To keep runs in, and to go on from.
-    watch : callable (runs, until) -> context manager of a callable (run), or None
+    watch : callable (runs) -> context manager of a callable (run), or None
         Followed while this process trains; what the context manager gives is called after every epoch of a run.
 
     Returns
@@ -237,6 +237,12 @@ class Session:
         """How many epochs a run may have, at most."""
         return max((run.member.epochs for runs in self._runs.values() for _, run in runs), default=1)
 
+    def pause(self, fits: list[Fit], before: float) -> None:
+        """Let fits pause before this epoch."""
+        for fit in fits:
+            for _, run in self._runs[fit]:
+                run.until = before
+
     def _sort_in(self, fit: Fit, deferred: DeferredFit) -> None:
         recipe, worker = deferred.task.recipe, deferred.worker
         if reason := why_not_compilable(recipe, []):
@@ -257,22 +263,21 @@ class Session:
     def advance(
         self,
         fits: list[Fit],
-        until: float = np.inf,
         n_threads: int | None = None,
         verbose: int = 0,
         watch: Watch | None = None,
     ) -> None:
-        """Train some of the fits until they have stopped or come to a certain epoch, and let them be fitted so far."""
+        """Train some of the fits until they have stopped or come to where they pause, and let them be fitted so far."""
         before = {run: run.n_rows for fit in fits for _, run in self._runs[fit]}
-        ended = self._kept(fits, until) if self._checkpoint else None
+        ended = self._kept(fits) if self._checkpoint else None
         restored = sum(run.n_rows - n for run, n in before.items())
         began = time.perf_counter()
         with ExitStack() as stack:
             watches = [partial(progress, n_structures=len(self._cohorts))] if verbose else []
             watches += [watch] if watch else []
-            reports = [stack.enter_context(begin(list(before), until)) for begin in watches if before]
+            reports = [stack.enter_context(begin(list(before))) for begin in watches if before]
             report = (lambda run: [call(run) for call in reports]) if reports else None
-            train_cohorts(self._cohorts, set(before), until, report, ended, n_threads)
+            train_cohorts(self._cohorts, set(before), report, ended, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
         errors = {run: str(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
         for fit in fits:
@@ -287,13 +292,13 @@ class Session:
                 while self._rest[fit]:
                     self._rest[fit].pop(0)()
 
-    def _kept(self, fits: list[Fit], until: float) -> Callable[[Run], None]:
+    def _kept(self, fits: list[Fit]) -> Callable[[Run], None]:
         """Take runs to where they were kept, and return what keeps one."""
         assert self._checkpoint
         names = {}
         for fit in fits:
             for n, (_, run) in enumerate(self._runs[fit]):
-                names[run] = f"{fit.number}-{n}-{until}", without_addresses(f"{fit.params!r}, fold {fit.split}")
+                names[run] = f"{fit.number}-{n}-{run.until}", without_addresses(f"{fit.params!r}, fold {fit.split}")
                 self._checkpoint.restore(run, *names[run])
         return lambda run: self._checkpoint.save(run, *names[run])
 

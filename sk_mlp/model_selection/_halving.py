@@ -1,9 +1,11 @@
 """Searches that give many candidates few epochs, and few candidates many."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from functools import partial
 from math import ceil, floor, log
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
-from sk_mlp.model_selection._fits import Fit, Folds, Session, warn_of
+from sk_mlp.model_selection._fits import Folds, Session, warn_of
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
 
@@ -47,32 +49,40 @@ class Rungs(PopulationSearch, BaseSearchCV):
         fits = [[self._fits([candidate], splits) for candidate in candidates] for candidates, _ in brackets]
         together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
         session = Session(together, data, self._share(brackets), self._kept(splits))  # all brackets share programs
-        with subtask(callback_ctx, self, "search", max_subtasks=sum(len(rungs) for _, rungs in brackets)) as search:
-            for bracket, (candidates, rungs) in enumerate(brackets):
-                numbers = np.arange(len(candidates))
-                for rung, epochs in enumerate(rungs):
-                    chosen = [fit for number in numbers for fit in fits[bracket][number]]
-                    self.n_candidates_.append(len(numbers))
-                    self.n_epochs_.append(epochs)
-                    more = {"bracket": bracket, "iter": rung, "n_epochs": epochs}
-                    evaluate = partial(
-                        evaluate_candidates,
-                        [candidates[number] for number in numbers],
-                        cv=check_cv(splits),
-                        more_results={name: [value] * len(numbers) for name, value in more.items()},
-                    )
-                    with subtask(search, self, "halving-iteration", max_subtasks=2) as iteration:
-                        results = self._train_and_evaluate(session, chosen, epochs, evaluate, iteration)
-                    scores = self._ranking(results)[-len(numbers) :]
-                    numbers = numbers[_best(scores, max(1, floor(len(numbers) / self.factor)))]
+        survivors = [np.arange(len(candidates)) for candidates, _ in brackets]
+        n_rungs = max(len(rungs) for _, rungs in brackets)
+        with subtask(callback_ctx, self, "search", max_subtasks=n_rungs) as search:
+            for rung in range(n_rungs):
+                present = [b for b, (_, rungs) in enumerate(brackets) if rung < len(rungs)]
+                with subtask(search, self, "halving-iteration", max_subtasks=1 + len(present)) as iteration:
+                    chosen = [[fit for number in survivors[b] for fit in fits[b][number]] for b in present]
+                    for b, of_bracket in zip(present, chosen, strict=True):
+                        epochs = brackets[b][1][rung]
+                        session.pause(of_bracket, before=np.inf if epochs >= self.max_epochs_ else epochs)
+                    watch = partial(training_task, iteration, self)
+                    side_by_side = list(itertools.chain.from_iterable(chosen))
+                    session.advance(side_by_side, verbose=self.verbose, watch=watch)
+                    for b, of_bracket in zip(present, chosen, strict=True):
+                        self._stage.hand_out(of_bracket)
+                        kept = [brackets[b][0][number] for number in survivors[b]]
+                        settings = {"bracket": b, "iter": rung, "n_epochs": brackets[b][1][rung]}
+                        scores = self._scores(evaluate_candidates, kept, splits, settings, iteration)
+                        survivors[b] = survivors[b][_best(scores, max(1, floor(len(kept) / self.factor)))]
         warn_of(session.alone)
 
-    def _train_and_evaluate(self, session: Session, fits: list[Fit], epochs: int, evaluate: Callable, context):
-        watch = partial(training_task, context, self)
-        session.advance(fits, np.inf if epochs >= self.max_epochs_ else epochs, verbose=self.verbose, watch=watch)
-        self._stage.hand_out(fits)
-        with subtask(context, self, "candidates", max_subtasks=len(fits), sequential_subtasks=False) as candidates:
-            return evaluate(**context_argument(candidates))
+    def _scores(self, evaluate_candidates, candidates: list[dict], splits: list, more: dict[str, int], context: Any):
+        """Let scikit-learn's search score fitted candidates of a rung."""
+        self.n_candidates_.append(len(candidates))
+        self.n_epochs_.append(more["n_epochs"])
+        n_fits = len(candidates) * len(splits)
+        with subtask(context, self, "candidates", max_subtasks=n_fits, sequential_subtasks=False) as task:
+            results = evaluate_candidates(
+                candidates,
+                cv=check_cv(splits),
+                more_results={name: [value] * len(candidates) for name, value in more.items()},
+                **context_argument(task),
+            )
+        return self._ranking(results)[-len(candidates) :]
 
     def _share(self, brackets: list[tuple[list, list[int]]]) -> float:
         """Of the epochs that all candidates would have to the end, those that are run."""
@@ -240,7 +250,7 @@ class HyperbandSearchCV(Rungs):
         then. A candidate ended where it appears last in its bracket.
     max_epochs_ : int
     n_candidates_, n_epochs_ : list of int
-        Of each rung of each bracket.
+        Of each rung of each bracket, in the order of ``cv_results_``: the first rungs of all brackets come first.
     best_estimator_, best_score_, best_params_, best_index_
         As in scikit-learn, among the candidates that have come to the last epoch.
 
@@ -254,7 +264,7 @@ class HyperbandSearchCV(Rungs):
     >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=9, random_state=0)
     >>> search = HyperbandSearchCV(estimator, {"learning_rate": loguniform(1e-4, 1e-1)}, cv=2, random_state=0)
     >>> search.fit(X, y).n_candidates_
-    [9, 3, 1, 5, 1, 3]
+    [9, 5, 3, 3, 1, 1]
     """
 
     def __init__(

@@ -9,14 +9,12 @@ from sk_mlp.engine.run import Run
 
 
 @contextmanager
-def progress(runs: list[Run], until: float, n_structures: int) -> Iterator[Callable[[Run], None]]:
+def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], None]]:
     """Show a bar of the epochs still to run, at most, within the context.
 
     Parameters
     ----------
     runs : list of Run
-    until : int or inf
-        The epoch at which they pause.
     n_structures : int
         Of their networks.
 
@@ -26,7 +24,7 @@ def progress(runs: list[Run], until: float, n_structures: int) -> Iterator[Calla
         To be called after every epoch of a run.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    to_run = {run: run.epochs_left(until) for run in runs}
+    to_run = {run: run.epochs_left for run in runs}
     n_ended, best = sum(not n for n in to_run.values()), float("inf")
 
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar:
@@ -37,7 +35,7 @@ def progress(runs: list[Run], until: float, n_structures: int) -> Iterator[Calla
             nonlocal n_ended, best
             monitor, sign = run.member.monitor, run.member.sign
             best = min(best, sign * run.latest[monitor])
-            before, to_run[run] = to_run[run], run.epochs_left(until)
+            before, to_run[run] = to_run[run], run.epochs_left
             n_ended += not to_run[run]
             text = f"{counts.format(n_ended)}, best {monitor} {sign * best:.4g}"
             bar.update(shown, advance=before - to_run[run], description=text)
