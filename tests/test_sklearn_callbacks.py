@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+import rich
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -243,6 +244,7 @@ def test_a_model_and_callbacks_of_the_users_own(no_xla):
 def wide(monkeypatch):
     """A terminal in which no line is cut off."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(rich, "_console", None)  # made anew: another test may have made it in a narrow terminal
 
 
 def bars(capsys):
