@@ -60,7 +60,7 @@ class Collector:
     def fold(self, X: Any, whole: Any, numbers: NDArray | None) -> Iterator[None]:
         """Know, within the context, that X is the rows of ``whole`` with these numbers, or else a matrix of its own."""
         if isinstance(whole, np.ndarray) and numbers is not None:
-            self._fold = self.input(X), self.input(whole), numbers.astype(np.int32)
+            self._fold = X, whole, numbers.astype(np.int32)
         try:
             yield
         finally:
@@ -79,8 +79,10 @@ class Collector:
     def defer(self, estimator: Any, worker: Any, task: Task) -> None:
         """Take in a fit."""
         member = task.member
-        if self._fold and member.rows.X is self._fold[0]:
-            member = _in_whole(member, *self._fold[1:])
+        if self._fold:
+            X, whole, numbers = self._fold
+            if member.rows.X is self._inputs.get(id(X), (X, X))[1]:  # and not what a pipeline has made of it
+                member = _in_whole(member, self.input(whole), numbers)
         train, validation = (
             self._numbers.setdefault(joblib.hash(rows), rows) for rows in (member.train, member.validation)
         )
@@ -144,10 +146,6 @@ class TransformerCache:
         finally:
             if serves:
                 estimator.memory = None
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._results.clear()
 
     def cache(self, function: Any, ignore: Any = ()) -> Any:
         """The function, which fits and transforms, with its results kept."""

@@ -175,6 +175,11 @@ def test_a_folder_of_other_files_is_refused(tmp_path):
     refused(tmp_path, searches()["random"], "checkpoint_dir must be empty or hold a checkpoint")
 
 
+def test_a_folder_of_a_process_that_was_killed_at_once(uninterrupted, tmp_path):
+    (tmp_path / "search.json.123").write_text('{"kind"')
+    assert_same_results(searches()["random"].set_params(checkpoint_dir=tmp_path).fit(X, Y), uninterrupted["random"])
+
+
 def test_a_file_is_refused(tmp_path):
     path = tmp_path / "file"
     path.write_text("mine")

@@ -289,3 +289,16 @@ def test_progress(capsys):
     assert not capsys.readouterr().out
     search.set_params(verbose=1).fit(X, Y)
     assert "networks 4/4, structures 1, best val_loss" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("estimator", "n_matrices"), [(KerasMLPRegressor(**FAST), 1), (pipeline(), 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_folds_share_x_and_row_numbers(monkeypatch, estimator, n_matrices, dtype):
+    """A pipeline scales each fold's rows in its own way; without one, all folds are parts of the same X."""
+    held, cohorts_of = [], _fits.cohorts_of
+    monkeypatch.setattr(_fits, "cohorts_of", lambda runs, share: held.extend(runs) or cohorts_of(runs, share))
+    name = "learning_rate" if n_matrices == 1 else "mlp__learning_rate"
+    PopulationGridSearchCV(estimator, {name: [1e-3, 1e-2]}, cv=3, refit=False).fit(X.astype(dtype), Y)
+    assert len(held) == 6
+    assert len({id(run.member.rows.X) for run in held}) == n_matrices
+    assert len({id(run.member.train) for run in held}) == (3 if n_matrices == 1 else 1), "equal splits, once"

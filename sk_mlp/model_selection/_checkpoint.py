@@ -42,7 +42,8 @@ class Checkpoint:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"checkpoint_dir must be a folder. Got the file {os.fspath(folder)!r}.")
         if not manifest.exists():
-            if self.folder.exists() and any(self.folder.iterdir()):
+            # A process that was killed right at the beginning may have left a part of the manifest.
+            if self.folder.exists() and any(not path.name.startswith(MANIFEST) for path in self.folder.iterdir()):
                 raise ValueError(f"checkpoint_dir must be empty or hold a checkpoint. {self._found} other files.")
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write(manifest, json.dumps(search, indent=1).encode())
