@@ -3,6 +3,7 @@
 from abc import ABC
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -10,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 from sk_mlp._builder import compile_arguments
 from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import deferred_fits, present_collector
+from sk_mlp._export import model_of_table
 from sk_mlp._resolve import resolve_loss
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
-from sk_mlp.network import weights_of
+from sk_mlp.network import averaged, weights_of
 
 
 class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
@@ -74,7 +76,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         """
         work = self._worker(keep_fitted=self.warm_start)
         held_out = (X_val, y_val, sample_weight_val)
-        settings = {"stop_early": work.early_stopping, "last_epoch": work.epochs}
+        settings = {"stop_early": work.early_stopping}
         collector = present_collector()
         if collector is None:
             work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
@@ -126,17 +128,68 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         check_is_fitted(self)
         X = self._check_X(X)
         fitted = self._fitted
+        members = range(len(fitted.states))
         if fitted.spec is not None:
-            return network_output(fitted.spec, fitted.weights, X)
-        if "predict" not in self._live:
-            self._live["predict"] = model_function(self._stock_model(), self.n_features_in_, fitted.columns)
-        return self._live["predict"](X)
+            outputs = [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
+        else:
+            if "predict" not in self._live:
+                self._live["predict"] = [
+                    model_function(self._stock_model(m), self.n_features_in_, fitted.columns) for m in members
+                ]
+            outputs = [predict(X) for predict in self._live["predict"]]
+        return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
 
-    def _stock_model(self) -> keras.Model:
+    def _stock_model(self, m: int) -> keras.Model:
         model = self._fitted.make_model()
-        for variable, array in zip(weights_of(model), self._fitted.weights, strict=True):
+        for variable, array in zip(weights_of(model), self._fitted.weights(m), strict=True):
             variable.assign(array)
         return model
+
+    def to_keras(self, include_preprocessing=False):
+        """Return the trained network as a Keras model.
+
+        Parameters
+        ----------
+        include_preprocessing : bool, default=False
+            Whether the model takes a table, a dict of its columns by name (``x0``, ``x1``, ... if they have none), each
+            of shape (n_samples, 1): strings for a column whose categories are strings, where "" is a missing one, and
+            float32 for others, where nan is. Otherwise it is ``model_``, which takes a matrix of shape
+            (n_samples, n_features_in_) with categories as numbers from 0 in the order of ``categories_``, -1 for
+            missing and -2 for unknown ones. Scaling and embeddings are in both.
+
+        Returns
+        -------
+        keras.Model
+            A copy.
+        """
+        check_is_fitted(self)
+        model = keras.models.clone_model(self.model_)
+        model.set_weights(self.model_.get_weights())
+        if not include_preprocessing:
+            return model
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+        return model_of_table(model, names, self._categories)
+
+    @property
+    def categories_(self) -> dict:
+        """Categories of each categorical column, in the order of their codes: by name, or by number without names."""
+        check_is_fitted(self)
+        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
+        return {names[number]: np.array(values, dtype=object) for number, values in self._categories.items()}
+
+    @property
+    def column_statistics_(self) -> list[dict[str, NDArray]]:
+        """What each member has learned of the numeric columns from its training rows, by the statistic's name.
+
+        ``fill``, ``center`` and ``scale``, of shape (n_numeric,): what stands for a missing number, what is subtracted,
+        and what is multiplied by then. Empty dicts where columns are taken as they are.
+        """
+        check_is_fitted(self)
+        members = (self._fitted.named_weights(m) for m in range(len(self._fitted.states)))
+        names = ("fill", "center", "scale")
+        return [
+            {name: weights[f"columns/{name}"] for name in names if f"columns/{name}" in weights} for weights in members
+        ]
 
     @property
     def model_(self) -> keras.Model:
@@ -148,7 +201,10 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'model_': it is not fitted")
         if "model" not in self._live:
             targets = self._fitted.targets
-            model = self._in_units(self._stock_model(), targets)
+            model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]
+            if others:
+                model = averaged([model, *others], self.n_features_in_, self._fitted.columns)
+            model = self._in_units(model, targets)
             if not model.compiled:
                 params = self.get_params(deep=False)
                 loss = resolve_loss(params, *self._loss_defaults(targets, targets.n_outputs))

@@ -32,7 +32,7 @@ class DeferredFit:
     worker: Any
     task: Task
 
-    def finish(self, trained: Trained) -> None:
+    def finish(self, trained: list[Trained]) -> None:
         """Let the estimator be fitted."""
         self.worker._finish(self.task, trained)
         self.estimator._adopt(self.worker)
@@ -78,16 +78,20 @@ class Collector:
 
     def defer(self, estimator: Any, worker: Any, task: Task) -> None:
         """Take in a fit."""
-        member = task.member
+        members = list(task.members)
         if self._fold:
             X, whole, numbers = self._fold
-            if member.rows.X is self._inputs.get(id(X), (X, X))[1]:  # and not what a pipeline has made of it
-                member = _in_whole(member, self.input(whole), numbers)
+            if members[0].rows.X is self._inputs.get(id(X), (X, X))[1]:  # and not what a pipeline has made of it
+                members = _in_whole(members, self.input(whole), numbers)
+        shared = self._shared(members[0].rows)
+        members = [self._with_shared(member, shared) for member in members]
+        self.fits.append(DeferredFit(estimator, worker, replace(task, members=tuple(members))))
+
+    def _with_shared(self, member: Member, rows: Rows) -> Member:
         train, validation = (
             self._numbers.setdefault(joblib.hash(rows), rows) for rows in (member.train, member.validation)
         )
-        member = replace(member, rows=self._shared(member.rows), train=train, validation=validation)
-        self.fits.append(DeferredFit(estimator, worker, replace(task, member=member)))
+        return replace(member, rows=rows, train=train, validation=validation)
 
     def _shared(self, rows: Rows) -> Rows:
         """Rows that are equal to these, if there were such before."""
@@ -99,13 +103,16 @@ class Collector:
         return self._rows.setdefault(key, replace(rows, X=X))
 
 
-def _in_whole(member: Member, whole: NDArray, numbers: NDArray) -> Member:
-    """The member with all rows, of which its own are those with these numbers."""
-    rows = member.rows
+def _in_whole(members: list[Member], whole: NDArray, numbers: NDArray) -> list[Member]:
+    """Members, of the same rows, with all rows, of which their own are those with these numbers."""
+    rows = members[0].rows
     y, weights = np.zeros((len(whole), *rows.y.shape[1:]), rows.y.dtype), np.zeros(len(whole), rows.weights.dtype)
     y[numbers], weights[numbers] = rows.y, rows.weights
     rows = replace(rows, X=whole, y=y, weights=weights)
-    return replace(member, rows=rows, train=numbers[member.train], validation=numbers[member.validation])
+    return [
+        replace(member, rows=rows, train=numbers[member.train], validation=numbers[member.validation])
+        for member in members
+    ]
 
 
 _collector: ContextVar[Collector | None] = ContextVar("collector", default=None)

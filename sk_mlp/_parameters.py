@@ -20,10 +20,16 @@ class Parameters(BaseWrapper, ABC):
 
     _parameter_constraints: dict = {
         "model": [callable, None],
+        "categorical_features": [StrOptions({"auto"}), str, Integral, slice, callable, "array-like", None],
+        "handle_missing": [StrOptions({"indicator", "impute", "error"})],
+        "input_scaling": [StrOptions({"auto", "robust", "standard"}), None],
+        "numerical_embedding": [StrOptions({"auto", "pbld", "plr", "ple"}), None],
+        "learned_scale": ["boolean", StrOptions({"auto"})],
         "n_hidden": [Interval(Integral, 0, None, closed="left")],
         "n_neurons": [Interval(Integral, 1, None, closed="left")],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(ACTIVATIONS) - {"exponential", "linear", "softmax"})],
+        "parametric_activation": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "batch_norm": ["boolean"],
         "kernel_initializer": [str],
@@ -43,7 +49,7 @@ class Parameters(BaseWrapper, ABC):
         "lr_schedule": [str, callable, keras.optimizers.schedules.LearningRateSchedule, None],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
@@ -53,6 +59,7 @@ class Parameters(BaseWrapper, ABC):
         "loss": [str, callable, keras.losses.Loss, None],
         "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
         "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
+        "ensemble_size": [Interval(Integral, 1, None, closed="left")],
         "engine": [StrOptions({"auto", "compiled", "keras"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -63,10 +70,16 @@ class Parameters(BaseWrapper, ABC):
         self,
         model=None,
         *,
+        categorical_features="auto",
+        handle_missing="indicator",
+        input_scaling=None,
+        numerical_embedding=None,
+        learned_scale=False,
         n_hidden=2,
         n_neurons=100,
         hidden_layer_sizes=None,
         activation="relu",
+        parametric_activation=False,
         dropout=0.0,
         batch_norm=False,
         kernel_initializer="auto",
@@ -96,6 +109,7 @@ class Parameters(BaseWrapper, ABC):
         loss=None,
         metrics=None,
         callbacks=None,
+        ensemble_size=1,
         engine="auto",
         warm_start=False,
         random_state=None,
@@ -103,10 +117,16 @@ class Parameters(BaseWrapper, ABC):
         **routed,
     ):
         self.model = model
+        self.categorical_features = categorical_features
+        self.handle_missing = handle_missing
+        self.input_scaling = input_scaling
+        self.numerical_embedding = numerical_embedding
+        self.learned_scale = learned_scale
         self.n_hidden = n_hidden
         self.n_neurons = n_neurons
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.parametric_activation = parametric_activation
         self.dropout = dropout
         self.batch_norm = batch_norm
         self.kernel_initializer = kernel_initializer
@@ -136,6 +156,7 @@ class Parameters(BaseWrapper, ABC):
         self.loss = loss
         self.metrics = metrics
         self.callbacks = callbacks
+        self.ensemble_size = ensemble_size
         self.engine = engine
         self.warm_start = warm_start
         self.random_state = random_state

@@ -28,7 +28,8 @@ class Task:
     Attributes
     ----------
     recipe : Recipe
-    member : Member
+    members : tuple of Member
+        One, or those of an ensemble.
     targets : ClassTargets or RegressionTargets
     previous : Fitted or None
         What to go on from.
@@ -40,16 +41,20 @@ class Task:
     """
 
     recipe: Recipe
-    member: Member
+    members: tuple[Member, ...]
     targets: Targets
     previous: Fitted | None
     first_epoch: int
     figures: tuple[str, ...]
     hook_arguments: dict[str, Any]
 
-    def run(self) -> Run:
-        """The member's run, about to begin."""
-        return Run.begin(self.recipe, self.member, self.first_epoch, self.previous.state if self.previous else None)
+    def runs(self) -> list[Run]:
+        """The members' runs, about to begin."""
+        states = self.previous.states if self.previous else [None] * len(self.members)
+        return [
+            Run.begin(self.recipe, member, self.first_epoch, state)
+            for member, state in zip(self.members, states, strict=True)
+        ]
 
 
 def make_recipe(
@@ -82,8 +87,7 @@ def make_recipe(
     if params["clip_norm"] is not None:
         config["global_clipnorm"] = float(params["clip_norm"])
     make_metrics = partial(resolve_metrics, params, layout)
-    automatic = int(np.clip(2 ** round(np.log2(n_rows / 150)), 32, 256))
-    batch_size = automatic if params["batch_size"] == "auto" else int(params["batch_size"])
+    batch_size = automatic_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
     traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
     rule = repr(sorted(traced.items()))
     row_nonzeros = 1 << int(np.diff(X.indptr).max(initial=1) - 1).bit_length() if issparse(X) else 0
@@ -110,6 +114,16 @@ def make_recipe(
         row_nonzeros=row_nonzeros,
         frozen=frozen,
     )
+
+
+def automatic_batch_size(n_rows: int) -> int:
+    """A 40th of the training rows, as a power of 2."""
+    return int(np.clip(2 ** round(np.log2(n_rows / 40)), 32, 256))
+
+
+def automatic_epochs(n_rows: int, batch_size: int) -> int:
+    """As many as 2,400 steps take, within limits."""
+    return int(np.clip(-(-2400 * batch_size // n_rows), 16, 128))
 
 
 def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:

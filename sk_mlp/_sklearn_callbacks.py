@@ -37,7 +37,7 @@ class FitTasks:
 
     def __init__(self, worker: Any, task: Task):
         self._worker, self._task = worker, task
-        self._fit = worker._init_callback_context(max_subtasks=task.member.epochs - task.first_epoch)
+        self._fit = worker._init_callback_context(max_subtasks=task.members[0].epochs - task.first_epoch)
         self._fit.call_on_fit_task_begin(**task.hook_arguments)
         self._begin_epoch()
 
@@ -59,7 +59,7 @@ class FitTasks:
         state = population.extract(population.states, 0)
         present = replace(run.outcome(), state=state, best_epoch=run.epoch - 1)
         fitted = copy.copy(self._worker)
-        fitted._finish(self._task, present)
+        fitted._finish(self._task, [present])
         return vars(fitted)
 
     def end(self) -> None:

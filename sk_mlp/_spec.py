@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._columns import ColumnPlan
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -33,6 +35,10 @@ class NetworkSpec:
         Which of the inputs are joined to the last hidden layer, and which go into the first; None for all.
     aux_output : bool
         Whether a second output is trained on the last hidden layer alone.
+    deep_plan, wide_plan : ColumnPlan or None
+        How those inputs are encoded before; None for as they are. A plan names its columns itself.
+    parametric_activation : bool
+        Whether each hidden neuron learns how much of the activation it takes.
     """
 
     n_features: int
@@ -47,10 +53,15 @@ class NetworkSpec:
     wide_columns: tuple[int, ...] | None = None
     deep_columns: tuple[int, ...] | None = None
     aux_output: bool = False
+    deep_plan: ColumnPlan | None = None
+    wide_plan: ColumnPlan | None = None
+    parametric_activation: bool = False
 
     @property
     def n_deep(self) -> int:
         """How many features go into the first hidden layer."""
+        if self.deep_plan is not None:
+            return self.deep_plan.width
         return self.n_features if self.deep_columns is None else len(self.deep_columns)
 
     @property
@@ -156,6 +167,8 @@ class Member:
         Initial values of some of the network's variables, by number; the others are drawn from the seed.
     frozen_epochs : float
         Until which epoch the recipe's frozen variables stay as they are.
+    learned : dict of str to ndarray
+        What is known of X's columns: values of variables that no step changes, by layer and name.
     """
 
     seed: int
@@ -172,6 +185,7 @@ class Member:
     sign: int = 1
     initial: dict[int, NDArray] = field(default_factory=dict)
     frozen_epochs: float = 0
+    learned: dict[str, NDArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,9 +235,10 @@ class Fitted:
 
     Attributes
     ----------
-    state : State
+    states : tuple of State
+        One, or those of an ensemble's members.
     layout : StateLayout
-        Where each variable lies in the state.
+        Where each variable lies in a state.
     spec : NetworkSpec or None
         None for a user's own model.
     make_model : callable () -> keras.Model
@@ -236,9 +251,11 @@ class Fitted:
         Columns of X for each input of the model.
     frozen : tuple of int
         Numbers of the variables that ``frozen_epochs`` is about.
+    temperature : float
+        By which the output's logits are divided.
     """
 
-    state: State
+    states: tuple[State, ...]
     layout: Any
     spec: NetworkSpec | None
     make_model: Callable[[], Any]
@@ -247,8 +264,16 @@ class Fitted:
     loss_of_logits: bool
     columns: Any
     frozen: tuple[int, ...]
+    temperature: float = 1.0
 
-    @property
-    def weights(self) -> list[NDArray]:
-        """The network's variables: trainable, then non-trainable ones."""
-        return self.layout.unpack(self.state, self.layout.n_weights)
+    def weights(self, m: int = 0) -> list[NDArray]:
+        """Member m's variables of the network to predict with: trainable, then non-trainable ones."""
+        arrays = self.layout.unpack(self.states[m], self.layout.n_weights)
+        if self.temperature == 1:
+            return arrays
+        names = zip(arrays, self.layout.names, strict=False)
+        return [array / np.float32(self.temperature) if name.startswith("output/") else array for array, name in names]
+
+    def named_weights(self, m: int) -> dict[str, NDArray]:
+        """Member m's variables by layer and name."""
+        return dict(zip(self.layout.names, self.weights(m), strict=False))

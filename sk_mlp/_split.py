@@ -5,6 +5,40 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 
+def member_seeds(seed: int, n: int) -> list[int]:
+    """Seeds of an ensemble's members; the first is that of a single network."""
+    others = np.random.SeedSequence(seed).generate_state(n - 1) >> 1
+    return [seed, *others.tolist()]
+
+
+def hold_outs(n_samples: int, fraction: float, seeds: list[int], codes: NDArray | None) -> list:
+    """A split for each member of an ensemble, as `hold_out`; parts that are held out have rows in common only when all
+    rows have been held out.
+
+    Parameters
+    ----------
+    n_samples : int
+    fraction : float
+    seeds : list of int
+    codes : ndarray of shape (n_samples,), int, or None
+
+    Returns
+    -------
+    list of (train, validation)
+    """
+    splits: list[tuple[NDArray, NDArray]] = []
+    pool = np.arange(n_samples)
+    for seed in seeds:
+        n_wanted = fraction * n_samples
+        if len(pool) < 1.5 * n_wanted:
+            pool = np.arange(n_samples)
+        chosen = hold_out(len(pool), n_wanted / len(pool), seed, None if codes is None else codes[pool])[1]
+        validation = pool[chosen]
+        pool = np.delete(pool, chosen)
+        splits.append((np.setdiff1d(np.arange(n_samples), validation), validation))
+    return splits
+
+
 def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) -> tuple[NDArray, NDArray]:
     """Split the rows at random, stratified by class where that is possible.
 

@@ -17,7 +17,12 @@ from sk_mlp.network import weights_of
 # What an autoencoder has in common with the network that starts from it.
 SHARED = (
     "activation",
+    "parametric_activation",
     "batch_norm",
+    "handle_missing",
+    "input_scaling",
+    "numerical_embedding",
+    "learned_scale",
     "kernel_initializer",
     "optimizer",
     "learning_rate",
@@ -83,8 +88,7 @@ def initial_weights(
                 "frozen_epochs and init_layers need init_from or pretrain. Got "
                 f"frozen_epochs={estimator.frozen_epochs!r} and init_layers={estimator.init_layers!r} without."
             )
-        model = blueprint.sample
-        return ({} if model is None else dict(enumerate(np.asarray(v) for v in weights_of(model)))), ()
+        return ({} if blueprint.sample is None else start_of(blueprint.sample)), ()
     spec = blueprint.spec
     if spec is None:
         raise ValueError(f"{parameter} needs the estimator's own network. Got model={estimator.model!r}.")
@@ -95,6 +99,11 @@ def initial_weights(
         estimator.autoencoder_ = source
     source = source.estimator if isinstance(source, FrozenEstimator) else source
     return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs))
+
+
+def start_of(sample: keras.Model) -> dict[int, NDArray]:
+    """Initial values as a user's builder gives them."""
+    return dict(enumerate(np.asarray(variable) for variable in weights_of(sample)))
 
 
 def autoencoder(
@@ -133,7 +142,8 @@ def autoencoder(
 def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
     """Numbers of the variables of the lowest hidden layers, norms included."""
     numbers = {id(variable): number for number, variable in enumerate(weights_of(model))}
-    names = {f"{kind}_{i}" for i in range(1, n_layers + 1) for kind in ("hidden", "batch_norm")}
+    names = {f"{kind}_{i}" for i in range(1, n_layers + 1) for kind in ("hidden", "batch_norm", "activation")}
+    names.add("columns")
     return [numbers[id(variable)] for layer in model.layers if layer.name in names for variable in layer.variables]
 
 
@@ -151,8 +161,11 @@ def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: i
     theirs: Any = fitted.spec
     most = min(len(spec.hidden_layer_sizes), len(theirs.hidden_layer_sizes))
     n = most if n_layers is None else int(n_layers)
-    ours = (spec.n_deep, spec.batch_norm, *spec.hidden_layer_sizes[:n])
-    if n > most or ours != (theirs.n_deep, theirs.batch_norm, *theirs.hidden_layer_sizes[:n]):
+    ours, others = (
+        (s.n_deep, s.deep_plan, s.batch_norm, s.parametric_activation, *s.hidden_layer_sizes[:n])
+        for s in (spec, theirs)
+    )
+    if n > most or ours != others:
         raise ValueError(
             f"{parameter} must have the same features, batch_norm and widths in the {n} lowest hidden layers as this "
             f"network ({spec.n_deep} features, batch_norm={spec.batch_norm}, widths {spec.hidden_layer_sizes}). Got "
@@ -160,5 +173,6 @@ def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: i
             "init_layers says how many layers are taken."
         )
     numbers = _lower_variables(blueprint.make(), n)
-    arrays = [fitted.weights[number] for number in _lower_variables(fitted.make_model(), n)]
+    weights = fitted.weights()
+    arrays = [weights[number] for number in _lower_variables(fitted.make_model(), n)]
     return dict(zip(numbers, arrays, strict=True)), tuple(numbers) if freeze else ()

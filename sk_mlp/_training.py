@@ -2,21 +2,23 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
 from sk_mlp._builder import blueprint_of_builder, call_builder
-from sk_mlp._features import DTYPES, Matrix, column_numbers, input_columns, stacked
-from sk_mlp._parameters import Parameters
-from sk_mlp._plan import Task, make_recipe, same_paths
+from sk_mlp._checks import DataChecks, Targets, rows_with_weight, without_zero_total
+from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
+from sk_mlp._features import Matrix, column_numbers, input_columns, stacked
+from sk_mlp._plan import Task, automatic_epochs, make_recipe, same_paths
 from sk_mlp._resolve import (
     check_monitors,
     is_of_logits,
@@ -27,10 +29,11 @@ from sk_mlp._resolve import (
 )
 from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, NetworkSpec, Rows, Trained
-from sk_mlp._split import hold_out
-from sk_mlp._starting import initial_weights
-from sk_mlp._targets import ClassTargets, RegressionTargets
+from sk_mlp._split import hold_outs, member_seeds
+from sk_mlp._starting import initial_weights, start_of
+from sk_mlp._targets import RegressionTargets
 from sk_mlp.engine.bridge import CallbackBridge
+from sk_mlp.engine.cohort import Cohort, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, Population
@@ -42,11 +45,10 @@ from sk_mlp.losses import losses_of_outputs
 from sk_mlp.network import blueprint_of_spec, with_units
 from sk_mlp.schedules import ByStep, Schedule, resolve_schedule
 
-Targets = ClassTargets | RegressionTargets
-HeldOut = tuple[Matrix, NDArray, NDArray]
+EMBEDDED_COLUMNS = 200  # at most, for numerical_embedding="auto"
 
 
-class Training(Parameters, ABC):
+class Training(DataChecks, ABC):
     """Training of multilayer perceptrons. Abstract."""
 
     _live: dict[str, Any]  # Keras and TensorFlow objects made from the fitted state, by name
@@ -66,7 +68,7 @@ class Training(Parameters, ABC):
         X_unlabeled=None,
         *,
         stop_early,
-        last_epoch,
+        last_epoch=None,
         first_epoch=0,
         classes=None,
     ) -> Task:
@@ -78,58 +80,89 @@ class Training(Parameters, ABC):
         X, y = self._check_X_y(X, y, reset=previous is None)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         targets, y = self._learn_targets(y, classes, previous.targets if previous else None)
-        X, y, weights = _rows_with_weight(X, y, _without_zero_total(weights, "sample_weight"))
-        weights = _without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
-        X, y, weights = _rows_with_weight(X, y, weights)
+        X, y, weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
+        weights = without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
+        X, y, weights = rows_with_weight(X, y, weights)
         held_out = self._check_held_out(held_out, targets)
         if X_unlabeled is not None:
             X_unlabeled = self._check_unlabeled(X_unlabeled)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        rows, validation = np.arange(X.shape[0]), np.arange(0)
+        seeds = member_seeds(seed, int(self.ensemble_size))
+        n_rows, strata = X.shape[0], self._strata(targets, y)
+        splits = [(np.arange(n_rows), np.arange(0))] * len(seeds)
         if held_out is not None:
             X = stacked([X, held_out[0]])
             y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
-            validation = np.arange(len(rows), len(y))
+            splits = [(np.arange(n_rows), np.arange(n_rows, len(y)))] * len(seeds)
         elif stop_early:
-            rows, validation = hold_out(len(rows), float(self.validation_fraction), seed, self._strata(targets, y))
-        for part in (rows, validation):
+            splits = hold_outs(n_rows, float(self.validation_fraction), seeds, strata)
+        rows = np.unique(np.concatenate([train for train, _ in splits]))
+        validation = splits[0][1]
+        for part in (rows, validation) if held_out is not None or len(splits) == 1 else (np.arange(n_rows),):
             weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)
 
-        blueprint = self._blueprint(raw, targets, seed)
+        blueprint = self._blueprint(raw, X, rows, targets, seed, previous)
         params = self._params_of(blueprint)
         loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
         if previous is None:
             targets = self._with_units(targets, y[rows], weights[rows], blueprint)
         encoded, layout = self._encode(targets, y, loss, blueprint.width)
-        initial: dict[int, NDArray] = {}
+        starts: list[dict[int, NDArray]] = [{}] * len(seeds)
         frozen = previous.frozen if previous else ()
         if previous is None:
             initial, frozen = initial_weights(self, blueprint, X, rows, X_unlabeled, seed, self._regressor_class)
-        recipe = make_recipe(params, blueprint, loss, layout, X, len(rows), frozen)
+            starts = [initial] * len(seeds)
+            if self.model is not None:
+                samples = [self._blueprint(raw, X, rows, targets, other, None).sample for other in seeds[1:]]
+                starts[1:] = [start_of(sample) for sample in samples]
+        n_train = len(splits[0][0])
+        recipe = make_recipe(params, blueprint, loss, layout, X, n_train, frozen)
+        n_epochs = automatic_epochs(n_train, recipe.batch_size) if self.epochs == "auto" else int(self.epochs)
         if previous and (previous.slots != recipe.slots or not same_paths(previous, blueprint)):
             raise ValueError(CHANGED)
+        if previous and len(previous.states) != len(seeds):
+            raise ValueError(
+                f"ensemble_size must be that of the last fit, {len(previous.states)}, to go on from there. Got "
+                f"{self.ensemble_size}."
+            )
         metrics = recipe.make_metrics()
         figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
         figures += [f"val_{name}" for name in figures] if len(validation) else []
         monitor = self.monitor if stop_early else "loss"
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        member = Member(
-            seed=seed,
-            rows=Rows(X, encoded, weights.astype(np.float32), *units),
-            train=rows.astype(np.int32),
-            validation=validation.astype(np.int32),
-            learning_rate=float(self.learning_rate),
-            schedule=self._schedule(-(-len(rows) // recipe.batch_size)),
-            hyper=self._hyper(recipe, blueprint),
-            epochs=last_epoch,
-            patience=int(self.patience) if stop_early else None,
-            min_delta=float(self.min_delta),
-            monitor=monitor,
-            sign=sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early]),
-            initial=initial,
-            frozen_epochs=float(self.frozen_epochs),
-        )
-        return Task(recipe, member, targets, previous, first_epoch, tuple(figures), hooks)
+        data = Rows(X, encoded, weights.astype(np.float32), *units)
+        members = [
+            Member(
+                seed=seed,
+                rows=data,
+                train=train.astype(np.int32),
+                validation=validation.astype(np.int32),
+                learning_rate=float(self.learning_rate),
+                schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch is not None),
+                hyper=self._hyper(recipe, blueprint),
+                epochs=last_epoch or n_epochs,
+                patience=int(self.patience) if stop_early else None,
+                min_delta=float(self.min_delta),
+                monitor=monitor,
+                sign=sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early]),
+                initial=start,
+                frozen_epochs=float(self.frozen_epochs),
+                learned={} if previous else self._learned(blueprint, X, train, weights),
+            )
+            for seed, (train, validation), start in zip(seeds, splits, starts, strict=True)
+        ]
+        return Task(recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks)
+
+    def _learned(self, blueprint: Blueprint, X: Matrix, rows: NDArray, weights: NDArray) -> dict[str, NDArray]:
+        """What the training rows tell of X's columns, by the variable's layer and name."""
+        spec = blueprint.spec
+        plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {}
+        return {
+            f"{layer}/{name}": array
+            for layer, plan in plans.items()
+            if plan
+            for name, array in learn_columns(plan, X, rows, weights, self._scaling(X)).items()
+        }
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
@@ -141,56 +174,19 @@ class Training(Parameters, ABC):
             **{f"dropout/{number}": rate for number, rate in enumerate(blueprint.rates)},
         }
 
-    # The data
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.pretrain is None
-        return tags
-
-    def _check_X_y(self, X, y, reset: bool) -> tuple[Matrix, NDArray]:
-        X, y = validate_data(
-            self, X, y, reset=reset, dtype=DTYPES, accept_sparse="csr", multi_output=True, **self._y_checks
-        )
-        return csr_array(X) if issparse(X) else X, y
-
-    def _check_X(self, X) -> Matrix:
-        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr")
-        return csr_array(X) if issparse(X) else X
-
-    def _check_unlabeled(self, X_unlabeled) -> Matrix:
-        if self.pretrain is None:
-            raise ValueError("X_unlabeled is for pretrain='autoencoder'. Got pretrain=None.")
-        try:
-            return self._check_X(X_unlabeled)
-        except ValueError as error:
-            raise ValueError(f"X_unlabeled is not valid: {error}") from error
-
-    def _check_held_out(self, held_out: tuple, targets: Targets) -> HeldOut | None:
-        X, y, sample_weight = held_out
-        if X is None and y is None:
-            if sample_weight is not None:
-                raise ValueError("sample_weight_val needs X_val and y_val. Got None for both.")
-            return None
-        if X is None or y is None:
-            missing = "X_val" if X is None else "y_val"
-            raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
-        try:  # scikit-learn's messages speak of X, y and sample_weight
-            X, y = self._check_X_y(X, y, reset=False)
-            y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
-            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            return X, y, _without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
-        except ValueError as error:
-            raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
-
     # The network
 
-    def _blueprint(self, X: Any, targets: Targets, seed: int) -> Blueprint:
-        """What to train on X, which is as the user passed it."""
+    def _blueprint(
+        self, raw: Any, X: Matrix, rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
+    ) -> Blueprint:
+        """What to train on these rows of X, or on with; ``raw`` is X as the user passed it."""
         n_features = self.n_features_in_
         sizes = self._layer_sizes()
         if self.model is None:
             self._check_paths(sizes)
+            wide, deep = self._path(raw, "wide_features"), self._path(raw, "deep_features")
+            plan = partial(self._plan, X, rows)
+            before = previous.spec if previous else None
             loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
             spec = NetworkSpec(
                 n_features=n_features,
@@ -202,17 +198,26 @@ class Training(Parameters, ABC):
                 output_activation="linear" if is_of_logits(loss) else self._output_activation(targets),
                 kernel_initializer=self.kernel_initializer,
                 skip_connection=bool(self.skip_connection),
-                wide_columns=self._path(X, "wide_features"),
-                deep_columns=self._path(X, "deep_features"),
+                wide_columns=wide,
+                deep_columns=deep,
                 aux_output=bool(self.aux_output),
+                deep_plan=plan(deep, True) if before is None else before.deep_plan,
+                wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
+                parametric_activation=bool(self.parametric_activation),
             )
             return blueprint_of_spec(spec, float(self.dropout))
+        for name in ("input_scaling", "numerical_embedding", "learned_scale", "parametric_activation"):
+            if getattr(self, name) not in (None, False, "auto"):
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} is of the estimator's own network. Got a 'model' besides; set "
+                    f"{name} back to its default."
+                )
         if isinstance(self.model, keras.Model):
             raise ValueError(
                 "The 'model' parameter must be None or a function that returns a new keras.Model at each call. "
                 f"Got the model {self.model.name!r} instead."
             )
-        params, columns = self.get_params(deep=False), input_columns(X, self.input_columns)
+        params, columns = self.get_params(deep=False), input_columns(raw, self.input_columns)
         make = partial(
             call_builder,
             self.model,
@@ -225,6 +230,35 @@ class Training(Parameters, ABC):
             partial(resolve_loss, params, *self._loss_defaults(targets, targets.n_outputs)),
         )
         return blueprint_of_builder(make, n_features, columns)
+
+    def _plan(self, X: Matrix, rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
+        """How a path encodes its columns."""
+        scaling = self._scaling(X)
+        if issparse(X):
+            return None
+        embedding = self.numerical_embedding if is_deep else None
+        if embedding == "auto":
+            embedding = "ple" if X.shape[1] <= EMBEDDED_COLUMNS else None
+        learned = scaling is not None if self.learned_scale == "auto" else bool(self.learned_scale)
+        return plan_columns(
+            X, rows, columns, self._categories, scaling, embedding, learned and is_deep, self.handle_missing
+        )
+
+    def _scaling(self, X: Matrix) -> str | None:
+        """How numbers are scaled.
+
+        Raises
+        ------
+        ValueError
+            If that needs another kind of X.
+        """
+        if self.input_scaling == "auto":
+            return None if issparse(X) else "robust"
+        wanted = {name: getattr(self, name) for name in ("input_scaling", "numerical_embedding", "learned_scale")}
+        for name, value in wanted.items():
+            if issparse(X) and value not in (None, False, "auto"):
+                raise ValueError(f"{name}={value!r} needs a dense X. Got a sparse matrix; set {name}=None or 'auto'.")
+        return self.input_scaling
 
     def _check_paths(self, sizes: tuple[int, ...]) -> None:
         if self.input_columns is not None:
@@ -257,45 +291,60 @@ class Training(Parameters, ABC):
         params = {**params, "optimizer": model.optimizer, "loss": loss}
         return {name: v for name, v in params.items() if not name.startswith(("optimizer__", "loss__"))}
 
-    def _schedule(self, n_steps: int) -> Schedule:
-        """The learning rate's schedule, for epochs of so many steps."""
+    def _schedule(self, n_steps: int, n_epochs: int, is_partial: bool) -> Schedule:
+        """The learning rate's schedule, for a fit of so many epochs of so many steps."""
         schedule = self.lr_schedule
+        if is_partial and self.epochs == "auto":  # nobody knows how many calls there will be
+            return resolve_schedule(None, {}, n_epochs)
         if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             by_step = partial(keras.ops.vectorized_map, schedule)
             schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(self.learning_rate), n_steps)
-        return resolve_schedule(schedule, routed_to(self.get_params(deep=False), "lr_schedule"), int(self.epochs))
+        return resolve_schedule(schedule, routed_to(self.get_params(deep=False), "lr_schedule"), n_epochs)
 
     # The run
 
-    def _run(self, task: Task, tasks: FitTasks | None) -> Trained:
+    def _run(self, task: Task, tasks: FitTasks | None) -> list[Trained]:
         """Train by the engine that the parameters ask for, or that can."""
-        params, recipe, member = self.get_params(deep=False), task.recipe, task.member
-        callbacks = resolve_callbacks(params)
+        recipe, runs = task.recipe, task.runs()
+        callbacks = resolve_callbacks(self.get_params(deep=False))
         check_monitors(callbacks, [*task.figures, "learning_rate"])
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
         if reason and self.engine == "compiled":
             raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
         if self.engine != "keras" and not reason:
             try:
-                bridge = self._bridge(task, None, callbacks) if callbacks else None
-                run = task.run()
-                compiled = CompiledPopulation(recipe, DeviceRows(recipe, [member]), member.hyper, 1)
-                train(compiled, iter([run]), bridge, partial(self._report, compiled, tasks))
-                return run.outcome()
+                self._run_compiled(task, runs, tasks)
+                return [run.outcome() for run in runs]
             except NotCompilableError as error:
                 if self.engine == "compiled":
                     raise
-                reason, callbacks = str(error), resolve_callbacks(params)
+                reason, runs = str(error), task.runs()
         if reason and self.verbose:
             print(f"{type(self).__name__} trains with engine='keras': {reason}")
-        parts = Parts(recipe)
-        run, population = task.run(), KerasPopulation(parts, recipe, member, callbacks)
-        bridge = self._bridge(task, parts, callbacks) if callbacks else None
-        train(population, iter([run]), bridge, partial(self._report, population, tasks))
-        return run.outcome()
+        for run in runs:
+            callbacks, parts = resolve_callbacks(self.get_params(deep=False)), Parts(recipe)
+            population = KerasPopulation(parts, recipe, run.member, callbacks)
+            bridge = self._bridge(task, run.member, parts, callbacks) if callbacks else None
+            train(population, iter([run]), bridge, partial(self._report, population, tasks if run is runs[0] else None))
+        return [run.outcome() for run in runs]
 
-    def _bridge(self, task: Task, parts: Parts | None, callbacks: list) -> CallbackBridge:
-        recipe, member = task.recipe, task.member
+    def _run_compiled(self, task: Task, runs: list[Run], tasks: FitTasks | None) -> None:
+        if len(runs) > 1 and not self.callbacks and not tasks:
+            cohort = Cohort(task.recipe, runs)
+            train_cohorts([cohort], report=partial(self._report, None, None))
+            if cohort.error:
+                raise cohort.error
+            return
+        data = DeviceRows(task.recipe, [run.member for run in runs])
+        for run in runs:
+            callbacks = resolve_callbacks(self.get_params(deep=False))
+            bridge = self._bridge(task, run.member, None, callbacks) if callbacks else None
+            population = CompiledPopulation(task.recipe, data, run.member.hyper, 1)
+            own_tasks = tasks if run is runs[0] else None  # of scikit-learn's callbacks, who know of one history
+            train(population, iter([run]), bridge, partial(self._report, population, own_tasks))
+
+    def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:
+        recipe = task.recipe
         parts = parts or Parts(recipe)
         model = self._in_units(parts.model, task.targets)
         if not model.compiled:
@@ -303,33 +352,34 @@ class Training(Parameters, ABC):
         steps = -(-len(member.train) // recipe.batch_size)
         return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
 
-    def _report(self, population: Population, tasks: FitTasks | None, run: Run) -> None:
+    def _report(self, population: Population | None, tasks: FitTasks | None, run: Run) -> None:
         if self.verbose:
             figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items())
             print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
-        if tasks:
+        if tasks and population:
             tasks.end_epoch(population, run)
 
-    def _finish(self, task: Task, trained: Trained) -> None:
+    def _finish(self, task: Task, trained: list[Trained]) -> None:
         """Take over what training has produced."""
-        if task.previous and task.previous.layout != trained.layout:
+        if task.previous and task.previous.layout != trained[0].layout:
             raise ValueError(CHANGED)
         first_epoch, recipe = task.first_epoch, task.recipe
-        if trained.stopped_by == "non-finite":
-            kept = f"The weights of the best epoch before ({trained.best_epoch + 1}) are kept."
-            warnings.warn(f"{self._divergence(task, trained)} {kept}", ConvergenceWarning, stacklevel=4)
+        for one in trained:
+            if one.stopped_by == "non-finite":
+                kept = f"The weights of the best epoch before ({one.best_epoch + 1}) are kept."
+                warnings.warn(f"{self._divergence(task, one)} {kept}", ConvergenceWarning, stacklevel=4)
+        new = mean_history([one.history for one in trained])
         history = getattr(self, "history_", {}) if first_epoch else {}
         before = [np.nan] * (len(history["loss"]) if history else 0)
-        now = [np.nan] * len(trained.history["loss"])
+        now = [np.nan] * len(new["loss"])
         self.history_ = {
-            name: [*history.get(name, before), *trained.history.get(name, now)]
-            for name in dict.fromkeys([*history, *trained.history])
+            name: [*history.get(name, before), *new.get(name, now)] for name in dict.fromkeys([*history, *new])
         }
         self.n_iter_ = len(self.history_["loss"])
-        self.best_epoch_ = trained.best_epoch
+        self.best_epoch_ = int(np.median([one.best_epoch for one in trained]))
         self._fitted = Fitted(
-            state=trained.state,
-            layout=trained.layout,
+            states=tuple(one.state for one in trained),
+            layout=trained[0].layout,
             spec=recipe.blueprint.spec,
             make_model=recipe.blueprint.make,
             targets=task.targets,
@@ -338,6 +388,7 @@ class Training(Parameters, ABC):
             columns=recipe.blueprint.columns,
             frozen=recipe.frozen,
         )
+        self._fitted = replace(self._fitted, temperature=self._temperature(task.members))
         self._live = {}
         self._set_target_attributes(task.targets)
 
@@ -354,11 +405,6 @@ class Training(Parameters, ABC):
 
     # What classification and regression do each in their own way
 
-    @property
-    @abstractmethod
-    def _y_checks(self) -> dict[str, Any]:
-        """Further arguments of validate_data."""
-
     @abstractmethod
     def _learn_targets(self, y: NDArray, classes: NDArray | None, previous: Targets | None) -> tuple[Targets, NDArray]:
         """Targets as far as they follow from y alone, or those of the last fit; and y in the shape that they have."""
@@ -367,9 +413,9 @@ class Training(Parameters, ABC):
     def _with_units(self, targets: Targets, y: NDArray, weights: NDArray, blueprint: Blueprint) -> Targets:
         """Targets with what is learned from the training rows alone."""
 
-    @abstractmethod
-    def _class_weights(self, targets: Targets, y: NDArray) -> NDArray | float:
-        """Weight of each row by its class."""
+    def _temperature(self, members: tuple[Member, ...]) -> float:
+        """By which logits are divided."""
+        return 1.0
 
     def _label_hyper(self) -> dict[str, float]:
         """Numbers that change the labels a network is trained on."""
@@ -409,15 +455,15 @@ class Training(Parameters, ABC):
         """The estimator that an autoencoder is."""
 
 
-def _rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> HeldOut:
-    """The rows of positive weight; a row that does not count must not cost a step either."""
-    if weights.all():
-        return X, y, weights
-    kept = weights > 0
-    return X[kept], y[kept], weights[kept]
-
-
-def _without_zero_total(weights: NDArray, name: str) -> NDArray:
-    if not weights.sum() > 0:
-        raise ValueError(f"{name}, times class_weight, must have a positive sum. Got {weights.sum()}.")
-    return weights
+def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:
+    """Figures of the members of an ensemble, epoch by epoch, averaged over those that had that epoch."""
+    if len(histories) == 1:
+        return histories[0]
+    n_epochs = max(len(history["loss"]) for history in histories)
+    return {
+        name: [
+            float(np.mean([history[name][epoch] for history in histories if epoch < len(history[name])]))
+            for epoch in range(n_epochs)
+        ]
+        for name in histories[0]
+    }

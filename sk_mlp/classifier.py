@@ -4,14 +4,17 @@ from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 
 from sk_mlp._base import BaseKerasMLP
+from sk_mlp._calibration import fit_temperature
 from sk_mlp._resolve import target_layout
 from sk_mlp._targets import class_targets
+from sk_mlp.engine.predict import network_output
 from sk_mlp.regressor import KerasMLPRegressor
 
 
@@ -116,6 +119,9 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
 
     label_smoothing : float in [0, 1), default=0.0
         Share of a label's weight that is spread over all classes (Szegedy et al. 2016, arXiv 1512.00567).
+    calibrate : bool, default=False
+        Whether to divide the logits by the temperature for which the log-loss of the held-out rows is least (Guo et al.
+        2017, arXiv 1706.04599).
 
     Attributes
     ----------
@@ -158,16 +164,23 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         **BaseKerasMLP._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "calibrate": ["boolean"],
     }
 
     def __init__(
         self,
         model=None,
         *,
+        categorical_features="auto",
+        handle_missing="indicator",
+        input_scaling=None,
+        numerical_embedding=None,
+        learned_scale=False,
         n_hidden=2,
         n_neurons=100,
         hidden_layer_sizes=None,
         activation="relu",
+        parametric_activation=False,
         dropout=0.0,
         batch_norm=False,
         kernel_initializer="auto",
@@ -197,20 +210,28 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         loss=None,
         metrics=None,
         callbacks=None,
+        ensemble_size=1,
         engine="auto",
         warm_start=False,
         random_state=None,
         verbose=0,
         class_weight=None,
         label_smoothing=0.0,
+        calibrate=False,
         **routed,
     ):
         super().__init__(
             model,
+            categorical_features=categorical_features,
+            handle_missing=handle_missing,
+            input_scaling=input_scaling,
+            numerical_embedding=numerical_embedding,
+            learned_scale=learned_scale,
             n_hidden=n_hidden,
             n_neurons=n_neurons,
             hidden_layer_sizes=hidden_layer_sizes,
             activation=activation,
+            parametric_activation=parametric_activation,
             dropout=dropout,
             batch_norm=batch_norm,
             kernel_initializer=kernel_initializer,
@@ -240,6 +261,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             loss=loss,
             metrics=metrics,
             callbacks=callbacks,
+            ensemble_size=ensemble_size,
             engine=engine,
             warm_start=warm_start,
             random_state=random_state,
@@ -248,6 +270,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         )
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.calibrate = calibrate
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch on these rows.
@@ -337,6 +360,22 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
                         f"class_weight must hold finite weights of at least 0. Got {weight!r} for class {label!r}."
                     )
         return compute_sample_weight(weights, y)
+
+    def _temperature(self, members):
+        if not self.calibrate:
+            return 1.0
+        if self._fitted.spec is None:
+            raise ValueError("calibrate=True needs the estimator's own network, without 'model'. Got a 'model'.")
+        if not len(members[0].validation):
+            return 1.0  # nothing that was not trained on
+        parts = []
+        for m, member in enumerate(members):
+            rows = member.validation
+            output = network_output(self._fitted.spec, self._fitted.named_weights(m), member.rows.X[rows])
+            if self._fitted.loss_of_logits:
+                output = softmax(output, axis=1) if self._fitted.targets.kind == "multiclass" else expit(output)
+            parts.append((output, member.rows.y[rows], member.rows.weights[rows]))
+        return fit_temperature(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def _label_hyper(self):
         return {"label_smoothing": float(self.label_smoothing)} if self.label_smoothing else {}

@@ -2,7 +2,9 @@
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,8 +13,11 @@ from keras.layers import Activation, BatchNormalization, Concatenate, Dense, Dro
 from keras.random import SeedGenerator
 from keras.src.utils.naming import to_snake_case
 
+from sk_mlp._columns import ColumnPlan
+from sk_mlp._features import to_inputs
 from sk_mlp._messages import unknown_name
 from sk_mlp._spec import Blueprint, NetworkSpec
+from sk_mlp.table_layers import ColumnEncoding, ParametricActivation
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
 INITIALIZERS = {
@@ -76,7 +81,8 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
         layers.append(Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}"))
         if spec.batch_norm:
             layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=f"batch_norm_{i}"))
-        layers.append(Activation(spec.activation, name=f"activation_{i}"))
+        activation = ParametricActivation if spec.parametric_activation else Activation
+        layers.append(activation(spec.activation, name=f"activation_{i}"))
         if spec.dropout:
             layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}"))
     output, aux_output = (
@@ -89,18 +95,25 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
         for name in ("output", "aux_output")
     )
     if not layers or not (spec.skip_connection or spec.aux_output or spec.deep_columns):
-        return keras.Sequential([inputs, *layers, output], name="mlp")
-    hidden = _columns(inputs, spec.deep_columns)
+        encoding = [] if spec.deep_plan is None else [ColumnEncoding(asdict(spec.deep_plan), name="columns")]
+        return keras.Sequential([inputs, *encoding, *layers, output], name="mlp")
+    hidden = _path(inputs, spec.deep_columns, spec.deep_plan, "columns")
     for layer in layers:
         hidden = layer(hidden)
     joined = hidden
     if spec.skip_connection:
-        joined = Concatenate(name="wide_and_deep")([_columns(inputs, spec.wide_columns), hidden])
+        joined = Concatenate(name="wide_and_deep")(
+            [_path(inputs, spec.wide_columns, spec.wide_plan, "wide_columns"), hidden]
+        )
     outputs = [output(joined), aux_output(hidden)] if spec.aux_output else output(joined)
     return keras.Model(inputs, outputs, name="mlp")
 
 
-def _columns(inputs: keras.KerasTensor, numbers: tuple[int, ...] | None) -> keras.KerasTensor:
+def _path(
+    inputs: keras.KerasTensor, numbers: tuple[int, ...] | None, plan: ColumnPlan | None, name: str
+) -> keras.KerasTensor:
+    if plan is not None:
+        return ColumnEncoding(asdict(plan), name=name)(inputs)
     return inputs if numbers is None else keras.ops.take(inputs, list(numbers), axis=1)
 
 
@@ -121,6 +134,25 @@ def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras
         outputs = [rescaling(output) for output in model.outputs]
         return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     return keras.Sequential([model, rescaling])
+
+
+def averaged(models: list[keras.Model], n_features: int, columns: Any) -> keras.Model:
+    """A model whose output is the mean of those of some models, which are parts of it.
+
+    Parameters
+    ----------
+    models : list of keras.Model
+        Of one structure.
+    n_features : int
+    columns : None, dict or tuple
+        Columns of X for each input.
+    """
+    for m, model in enumerate(models):
+        model.name = f"member_{m}"
+    inputs = to_inputs(Input((n_features,), name="features"), columns, lambda _, numbers: Input((len(numbers),)))
+    outputs = [keras.tree.flatten(model(inputs)) for model in models]
+    means = [keras.layers.Average(name=f"mean_{i}")(list(parts)) for i, parts in enumerate(zip(*outputs, strict=True))]
+    return keras.Model(inputs, means if len(means) > 1 else means[0], name="ensemble")
 
 
 def _chain(model: keras.Sequential, last: keras.layers.Layer) -> list:

@@ -100,6 +100,17 @@ class Cosine(Schedule):
         return self.final + (1 - self.final) * 0.5 * (1 + np.cos(np.pi * np.minimum(times / self.total, 1)))
 
 
+class CosLog4(Schedule):
+    """Four cycles from 0 to 1 and back, each about twice as long as the one before.
+
+    (1 - cos(2 pi log2(1 + 15 t))) / 2 for t from 0 to 1 (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491).
+    """
+
+    def factors(self, times):
+        """Cosines of logarithmic time."""
+        return 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * np.minimum(times / self.total, 1))))
+
+
 class OneCycle(Schedule):
     """Rise from ``start`` to 1, fall back, and vanish over the last tenth (Smith 2018, arXiv 1803.09820).
 
@@ -186,6 +197,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "step": Step,
     "exponential": Exponential,
     "cosine": Cosine,
+    "coslog4": CosLog4,
     "one_cycle": OneCycle,
     "plateau": Plateau,
 }

@@ -726,7 +726,7 @@ def test_callback_that_raises_leaves_an_earlier_fit_as_it_was(engine, warm_start
     np.testing.assert_array_equal(mlp.predict(X), predicted)
     assert mlp.history_ == kept["history_"]
     mlp.set_params(callbacks=None)
-    assert pickle.dumps(mlp.__getstate__()["_fitted"].state) == pickle.dumps(kept["_fitted"].state)
+    assert pickle.dumps(mlp.__getstate__()["_fitted"].states) == pickle.dumps(kept["_fitted"].states)
     np.testing.assert_allclose(mlp.model_.predict(X, verbose=0)[:, 0], predicted, rtol=1e-4, atol=1e-4)
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import erf, expit, softmax
 
+from sk_mlp._columns import ColumnPlan, encode
 from sk_mlp._features import Matrix, dense, to_inputs
 from sk_mlp._spec import NetworkSpec
 from sk_mlp.engine.step import take_columns
@@ -44,18 +45,15 @@ ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
 }
 
 
-def network_output(spec: NetworkSpec, weights: list[NDArray], X: NDArray) -> NDArray:
+def network_output(spec: NetworkSpec, weights: dict[str, NDArray], X: NDArray) -> NDArray:
     """Output of one of our own networks.
 
     Parameters
     ----------
     spec : NetworkSpec
         ``activation`` is a key of `ACTIVATIONS`.
-    weights : list of ndarray, float32
-        Those of an auxiliary output are passed over.
-        In the order of a built network's variables: trainable ones (kernel and bias, or kernel, gamma and beta, a
-        layer), then the non-trainable ones (moving mean and variance a normalization; integers, the seeds of dropout,
-        are passed over).
+    weights : dict of str to ndarray, float32
+        By layer and variable, such as "hidden_1/kernel".
     X : ndarray or csr_array of shape (n_samples, n_features)
 
     Returns
@@ -63,31 +61,44 @@ def network_output(spec: NetworkSpec, weights: list[NDArray], X: NDArray) -> NDA
     ndarray of shape (n_samples, n_outputs), float64
         Of the main output.
     """
-    weights = [array.astype(np.float64) for array in weights if array.dtype.kind == "f"]
+    weights = {name: array.astype(np.float64) for name, array in weights.items()}
     n = X.shape[0]
     return np.concatenate(
         [_chunk_output(spec, weights, X[i : i + CHUNK].astype(np.float64)) for i in range(0, n, CHUNK)]
     )
 
 
-def _chunk_output(spec: NetworkSpec, weights: list[NDArray], inputs: Matrix) -> NDArray:
+def _of_layer(weights: dict[str, NDArray], layer: str) -> dict[str, NDArray]:
+    return {name.partition("/")[2]: array for name, array in weights.items() if name.startswith(layer + "/")}
+
+
+def _path(
+    inputs: Matrix, columns: tuple[int, ...] | None, plan: ColumnPlan | None, weights: dict[str, NDArray]
+) -> Matrix:
+    if plan is not None:
+        return encode(plan, weights, inputs)
+    return inputs if columns is None else inputs[:, list(columns)]
+
+
+def _chunk_output(spec: NetworkSpec, weights: dict[str, NDArray], inputs: Matrix) -> NDArray:
     depth = len(spec.hidden_layer_sizes)
-    trainable = iter(weights)
-    statistics = weights[len(weights) - 2 * depth :] if spec.batch_norm else []
-    h = inputs if spec.deep_columns is None or not depth else inputs[:, list(spec.deep_columns)]
-    for i in range(depth):
-        h = h @ next(trainable)
+    columns = spec.deep_columns if depth else None
+    h = _path(inputs, columns, spec.deep_plan, _of_layer(weights, "columns"))
+    for i in range(1, depth + 1):
+        h = h @ weights[f"hidden_{i}/kernel"]
         if not spec.batch_norm:
-            h += next(trainable)
+            h += weights[f"hidden_{i}/bias"]
         else:
-            gamma, beta = next(trainable), next(trainable)
-            mean, variance = statistics[2 * i], statistics[2 * i + 1]
-            factor = gamma / np.sqrt(variance + NORM_EPSILON)
-            h = h * factor + (beta - mean * factor)
-        h = ACTIVATIONS[spec.activation](h)
-    kernel, bias = next(trainable), next(trainable)
+            norm = _of_layer(weights, f"batch_norm_{i}")
+            factor = norm["gamma"] / np.sqrt(norm["moving_variance"] + NORM_EPSILON)
+            h = h * factor + (norm["beta"] - norm["moving_mean"] * factor)
+        if spec.parametric_activation:
+            h = h + weights[f"activation_{i}/share"] * (ACTIVATIONS[spec.activation](h.copy()) - h)
+        else:
+            h = ACTIVATIONS[spec.activation](h)
+    kernel, bias = weights["output/kernel"], weights["output/bias"]
     if spec.skip_connection and depth:
-        wide = inputs if spec.wide_columns is None else inputs[:, list(spec.wide_columns)]
+        wide = _path(inputs, spec.wide_columns, spec.wide_plan, _of_layer(weights, "wide_columns"))
         z = wide @ kernel[: wide.shape[1]] + h @ kernel[wide.shape[1] :] + bias
     else:
         z = h @ kernel + bias

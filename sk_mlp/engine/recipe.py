@@ -84,6 +84,7 @@ class StateLayout:
 
     def __init__(self, variables: list[keras.Variable], n_weights: int):
         self.n_weights = n_weights
+        self.names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
         self.shapes = [tuple(variable.shape) for variable in variables]
         self.dtypes = [np.dtype(variable.dtype) for variable in variables]
         self.is_int = [dtype.kind in "iub" for dtype in self.dtypes]
@@ -222,6 +223,9 @@ class Parts:
             arrays[i] = np.asarray(type(initializer).from_config(config)(arrays[i].shape, dtype=arrays[i].dtype))
         for i, part in zip(self.seeded, seeds[len(self.redrawn) :], strict=True):
             arrays[i] = np.array([part, 0], arrays[i].dtype)
+        for i, name in enumerate(self.layout.names[: self.n_weights]):
+            if name in member.learned:
+                arrays[i] = member.learned[name]
         for i, array in member.initial.items():
             arrays[i] = array
         return self.layout.pack(arrays)

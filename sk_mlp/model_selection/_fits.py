@@ -207,14 +207,17 @@ class Session:
         self.alone: Counter = Counter()
         self._checkpoint = checkpoint
         self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
-        self._runs: dict[Fit, list[tuple[DeferredFit, Run]]] = {fit: [] for fit in fits}
+        self._runs: dict[Fit, list[tuple[DeferredFit, list[Run]]]] = {fit: [] for fit in fits}
         collector = Collector()
         for split in dict.fromkeys(fit.split for fit in fits):
             arguments, params = data[split]
             whole = (data.X, data.train[split]) if isinstance(data, Folds) else (None, None)
             with collector.fold(arguments[0], *whole):
                 self._prepare([fit for fit in fits if fit.split == split], arguments, params, collector)
-        self._cohorts = cohorts_of([run for runs in self._runs.values() for _, run in runs], share)
+        self._cohorts = cohorts_of([run for fit in fits for run in self._runs_of(fit)], share)
+
+    def _runs_of(self, fit: Fit) -> list[Run]:
+        return [run for _, runs in self._runs[fit] for run in runs]
 
     def _prepare(self, fits: list[Fit], arguments: list, params: dict[str, Any], collector: Collector) -> None:
         """Call `fit` of estimators, all with the same arguments."""
@@ -235,12 +238,12 @@ class Session:
     @property
     def most_epochs(self) -> int:
         """How many epochs a run may have, at most."""
-        return max((run.member.epochs for runs in self._runs.values() for _, run in runs), default=1)
+        return max((run.member.epochs for fit in self._runs for run in self._runs_of(fit)), default=1)
 
     def pause(self, fits: list[Fit], before: float) -> None:
         """Let fits pause before this epoch."""
         for fit in fits:
-            for _, run in self._runs[fit]:
+            for run in self._runs_of(fit):
                 run.until = before
 
     def _sort_in(self, fit: Fit, deferred: DeferredFit) -> None:
@@ -254,7 +257,7 @@ class Session:
         elif deferred.task.hook_arguments:
             self._alone(fit, "scikit-learn's callbacks", partial(_train_alone, deferred))
         else:
-            self._runs[fit].append((deferred, deferred.task.run()))
+            self._runs[fit].append((deferred, deferred.task.runs()))
 
     def _alone(self, fit: Fit, reason: str, call: Callable[[], None]) -> None:
         self.alone[reason] += 1
@@ -268,7 +271,7 @@ class Session:
         watch: Watch | None = None,
     ) -> None:
         """Train some of the fits until they have stopped or come to where they pause, and let them be fitted so far."""
-        before = {run: run.n_rows for fit in fits for _, run in self._runs[fit]}
+        before = {run: run.n_rows for fit in fits for run in self._runs_of(fit)}
         ended = self._kept(fits) if self._checkpoint else None
         restored = sum(run.n_rows - n for run, n in before.items())
         began = time.perf_counter()
@@ -281,13 +284,13 @@ class Session:
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
         errors = {run: str(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
         for fit in fits:
-            for deferred, run in self._runs[fit]:
-                fit.seconds += per_row * (run.n_rows - before[run])
-                if run in errors:
-                    self._alone(fit, errors[run], partial(_train_alone, deferred))
-                elif before[run] < run.n_rows:
+            for deferred, runs in self._runs[fit]:
+                fit.seconds += per_row * sum(run.n_rows - before[run] for run in runs)
+                if runs[0] in errors:
+                    self._alone(fit, errors[runs[0]], partial(_train_alone, deferred))
+                elif any(before[run] < run.n_rows for run in runs):
                     with fit.timed():
-                        _finish(deferred, run.outcome())
+                        _finish(deferred, [run.outcome() for run in runs])
             with fit.timed():
                 while self._rest[fit]:
                     self._rest[fit].pop(0)()
@@ -297,7 +300,7 @@ class Session:
         assert self._checkpoint
         names = {}
         for fit in fits:
-            for n, (_, run) in enumerate(self._runs[fit]):
+            for n, run in enumerate(self._runs_of(fit)):
                 names[run] = f"{fit.number}-{n}-{run.until}", without_addresses(f"{fit.params!r}, fold {fit.split}")
                 self._checkpoint.restore(run, *names[run])
         return lambda run: self._checkpoint.save(run, *names[run])
@@ -308,7 +311,8 @@ def _train_alone(deferred: DeferredFit) -> None:
         _finish(deferred, deferred.worker._run(deferred.task, tasks))
 
 
-def _finish(deferred: DeferredFit, trained: Trained) -> None:
-    if trained.stopped_by == "non-finite":
-        raise FloatingPointError(deferred.worker._divergence(deferred.task, trained))
+def _finish(deferred: DeferredFit, trained: list[Trained]) -> None:
+    for one in trained:
+        if one.stopped_by == "non-finite":
+            raise FloatingPointError(deferred.worker._divergence(deferred.task, one))
     deferred.finish(trained)

@@ -133,9 +133,9 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
     if reason:
         raise NotCompilableError(f"find_learning_rate needs the compiled engine, which cannot train this: {reason}")
     rates = np.geomspace(min_lr, max_lr, n_steps)
-    data = DeviceRows(task.recipe, [task.member])
-    population = CompiledPopulation(task.recipe, data, task.member.hyper, 1, record=True)
-    population.admit({0: task.run()})
+    data = DeviceRows(task.recipe, [task.members[0]])
+    population = CompiledPopulation(task.recipe, data, task.members[0].hyper, 1, record=True)
+    population.admit({0: task.runs()[0]})
     losses = population.sweep(rates).astype(np.float64)
     return sweep_of(rates, losses)
 

@@ -1,0 +1,119 @@
+"""What comes from the user, checked: X, y and weights, of the rows to train on and of those held out."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from sklearn.utils.validation import _check_sample_weight, _check_y, check_array, check_consistent_length, validate_data
+
+from sk_mlp._features import DTYPES, Matrix
+from sk_mlp._parameters import Parameters
+from sk_mlp._tables import Categories, categorical_columns, learn_categories, to_numbers
+from sk_mlp._targets import ClassTargets, RegressionTargets
+
+Targets = ClassTargets | RegressionTargets
+HeldOut = tuple[Matrix, NDArray, NDArray]
+
+
+class DataChecks(Parameters, ABC):
+    """Checks of the data. Abstract."""
+
+    _categories: Categories
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.pretrain is None
+        tags.input_tags.allow_nan = self._takes_missing
+        return tags
+
+    @property
+    def _takes_missing(self) -> bool:
+        return self.model is None and self.pretrain is None and self.handle_missing != "error"
+
+    @property
+    def _finite(self) -> bool | str:
+        return "allow-nan" if self._takes_missing else True
+
+    def _check_X_y(self, X, y, reset: bool) -> tuple[Matrix, NDArray]:
+        """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories."""
+        if reset:
+            columns = categorical_columns(X, self.categorical_features)
+            if columns and (self.model is not None or self.pretrain is not None):
+                other = "model" if self.model is not None else "pretrain"
+                raise ValueError(
+                    f"Categorical columns of X, {list(columns)}, need the estimator's own network, without {other!r}. "
+                    f"Got {other}={getattr(self, other)!r}; encode them first."
+                )
+            self._categories = learn_categories(X, columns)
+        checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite}
+        if not self._categories:
+            X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
+            return csr_array(X) if issparse(X) else X, y
+        X = self._coded(X, reset)
+        y = _check_y(y, multi_output=True, estimator=self, **self._y_checks)
+        check_consistent_length(X, y)
+        return X, y
+
+    def _check_X(self, X) -> Matrix:
+        if self._categories:
+            return self._coded(X, reset=False)
+        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr", ensure_all_finite=self._finite)
+        return csr_array(X) if issparse(X) else X
+
+    def _coded(self, X, reset: bool) -> NDArray:
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if issparse(X):
+            raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
+        numbers = to_numbers(X, self._categories)
+        return check_array(numbers, dtype=np.float32, ensure_all_finite=self._finite, estimator=self, input_name="X")
+
+    def _check_unlabeled(self, X_unlabeled) -> Matrix:
+        if self.pretrain is None:
+            raise ValueError("X_unlabeled is for pretrain='autoencoder'. Got pretrain=None.")
+        try:
+            return self._check_X(X_unlabeled)
+        except ValueError as error:
+            raise ValueError(f"X_unlabeled is not valid: {error}") from error
+
+    def _check_held_out(self, held_out: tuple, targets: Targets) -> HeldOut | None:
+        X, y, sample_weight = held_out
+        if X is None and y is None:
+            if sample_weight is not None:
+                raise ValueError("sample_weight_val needs X_val and y_val. Got None for both.")
+            return None
+        if X is None or y is None:
+            missing = "X_val" if X is None else "y_val"
+            raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
+        try:  # scikit-learn's messages speak of X, y and sample_weight
+            X, y = self._check_X_y(X, y, reset=False)
+            y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
+            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            return X, y, without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
+        except ValueError as error:
+            raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
+
+    @property
+    @abstractmethod
+    def _y_checks(self) -> dict[str, Any]:
+        """Further arguments of scikit-learn's checks of y."""
+
+    @abstractmethod
+    def _class_weights(self, targets: Targets, y: NDArray) -> NDArray | float:
+        """Weight of each row by its class."""
+
+
+def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> HeldOut:
+    """The rows of positive weight; a row that does not count must not cost a step either."""
+    if weights.all():
+        return X, y, weights
+    kept = weights > 0
+    return X[kept], y[kept], weights[kept]
+
+
+def without_zero_total(weights: NDArray, name: str) -> NDArray:
+    """The weights, unless they are all zero."""
+    if not weights.sum() > 0:
+        raise ValueError(f"{name}, times class_weight, must have a positive sum. Got {weights.sum()}.")
+    return weights

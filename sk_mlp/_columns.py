@@ -1,0 +1,259 @@
+"""What a network does with the columns of X before its first hidden layer: plan, learned numbers, and the arithmetic.
+
+Plain numpy; `sk_mlp.layers.ColumnEncoding` is the same as a layer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp._tables import MISSING, Categories
+
+NO_CODE = -9  # that no value has
+ONE_HOT = 16  # categories, at most; a column of more has an embedding
+CATEGORY_DIM = 8
+N_FREQUENCIES, PERIODIC_DIM = 16, 3
+N_BINS, PIECEWISE_DIM = 48, 6
+CLIP = 3.0
+SAMPLE = 200_000  # rows, at most, that quantiles are taken of
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How a network reads the columns of X: structure, nothing that is mere data.
+
+    Attributes
+    ----------
+    numeric : tuple of int
+        Columns of numbers.
+    indicators : tuple of int
+        Positions in ``numeric`` of those for which being missing is a feature of its own.
+    slots : tuple of (int, int, int)
+        Features of 0 and 1: a column, the code for which it is 1, and the code for which it is -1 or `NO_CODE`.
+    embedded : tuple of (int, int)
+        Columns of many categories, and how many.
+    clip : bool
+        Whether scaled numbers are clipped smoothly.
+    embedding : {"pbld", "plr", "ple"} or None
+        Of each numeric column.
+    learned_scale : bool
+        Whether each feature is multiplied by a weight of its own.
+    """
+
+    numeric: tuple[int, ...]
+    indicators: tuple[int, ...] = ()
+    slots: tuple[tuple[int, int, int], ...] = ()
+    embedded: tuple[tuple[int, int], ...] = ()
+    clip: bool = False
+    embedding: str | None = None
+    learned_scale: bool = False
+
+    @property
+    def n_basis(self) -> int:
+        """Functions of each number that its embedding mixes."""
+        return {"pbld": N_FREQUENCIES, "plr": 2 * N_FREQUENCIES, "ple": N_BINS}.get(self.embedding or "", 0)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Features that the embedding of a number has, beside the number itself."""
+        return PIECEWISE_DIM if self.embedding == "ple" else PERIODIC_DIM
+
+    @property
+    def width(self) -> int:
+        """How many features go into the first hidden layer."""
+        n = len(self.numeric) * (1 + (self.embedding_dim if self.embedding else 0))
+        return n + len(self.indicators) + len(self.slots) + CATEGORY_DIM * len(self.embedded)
+
+
+def plan_columns(
+    X: NDArray,
+    rows: NDArray,
+    columns: tuple[int, ...] | None,
+    categories: Categories,
+    scaling: str | None,
+    embedding: str | None,
+    learned_scale: bool,
+    handle_missing: str,
+) -> ColumnPlan | None:
+    """The plan for these columns of X; None where the network is to get them as they are.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_columns)
+        As `sk_mlp._tables.to_numbers` returns it.
+    rows : ndarray of int
+        Those that train.
+    columns : tuple of int or None
+        None for all.
+    categories : dict
+    scaling : {"robust", "standard"} or None
+    embedding : {"pbld", "plr", "ple"} or None
+    learned_scale : bool
+    handle_missing : {"indicator", "impute", "error"}
+    """
+    columns = tuple(range(X.shape[1])) if columns is None else columns
+    numeric = tuple(column for column in columns if column not in categories)
+    anywhere = np.isnan(X).any(axis=0)[list(numeric)] if X.dtype.kind == "f" else np.zeros(len(numeric), bool)
+    missing = np.array([some and np.isnan(X[rows, j]).any() for j, some in zip(numeric, anywhere, strict=True)], bool)
+    is_plain = len(numeric) == len(columns) and not anywhere.any()
+    if is_plain and scaling is None and embedding is None and not learned_scale:
+        return None
+    slots: list[tuple[int, int, int]] = []
+    embedded = []
+    for column in columns:
+        if column not in categories:
+            continue
+        n = len(categories[column])
+        if n > ONE_HOT:
+            embedded.append((column, n))
+        elif n == 2:
+            slots.append((column, 0, 1))
+        else:
+            slots += [(column, code, NO_CODE) for code in range(n)]
+        if (X[rows, column] == MISSING).any():
+            slots.append((column, MISSING, NO_CODE))
+    return ColumnPlan(
+        numeric=numeric,
+        indicators=tuple(np.flatnonzero(missing).tolist()) if handle_missing == "indicator" else (),
+        slots=tuple(slots),
+        embedded=tuple(embedded),
+        clip=scaling == "robust",
+        embedding=embedding if numeric else None,
+        learned_scale=learned_scale,
+    )
+
+
+def learn_columns(plan: ColumnPlan, X: NDArray, rows: NDArray, weights: NDArray, scaling: str | None) -> dict:
+    """What the training rows tell of the columns.
+
+    Parameters
+    ----------
+    plan : ColumnPlan
+    X : ndarray of shape (n_rows, n_columns)
+    rows : ndarray of int
+    weights : ndarray of shape (n_rows,)
+    scaling : {"robust", "standard"} or None
+
+    Returns
+    -------
+    dict of str to ndarray, float32
+        ``fill`` (what stands for a missing number), ``center`` and ``scale`` (the number, less the one, times the
+        other), (n_numeric,); ``known`` (0 for a category that does not occur), (n_slots,); ``category_known``, one
+        array an embedded column; ``boundaries`` of the bins of scaled numbers, (n_numeric, n_bins + 1).
+    """
+    if len(rows) > SAMPLE:
+        rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))
+    weights = weights[rows]
+    learned = np.zeros((3, len(plan.numeric)))
+    boundaries = np.zeros((len(plan.numeric), N_BINS + 1))
+    for j, column in enumerate(plan.numeric):
+        values = X[rows, column].astype(np.float64)
+        known = ~np.isnan(values)
+        if not known.any():
+            continue  # missing throughout: 0 for every row
+        values, value_weights = values[known], weights[known]
+        learned[:, j] = _location_and_scale(values, value_weights, scaling)
+        if plan.embedding == "ple":
+            scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
+            boundaries[j] = _bins(scaled)
+    known_slots = [np.isin([one, other], X[rows, column]).any() for column, one, other in plan.slots]
+    arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
+    if plan.slots:
+        arrays["known"] = np.array(known_slots, float)
+    for i, (column, n) in enumerate(plan.embedded):
+        arrays[f"category_known_{i}"] = np.isin(np.arange(n + 1) - 1, X[rows, column]) & (np.arange(n + 1) > 0)
+    if plan.embedding == "ple":
+        arrays["boundaries"] = boundaries
+    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+
+
+def _location_and_scale(values: NDArray, weights: NDArray, scaling: str | None) -> tuple[float, float, float]:
+    """What stands for a missing number, the center, and one over the scale."""
+    if scaling == "robust":
+        low, median, high = quantiles(values, weights, np.array([0.25, 0.5, 0.75]))
+        spread = values.max() - values.min()
+        scale = 1 / (high - low) if high > low else 2 / spread if spread > 0 else 0.0
+        return median, median, scale
+    mean = np.average(values, weights=weights)
+    if scaling is None:
+        return mean, 0.0, 1.0
+    deviation = np.sqrt(np.average((values - mean) ** 2, weights=weights))
+    constant = deviation <= 10 * np.finfo(np.float32).eps * abs(mean)
+    return mean, mean, 0.0 if constant else 1 / deviation
+
+
+def quantiles(values: NDArray, weights: NDArray, shares: NDArray) -> NDArray:
+    """The smallest values that are not exceeded by these shares of the weights."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    places = np.searchsorted(total, shares * total[-1] * (1 - 1e-12))
+    return values[order][np.minimum(places, len(values) - 1)]
+
+
+def _bins(values: NDArray) -> NDArray:
+    """Boundaries of bins: quantiles in which a value that occurs n times counts for the square root of n.
+
+    Spikes, such as a zero that most rows have, would otherwise take all bins but one.
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    inner = quantiles(distinct, np.sqrt(counts), np.arange(1, N_BINS) / N_BINS)
+    found = np.unique(np.concatenate([distinct[:1], inner, distinct[-1:]]))
+    return np.concatenate([found, np.full(N_BINS + 1 - len(found), found[-1])])
+
+
+def smooth_clip(z: NDArray, clip: bool) -> NDArray:
+    """Numbers within (-3, 3), those near 0 nearly as they are (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491)."""
+    return z / np.sqrt(1 + (z / CLIP) ** 2) if clip else z
+
+
+def encode(plan: ColumnPlan, weights: dict[str, NDArray], X: NDArray) -> NDArray:
+    """Rows as the first hidden layer gets them.
+
+    Parameters
+    ----------
+    plan : ColumnPlan
+    weights : dict of str to ndarray
+        The layer's variables.
+    X : ndarray of shape (n_rows, n_columns), float64
+
+    Returns
+    -------
+    ndarray of shape (n_rows, ``plan.width``), float64
+    """
+    parts = []
+    if plan.numeric:
+        z = X[:, list(plan.numeric)]
+        missing = np.isnan(z)
+        z = smooth_clip((np.where(missing, weights["fill"], z) - weights["center"]) * weights["scale"], plan.clip)
+        parts.append(z)
+        if plan.embedding:
+            mixed = np.einsum("bnk,nke->bne", basis(plan, weights, z), weights["mixing"]) + weights["mixing_bias"]
+            mixed = np.maximum(mixed, 0) if plan.embedding != "pbld" else mixed
+            parts.append(mixed.reshape(len(X), -1))
+        if plan.indicators:
+            parts.append(missing[:, list(plan.indicators)])
+    if plan.slots:
+        columns, ones, others = np.array(plan.slots).T
+        values = X[:, columns]
+        parts.append(((values == ones) * 1.0 - (values == others)) * weights["known"])
+    for i, (column, n) in enumerate(plan.embedded):
+        codes = np.clip(X[:, column], -1, n - 1).astype(int) + 1
+        table = weights[f"category_{i}"] * weights[f"category_known_{i}"][:, None]
+        parts.append(table[codes])
+    h = np.concatenate(parts, axis=1)
+    return h * weights["factor"] * SCALE_FACTOR if plan.learned_scale else h
+
+
+SCALE_FACTOR = 96.0  # of the learned scale's learning rate, by Adam
+
+
+def basis(plan: ColumnPlan, weights: dict[str, NDArray], z: NDArray) -> NDArray:
+    """The functions of each scaled number that its embedding mixes: (n_rows, n_numeric, n_basis)."""
+    if plan.embedding == "ple":
+        low, high = weights["boundaries"][:, :-1], weights["boundaries"][:, 1:]
+        return np.clip((z[..., None] - low) / np.maximum(high - low, 1e-6), 0, 1)
+    angle = 2 * np.pi * z[..., None] * weights["frequency"]
+    if plan.embedding == "pbld":
+        return np.cos(angle + weights["phase"])
+    return np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)

@@ -1,0 +1,34 @@
+"""A fitted network as a Keras model that takes the table itself, a column an input."""
+
+from collections.abc import Sequence
+
+import keras
+
+from sk_mlp._tables import Categories
+from sk_mlp.table_layers import CategoryCodes
+
+
+def model_of_table(model: keras.Model, names: Sequence[str], categories: Categories) -> keras.Model:
+    """A model of one input a column: of strings, where its categories are strings, else of float32.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of X's columns as numbers, categories as codes.
+    names : sequence of str
+        Of the columns.
+    categories : dict
+        As `sk_mlp._tables.learn_categories` returns it.
+    """
+    inputs, columns = {}, []
+    for number, name in enumerate(names):
+        values = categories.get(number)
+        of_strings = values is not None and any(isinstance(value, str) for value in values)
+        inputs[name] = keras.layers.Input((1,), dtype="string" if of_strings else "float32", name=name)
+        if values is None:
+            columns.append(inputs[name])
+        else:
+            known = [str(value) for value in values] if of_strings else [float(value) for value in values]
+            columns.append(CategoryCodes(known, name=f"codes_{number}")(inputs[name]))
+    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="table")(columns)
+    return keras.Model(inputs, model(joined), name="table_mlp")

@@ -1,0 +1,144 @@
+"""Tables with columns of several types to matrices of numbers. Plain numpy; frames by narwhals."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from sk_mlp._features import column_numbers
+
+# Codes of a categorical column's values that are none of its categories.
+MISSING, UNKNOWN = -1, -2
+
+Categories = dict[int, tuple[Any, ...]]  # of each categorical column, by number, in the order of their codes
+
+
+def frame_of(X: Any) -> nw.DataFrame | None:
+    """X as a frame, if it is one."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True) if hasattr(X, "columns") else None
+    return frame if isinstance(frame, nw.DataFrame) else None
+
+
+def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
+    """Numbers of the columns that hold categories.
+
+    Parameters
+    ----------
+    X : array-like or frame of shape (n_samples, n_features)
+        As the user passes it.
+    categorical_features : "auto", None, or columns as in `column_numbers`
+        "auto" for those of a frame that are categories, strings or truth values.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, and for a frame with a column of dates or the like.
+    """
+    if categorical_features is None or issparse(X):
+        return ()
+    frame = frame_of(X)
+    if not isinstance(categorical_features, str) or categorical_features != "auto":
+        empty = isinstance(categorical_features, (list, tuple, np.ndarray)) and not np.any(categorical_features)
+        is_mask = np.asarray(categorical_features).dtype == bool
+        if empty and (is_mask or not len(categorical_features)):
+            return ()
+        return tuple(sorted(column_numbers(X, categorical_features, "categorical_features")))
+    if frame is None:
+        return ()
+    return tuple(number for number in range(len(frame.columns)) if _is_categorical(frame[:, number]))
+
+
+def _is_categorical(column: nw.Series) -> bool:
+    dtype = column.dtype
+    if dtype.is_temporal() or dtype.is_nested():
+        raise ValueError(
+            f"Columns of X must hold numbers or categories. Got the column {column.name!r} of dtype {dtype}; turn it "
+            "into numbers first."
+        )
+    if dtype == nw.Object:  # as pandas has them for mixtures
+        return any(isinstance(value, (str, bool)) for value in column.to_list())
+    return dtype in (nw.Boolean, nw.Categorical, nw.Enum, nw.String)
+
+
+def learn_categories(X: Any, columns: Iterable[int]) -> Categories:
+    """The values that occur in these columns, sorted, the missing ones left out.
+
+    Raises
+    ------
+    ValueError
+        For a value that cannot be a category.
+    """
+    found = {}
+    for number in columns:
+        values, missing = _column(X, number)
+        try:
+            occurring = {value for value, is_missing in zip(values, missing, strict=True) if not is_missing}
+        except TypeError as error:
+            raise ValueError(f"Column {number} of X must hold strings, numbers or bools. Got {error}.") from error
+        try:
+            found[number] = tuple(sorted(occurring))
+        except TypeError:  # strings beside numbers
+            found[number] = tuple(sorted(occurring, key=lambda value: (type(value).__name__, value)))
+    return found
+
+
+def to_numbers(X: Any, categories: Categories) -> NDArray:
+    """A table as a matrix: numbers as they are, nan where they are missing; categories by their codes.
+
+    Parameters
+    ----------
+    X : array-like or frame of shape (n_samples, n_features)
+    categories : dict
+        As `learn_categories` returns it.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features), float32
+        Categories are numbered from 0; `MISSING` and `UNKNOWN` stand for what is none.
+
+    Raises
+    ------
+    ValueError
+        If another column does not hold numbers.
+    """
+    n_rows, n_columns = X.shape if hasattr(X, "shape") else np.asarray(X, dtype=object).shape
+    numbers = np.empty((n_rows, n_columns), np.float32)
+    for j in range(n_columns):
+        if j in categories:
+            values, missing = _column(X, j)
+            codes = {value: code for code, value in enumerate(categories[j])}
+            numbers[:, j] = [codes.get(value, UNKNOWN) for value in values]
+            numbers[missing, j] = MISSING
+        else:
+            with np.errstate(over="ignore"):  # the check that follows says what is wrong with infinite numbers
+                numbers[:, j] = _number_column(X, j)
+    return numbers
+
+
+def _column(X: Any, number: int) -> tuple[list, NDArray]:
+    """Values of a column, and which of them are missing."""
+    frame = frame_of(X)
+    if frame is not None:
+        column = frame[:, number]
+        values, missing = column.to_list(), column.is_null().to_numpy().astype(bool)
+    else:
+        values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number].tolist()
+        missing = np.zeros(len(values), bool)
+    for i in np.flatnonzero(~missing):
+        missing[i] = values[i] is None or values[i] != values[i]
+    return values, missing
+
+
+def _number_column(X: Any, number: int) -> NDArray:
+    frame = frame_of(X)
+    try:
+        if frame is not None:
+            return frame[:, number].cast(nw.Float64).to_numpy().astype(np.float64)
+        return np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number].astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {number} of X must hold numbers, or be one of categorical_features. Got {error}."
+        ) from error

@@ -1,0 +1,192 @@
+"""Keras layers for tables: the columns of X to features, and an activation with a learned share."""
+
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from sk_mlp._columns import CATEGORY_DIM, CLIP, N_BINS, N_FREQUENCIES, SCALE_FACTOR, ColumnPlan
+from sk_mlp._tables import MISSING, UNKNOWN
+
+ANY_SEED = 0  # as in `sk_mlp.network`: what counts is drawn from a member's own seed
+
+
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class ColumnEncoding(keras.layers.Layer):
+    """Columns of X, categories by their codes, to the features that a network's first hidden layer gets.
+
+    Missing numbers are filled, all are scaled, smoothly clipped and embedded; categories become columns of 0 and 1, or
+    embeddings if there are many. `sk_mlp._columns.encode` is the same in numpy, and tells the names of the variables.
+
+    Parameters
+    ----------
+    plan : dict
+        Fields of `sk_mlp._columns.ColumnPlan`.
+    """
+
+    def __init__(self, plan: dict[str, Any], **kwargs):
+        super().__init__(**kwargs)
+        self.plan = ColumnPlan(**{name: _as_tuples(value) for name, value in plan.items()})
+        uniform = keras.initializers.RandomUniform
+        plr, ple = self.plan.embedding == "plr", self.plan.embedding == "ple"
+        self.frequency_initializer = keras.initializers.RandomNormal(stddev=0.25 if plr else 0.1, seed=ANY_SEED)
+        self.phase_initializer = uniform(-np.pi, np.pi, seed=ANY_SEED)
+        limit = (1 / max(self.plan.n_basis, 1)) ** 0.5
+        self.mixing_initializer = uniform(-limit, limit, seed=ANY_SEED)
+        self.mixing_bias_initializer = uniform(-limit, limit, seed=ANY_SEED)
+        for i in range(len(self.plan.embedded)):
+            setattr(self, f"category_{i}_initializer", keras.initializers.RandomNormal(stddev=0.3, seed=ANY_SEED))
+        self._has_phase, self._has_frequency = not (plr or ple), not ple
+
+    def build(self, input_shape):
+        """Make the variables."""
+        plan = self.plan
+        n = len(plan.numeric)
+        if plan.embedding:
+            if self._has_frequency:
+                self.frequency = self._weight("frequency", (n, N_FREQUENCIES))
+            if self._has_phase:
+                self.phase = self._weight("phase", (n, N_FREQUENCIES))
+            self.mixing = self._weight("mixing", (n, plan.n_basis, plan.embedding_dim))
+            self.mixing_bias = self._weight("mixing_bias", (n, plan.embedding_dim))
+        for i, (_, n_categories) in enumerate(plan.embedded):
+            setattr(self, f"category_{i}", self._weight(f"category_{i}", (n_categories + 1, CATEGORY_DIM)))
+        if plan.learned_scale:
+            start = keras.initializers.Constant(1 / SCALE_FACTOR)
+            self.factor = self.add_weight(name="factor", shape=(plan.width,), initializer=start)
+        if n:
+            self.fill, self.center, self.scale = (self._learned(name, (n,)) for name in ("fill", "center", "scale"))
+        if plan.slots:
+            self.known = self._learned("known", (len(plan.slots),))
+        for i, (_, n_categories) in enumerate(plan.embedded):
+            setattr(self, f"category_known_{i}", self._learned(f"category_known_{i}", (n_categories + 1,)))
+        if plan.embedding == "ple":
+            self.boundaries = self._learned("boundaries", (n, N_BINS + 1))
+
+    def _weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(name=name, shape=shape, initializer=getattr(self, f"{name}_initializer"))
+
+    def _learned(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
+
+    def call(self, inputs):
+        """Encode rows."""
+        plan, parts = self.plan, []
+        if plan.numeric:
+            z = _take(inputs, plan.numeric)
+            missing = ops.isnan(z)
+            z = (ops.where(missing, self.fill, z) - self.center) * self.scale
+            z = z * ops.rsqrt(1.0 + ops.square(z / CLIP)) if plan.clip else z
+            parts.append(z)
+            if plan.embedding:
+                mixed = ops.einsum("bnk,nke->bne", self._basis(z), self.mixing) + self.mixing_bias
+                mixed = ops.relu(mixed) if plan.embedding != "pbld" else mixed
+                parts.append(ops.reshape(mixed, (-1, len(plan.numeric) * plan.embedding_dim)))
+            if plan.indicators:
+                parts.append(ops.cast(_take(missing, plan.indicators), z.dtype))
+        if plan.slots:
+            columns, ones, others = np.array(plan.slots, np.float32).T
+            values = _take(inputs, tuple(columns.astype(int)))
+            parts.append(
+                (ops.cast(values == ones, values.dtype) - ops.cast(values == others, values.dtype)) * self.known
+            )
+        for i, (column, n) in enumerate(plan.embedded):
+            codes = ops.cast(ops.clip(inputs[:, column], -1, n - 1), "int32") + 1
+            known = getattr(self, f"category_known_{i}")[:, None]
+            parts.append(ops.take(getattr(self, f"category_{i}") * known, codes, axis=0))
+        h = ops.concatenate(parts, axis=1)
+        return h * (self.factor * SCALE_FACTOR) if plan.learned_scale else h
+
+    def _basis(self, z):
+        if self.plan.embedding == "ple":
+            low, high = self.boundaries[:, :-1], self.boundaries[:, 1:]
+            return ops.clip((z[..., None] - low) / ops.maximum(high - low, 1e-6), 0, 1)
+        angle = 2 * np.pi * z[..., None] * self.frequency
+        if self._has_phase:
+            return ops.cos(angle + self.phase)
+        return ops.concatenate([ops.cos(angle), ops.sin(angle)], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        """(batch, width)."""
+        return (input_shape[0], self.plan.width)
+
+    def get_config(self):
+        """The plan."""
+        return {**super().get_config(), "plan": asdict(self.plan)}
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _take(x: Any, columns: tuple[int, ...]) -> Any:
+    first, n = columns[0], len(columns)
+    if tuple(columns) == tuple(range(first, first + n)):
+        return x[:, first : first + n]
+    return ops.take(x, np.array(columns, np.int32), axis=1)
+
+
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class CategoryCodes(keras.layers.Layer):
+    """Categories to their codes; an empty string or nan is missing. For the TensorFlow backend.
+
+    Parameters
+    ----------
+    categories : list of str or of float
+        In the order of their codes.
+    """
+
+    def __init__(self, categories: list, **kwargs):
+        super().__init__(**kwargs)
+        self.categories = list(categories)
+        self._of_strings = bool(categories) and isinstance(categories[0], str)
+
+    def call(self, inputs):
+        """Compare with each category."""
+        missing = tf.equal(inputs, "") if self._of_strings else tf.math.is_nan(inputs)
+        equal = tf.equal(inputs, tf.constant([self.categories])) if self.categories else tf.zeros_like(inputs, tf.bool)
+        codes = tf.cast(tf.argmax(tf.cast(equal, tf.int32), axis=1)[:, None], tf.float32)
+        codes = tf.where(tf.reduce_any(equal, axis=1, keepdims=True), codes, float(UNKNOWN))
+        return tf.where(missing, float(MISSING), codes)
+
+    def compute_output_spec(self, inputs):
+        """A column of float32."""
+        return keras.KerasTensor((inputs.shape[0], 1), "float32")
+
+    def get_config(self):
+        """The categories."""
+        return {**super().get_config(), "categories": self.categories}
+
+
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class ParametricActivation(keras.layers.Layer):
+    """x + a (f(x) - x), with a learned a for each neuron that begins as 1 (RealMLP, arXiv 2407.04491).
+
+    Parameters
+    ----------
+    activation : str
+        Keras name of f.
+    """
+
+    def __init__(self, activation: str, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        """Make a."""
+        self.share = self.add_weight(name="share", shape=(input_shape[-1],), initializer="ones")
+
+    def call(self, inputs):
+        """Activate."""
+        return inputs + self.share * (self.activation(inputs) - inputs)
+
+    def compute_output_shape(self, input_shape):
+        """The same."""
+        return input_shape
+
+    def get_config(self):
+        """Name of the activation."""
+        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}
