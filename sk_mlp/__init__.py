@@ -4,15 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sk_mlp._parameters import PLAIN_MLP
     from sk_mlp.classifier import KerasMLPClassifier
     from sk_mlp.exceptions import NotCompilableError
     from sk_mlp.regressor import KerasMLPRegressor
 
-__all__ = ["KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError"]
+__all__ = ["PLAIN_MLP", "KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError"]
 __version__ = "0.1.0"
 
 # Imported when first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
-_MODULES = {"KerasMLPClassifier": "classifier", "KerasMLPRegressor": "regressor", "NotCompilableError": "exceptions"}
+_MODULES = {
+    "KerasMLPClassifier": "classifier",
+    "KerasMLPRegressor": "regressor",
+    "NotCompilableError": "exceptions",
+    "PLAIN_MLP": "_parameters",
+}
 
 
 def __getattr__(name: str):

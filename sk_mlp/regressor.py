@@ -30,14 +30,36 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets
         those.
         A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
-    n_hidden : int, default=2
+    categorical_features : "auto", columns or None, default="auto"
+        Which columns of X hold categories: names, numbers, a mask and the like, as in
+        `sklearn.compose.ColumnTransformer`; "auto" for those of a frame (pandas, polars) that are categories, strings
+        or truth values. Up to 16 categories become columns of 0 and 1 (two become one of -1 and 1), more an embedding
+        of 8 features. A category that the training rows do not have is unknown: all zero.
+    handle_missing : {"indicator", "impute", "error"}, default="indicator"
+        What a missing number (nan, None) is: the median of the training rows (the mean without scaling), with a feature
+        that tells that it is missing ("indicator") or without, or an error. A missing category is one of its own.
+    input_scaling : {"auto", "robust", "standard"} or None, default="auto"
+        How numbers are scaled, within the network. "robust" takes the median away, divides by the interquartile range
+        and clips smoothly to (-3, 3); "standard" divides by the standard deviation; "auto" is "robust", and None for a
+        sparse X.
+    numerical_embedding : {"auto", "ple", "plr", "pbld"} or None, default="auto"
+        Learned features of each scaled number, beside itself: piecewise linear in 48 bins ("ple": Gorishniy et al.
+        2022, arXiv 2203.05556), periodic with relu ("plr": the same), or periodic with a phase ("pbld": Holzmueller et
+        al. 2024, arXiv 2407.04491). "auto" is "ple", and None for a sparse X or one of more than 200 columns.
+    learned_scale : bool or "auto", default="auto"
+        Whether each feature is multiplied by a weight of its own that learns fast (Holzmueller et al. 2024); "auto" for
+        where numbers are scaled.
+    n_hidden : int, default=3
         Number of hidden layers; 0 for a linear model.
-    n_neurons : int, default=100
+    n_neurons : int, default=128
         Neurons of each hidden layer.
     hidden_layer_sizes : int, array-like of int or None, default=None
         Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
-    activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="relu"
+    activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="mish"
         Of the hidden layers.
+    parametric_activation : bool, default=False
+        Whether each hidden neuron learns how much of the activation it takes: x + a (f(x) - x), from a = 1
+        (Holzmueller et al. 2024).
     dropout : float in [0, 1), default=0.0
         Share of each hidden layer's outputs that is left out in training.
     batch_norm : bool, default=False
@@ -70,25 +92,26 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     optimizer : str, type or keras.optimizers.Optimizer, default="adam"
         Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
         used itself but copied; its learning rate and weight decay must be those below.
-    learning_rate : float, default=1e-3
-    weight_decay : float, default=0.0
+    learning_rate : float, default=3e-3
+    weight_decay : float, default=0.02
         Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
         arXiv 1711.05101). Biases and normalizations are exempt.
-    lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default=None
-        Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "one_cycle", "plateau" (of
+    lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default="cosine"
+        Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "coslog4", "one_cycle", "plateau" (of
         ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
         A Keras schedule gives the rate itself, by the step's number.
     clip_norm : float or None, default=None
         Largest norm of the whole gradient; a longer one is scaled down.
-    batch_size : int or "auto", default=32
-        Rows a step; all rows if they are fewer. "auto" takes a 150th of the rows, as a power of 2 from 32 to 256.
-    epochs : int, default=100
-        Passes over the training rows, at most.
+    batch_size : int or "auto", default="auto"
+        Rows a step; all rows if they are fewer. "auto" takes a 40th of the rows, as a power of 2 from 32 to 256.
+    epochs : int or "auto", default="auto"
+        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 128;
+        `partial_fit` then trains at a constant rate.
     early_stopping : bool, default=True
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
-    patience : int, default=10
+    patience : int, default=16
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
@@ -104,6 +127,9 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
+    ensemble_size : int, default=4
+        How many networks to train, each from a seed of its own and with other rows held out, whose outputs are
+        averaged. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
         the compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
@@ -165,13 +191,13 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         *,
         categorical_features="auto",
         handle_missing="indicator",
-        input_scaling=None,
-        numerical_embedding=None,
-        learned_scale=False,
-        n_hidden=2,
-        n_neurons=100,
+        input_scaling="auto",
+        numerical_embedding="auto",
+        learned_scale="auto",
+        n_hidden=3,
+        n_neurons=128,
         hidden_layer_sizes=None,
-        activation="relu",
+        activation="mish",
         parametric_activation=False,
         dropout=0.0,
         batch_norm=False,
@@ -187,22 +213,22 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         frozen_epochs=0,
         pretrain=None,
         optimizer="adam",
-        learning_rate=1e-3,
-        weight_decay=0.0,
-        lr_schedule=None,
+        learning_rate=3e-3,
+        weight_decay=0.02,
+        lr_schedule="cosine",
         clip_norm=None,
-        batch_size=32,
-        epochs=100,
+        batch_size="auto",
+        epochs="auto",
         early_stopping=True,
         validation_fraction=0.1,
-        patience=10,
+        patience=16,
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
         callbacks=None,
-        ensemble_size=1,
+        ensemble_size=4,
         engine="auto",
         warm_start=False,
         random_state=None,
