@@ -17,8 +17,6 @@ PLAIN_MLP = {
     "input_scaling": None,
     "numerical_embedding": None,
     "learned_scale": False,
-    "n_hidden": 2,
-    "n_neurons": 100,
     "activation": "relu",
     "dropout": 0.0,
     "learning_rate": 1e-3,
