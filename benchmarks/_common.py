@@ -111,9 +111,9 @@ class Target:
     unit: str = ""
 
     def cells(self, value: float) -> tuple[str, str]:
-        """The target and whether the figure is "ok" or "below" what is asked of it."""
+        """The target and whether the figure is what is asked of it: "ok" or "MISSED"."""
         kept = value <= self.bound if self.relation == "<=" else value >= self.bound
-        return f"{self.relation} {self.bound:g}{self.unit}", "ok" if kept else "below"
+        return f"{self.relation} {self.bound:g}{self.unit}", "ok" if kept else "MISSED"
 
 
 def target_cells(target: Target | None, value: float) -> tuple[str, str]:
