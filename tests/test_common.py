@@ -1,7 +1,7 @@
-"""scikit-learn's own checks, over both estimators in thirteen configurations.
+"""scikit-learn's own checks, over both estimators in fourteen configurations.
 
 The checks are about the estimators' manners, on data of all shapes, for each of which XLA would compile a program for
-seconds: most configurations run the same programs as TensorFlow graphs. The defaults are compiled, as everywhere else.
+seconds: most configurations run the same programs as TensorFlow graphs. Plain networks are compiled, as everywhere else.
 """
 
 import keras
@@ -10,14 +10,15 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils.estimator_checks import SkipTest, parametrize_with_checks
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 
 BY_CONSTRUCTION = "a weight of 2 is not a row twice: the rows fall into other minibatches or other held-out parts"
 EXPECTED_FAILURES = {
     "check_sample_weight_equivalence_on_dense_data": BY_CONSTRUCTION,
     "check_sample_weight_equivalence_on_sparse_data": BY_CONSTRUCTION,
 }
-SMALL = {"n_hidden": 1, "n_neurons": 20, "learning_rate": 1e-2}
+PLAIN = PLAIN_MLP | {"n_hidden": 2, "n_neurons": 100}
+SMALL = PLAIN_MLP | {"n_hidden": 1, "n_neurons": 20, "learning_rate": 1e-2}
 
 
 def common_checks(
@@ -62,16 +63,21 @@ def two_branches(meta, width=16):
 
 
 @common_checks()
-def test_defaults(estimator, check):
+def test_defaults(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(early_stopping=False, epochs=50, **SMALL)
+@common_checks(**PLAIN)
+def test_plain(estimator, check):
+    run(check, estimator)
+
+
+@common_checks(**SMALL | {"early_stopping": False, "epochs": 50})
 def test_no_early_stopping(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(batch_norm=True, dropout=0.1, **SMALL)
+@common_checks(**SMALL | {"batch_norm": True, "dropout": 0.1})
 def test_batch_norm_and_dropout(estimator, check, no_xla):
     run(check, estimator)
 
@@ -81,13 +87,13 @@ def test_sgd(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(model=two_branches, model__width=20, learning_rate=1e-2)
+@common_checks(model=two_branches, model__width=20, **PLAIN | {"learning_rate": 1e-2})
 def test_builder(estimator, check, no_xla):
     run(check, estimator)
 
 
 @pytest.mark.slow
-@common_checks(engine="keras", epochs=5, n_hidden=1, n_neurons=20, learning_rate=5e-2)
+@common_checks(engine="keras", **SMALL | {"epochs": 5, "learning_rate": 5e-2})
 def test_keras_engine(estimator, check):
     run(check, estimator)
 
@@ -108,9 +114,7 @@ def double_precision(meta):
     model=double_precision,
     early_stopping=False,
     shuffle=False,
-    batch_size=10_000,
-    epochs=200,
-    learning_rate=1e-2,
+    **PLAIN | {"batch_size": 10_000, "epochs": 200, "learning_rate": 1e-2},
 )
 def test_full_batch(estimator, check):
     run(check, estimator)
@@ -147,31 +151,30 @@ def two_inputs(meta, width=20):
     skip_connection=True,
     wide_features=lower_half,
     deep_features=upper_half,
-    epochs=50,
-    **SMALL,
+    **SMALL | {"epochs": 50},
 )
 def test_wide_and_deep(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(estimators=[KerasMLPClassifier], aux_output=True, aux_loss_weight=0.3, epochs=50, **SMALL)
+@common_checks(estimators=[KerasMLPClassifier], aux_output=True, aux_loss_weight=0.3, **SMALL | {"epochs": 50})
 def test_aux_output(estimator, check, no_xla):
     run(check, estimator)
 
 
 @common_checks(
-    estimators=[KerasMLPRegressor], lr_schedule="one_cycle", epochs=30, n_hidden=1, n_neurons=20, learning_rate=3e-2
+    estimators=[KerasMLPRegressor], **SMALL | {"lr_schedule": "one_cycle", "epochs": 30, "learning_rate": 3e-2}
 )
 def test_one_cycle(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(estimators=[KerasMLPClassifier], label_smoothing=0.1, class_weight="balanced", epochs=50, **SMALL)
+@common_checks(estimators=[KerasMLPClassifier], label_smoothing=0.1, class_weight="balanced", **SMALL | {"epochs": 50})
 def test_label_smoothing_and_class_weight(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(estimators=[KerasMLPRegressor], pretrain="autoencoder", pretrain__epochs=2, epochs=50, **SMALL)
+@common_checks(estimators=[KerasMLPRegressor], pretrain="autoencoder", pretrain__epochs=2, **SMALL | {"epochs": 50})
 def test_autoencoder_start(estimator, check, no_xla):
     run(check, estimator)
 
@@ -180,8 +183,7 @@ def test_autoencoder_start(estimator, check, no_xla):
     estimators=[KerasMLPClassifier],
     model=two_inputs,
     input_columns=(lower_half, upper_half),
-    epochs=50,
-    learning_rate=1e-2,
+    **PLAIN | {"epochs": 50, "learning_rate": 1e-2},
 )
 def test_several_inputs(estimator, check, no_xla):
     run(check, estimator)
