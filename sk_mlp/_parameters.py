@@ -18,6 +18,7 @@ PLAIN_MLP = {
     "numerical_embedding": None,
     "learned_scale": False,
     "activation": "relu",
+    "parametric_activation": False,
     "dropout": 0.0,
     "learning_rate": 1e-3,
     "weight_decay": 0.0,

@@ -57,7 +57,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
     activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="mish"
         Of the hidden layers.
-    parametric_activation : bool, default=False
+    parametric_activation : bool, default=True
         Whether each hidden neuron learns how much of the activation it takes: x + a (f(x) - x), from a = 1
         (Holzmueller et al. 2024).
     dropout : float in [0, 1), default=0.0
@@ -111,7 +111,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
-    patience : int, default=16
+    patience : int, default=40
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
@@ -198,7 +198,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         n_neurons=128,
         hidden_layer_sizes=None,
         activation="mish",
-        parametric_activation=False,
+        parametric_activation=True,
         dropout=0.0,
         batch_norm=False,
         kernel_initializer="auto",
@@ -221,7 +221,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         epochs="auto",
         early_stopping=True,
         validation_fraction=0.1,
-        patience=16,
+        patience=40,
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
