@@ -37,18 +37,27 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
     ValueError
         If there is no such column, and for a frame with a column of dates or the like.
     """
-    if categorical_features is None or issparse(X):
+    if issparse(X):
         return ()
     frame = frame_of(X)
-    if not isinstance(categorical_features, str) or categorical_features != "auto":
-        empty = isinstance(categorical_features, (list, tuple, np.ndarray)) and not np.any(categorical_features)
-        is_mask = np.asarray(categorical_features).dtype == bool
-        if empty and (is_mask or not len(categorical_features)):
-            return ()
-        return tuple(sorted(column_numbers(X, categorical_features, "categorical_features")))
-    if frame is None:
-        return ()
-    return tuple(number for number in range(len(frame.columns)) if _is_categorical(frame[:, number]))
+    if isinstance(categorical_features, str) and categorical_features == "auto":
+        columns = range(len(frame.columns)) if frame is not None else ()
+        return tuple(number for number in columns if _is_categorical(frame[:, number]))
+    chosen = () if _is_none(categorical_features) else column_numbers(X, categorical_features, "categorical_features")
+    for number, name in enumerate(frame.columns if frame is not None else ()):
+        if number not in chosen and frame[:, number].dtype == nw.String:
+            raise ValueError(
+                f"Columns of X must hold numbers, or be among categorical_features. Got strings in the column {name!r} "
+                f"and categorical_features={categorical_features!r}."
+            )
+    return tuple(sorted(chosen))
+
+
+def _is_none(columns: Any) -> bool:
+    """Whether no column is named: None, an empty list, or a mask of nothing."""
+    if not isinstance(columns, (list, tuple, np.ndarray)):
+        return columns is None
+    return not len(columns) or (np.asarray(columns).dtype == bool and not np.any(columns))
 
 
 def _is_categorical(column: nw.Series) -> bool:

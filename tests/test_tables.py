@@ -1,0 +1,209 @@
+"""Tables with columns of several types, missing values and all."""
+
+import keras
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from plain import plain_classifier, plain_regressor
+from sklearn.model_selection import cross_val_score
+
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp.model_selection import PopulationGridSearchCV
+
+RNG = np.random.default_rng(0)
+N = 240
+TABLE = pd.DataFrame(
+    {
+        "income": RNG.lognormal(10, 1, N),
+        "age": RNG.integers(18, 90, N).astype(float),
+        "town": RNG.choice(["a", "b", "c"], N),
+        "sex": RNG.choice(["f", "m"], N),
+        "street": RNG.choice([f"s{i:02}" for i in range(30)], N),
+        "owner": RNG.random(N) > 0.5,
+        "constant": np.full(N, 7.0),
+    }
+)
+TABLE.loc[::7, "age"] = np.nan
+TABLE.loc[::9, "town"] = None
+TABLE["town"] = TABLE["town"].astype("category")
+LABELS = np.where((TABLE.town == "a") ^ (TABLE.sex == "m"), "yes", "no")
+TARGET = np.log(TABLE.income.to_numpy()) + (TABLE.sex == "m") * 2.0
+SMALL = {"n_hidden": 1, "n_neurons": 16, "learning_rate": 3e-2, "epochs": 40, "random_state": 0}
+SCALED = SMALL | {"input_scaling": "robust"}
+
+
+def test_a_raw_table_is_learned():
+    assert plain_classifier(**SCALED).fit(TABLE, LABELS).score(TABLE, LABELS) > 0.95
+    assert plain_regressor(**SCALED).fit(TABLE, TARGET).score(TABLE, TARGET) > 0.9
+
+
+def test_polars_gives_what_pandas_gives():
+    of_pandas = plain_classifier(**SCALED).fit(TABLE, LABELS)
+    table = pl.from_pandas(TABLE)
+    of_polars = plain_classifier(**SCALED).fit(table, LABELS)
+    np.testing.assert_array_equal(of_polars.predict_proba(table), of_pandas.predict_proba(TABLE))
+
+
+def test_an_object_array_whose_categorical_columns_are_named():
+    array = TABLE[["income", "age", "town"]].to_numpy(dtype=object)
+    of_array = plain_classifier(categorical_features=[2], **SCALED).fit(array, LABELS)
+    of_frame = plain_classifier(**SCALED).fit(TABLE[["income", "age", "town"]], LABELS)
+    np.testing.assert_array_equal(
+        of_array.predict_proba(array), of_frame.predict_proba(TABLE[["income", "age", "town"]])
+    )
+
+
+def test_the_order_in_which_categories_come_does_not_count():
+    mlp = plain_classifier(**SCALED).fit(TABLE, LABELS)
+    some = TABLE.iloc[[5, 3, 1]]
+    np.testing.assert_allclose(mlp.predict_proba(some), mlp.predict_proba(TABLE)[[5, 3, 1]], rtol=1e-12)
+    with_others = some.assign(town=some.town.astype(object).astype(pd.CategoricalDtype(["z", "c", "b", "a"])))
+    np.testing.assert_array_equal(mlp.predict_proba(with_others), mlp.predict_proba(some))
+
+
+def test_unknown_categories_are_all_alike():
+    mlp = plain_classifier(**SCALED).fit(TABLE, LABELS)
+    rows = TABLE.astype({"town": object}).iloc[:2]
+    first, second = (mlp.predict_proba(rows.assign(town=town, street=town)) for town in ("new", "other"))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - mlp.predict_proba(rows.assign(town="a"))).max() > 1e-3
+
+
+def test_a_category_of_held_out_rows_alone_is_unknown():
+    table = TABLE.assign(town=TABLE.town.astype(object).fillna("a"))
+    table.loc[0, "town"] = "rare"
+    mlp = plain_classifier(**SCALED | {"epochs": 2})
+    mlp.fit(table.iloc[1:], LABELS[1:], X_val=table.iloc[:20], y_val=LABELS[:20])
+    new = table.iloc[:1].assign(town="new")
+    np.testing.assert_array_equal(mlp.predict_proba(table.iloc[:1]), mlp.predict_proba(new))
+
+
+def test_missing_numbers_are_filled_with_the_median_of_the_training_rows():
+    table = TABLE[["age", "sex"]]
+    with_feature = plain_classifier(**SCALED | {"epochs": 3}).fit(table, LABELS)
+    filled = plain_classifier(handle_missing="impute", **SCALED | {"epochs": 3}).fit(table, LABELS)
+    median = filled.column_statistics_[0]["fill"][0]
+    rows = table.iloc[:3].assign(age=[np.nan, median, 50.0])
+    same, other = (mlp.predict_proba(rows.assign(sex="m")) for mlp in (filled, with_feature))
+    np.testing.assert_allclose(same[0], same[1], rtol=1e-6)
+    assert abs(other[0, 0] - other[1, 0]) > 1e-4
+    with pytest.raises(ValueError, match="contains NaN"):
+        plain_classifier(handle_missing="error", **SCALED).fit(table, LABELS)
+
+
+def test_statistics_are_those_of_the_training_rows():
+    X = RNG.normal(size=(200, 2)) * [1, 1e6]
+    y = X[:, 0]
+    mlp = plain_regressor(**SCALED | {"epochs": 1}).fit(X[:100], y[:100], X_val=X[100:] * 50, y_val=y[100:])
+    low, median, high = np.quantile(X[:100].astype(np.float32), [0.25, 0.5, 0.75], axis=0, method="inverted_cdf")
+    np.testing.assert_allclose(mlp.column_statistics_[0]["center"], median, rtol=1e-6)
+    np.testing.assert_allclose(mlp.column_statistics_[0]["scale"], 1 / (high - low), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scaling", ["robust", "standard"])
+def test_a_column_of_another_unit_changes_nothing(scaling):
+    X = RNG.normal(size=(200, 3))
+    y = X[:, 0]
+    settings = SMALL | {"input_scaling": scaling, "epochs": 5}
+    ours = plain_regressor(**settings).fit(X, y).predict(X)
+    np.testing.assert_allclose(plain_regressor(**settings).fit(X * 1024, y).predict(X * 1024), ours, rtol=1e-6)
+    constant = np.hstack([X, np.full((200, 1), 1e9)])
+    assert np.isfinite(plain_regressor(**settings).fit(constant, y).predict(constant)).all()
+
+
+@pytest.mark.parametrize("embedding", ["ple", "plr", "pbld"])
+def test_embeddings_learn_what_is_not_linear(embedding):
+    X = RNG.uniform(-3, 3, size=(400, 1))
+    y = np.cos(1.5 * X[:, 0])
+    settings = SCALED | {"n_hidden": 0, "epochs": 60}
+    plain = plain_regressor(**settings).fit(X, y).score(X, y)
+    assert plain_regressor(numerical_embedding=embedding, **settings).fit(X, y).score(X, y) > plain + 0.2
+
+
+FORMS = [
+    {"numerical_embedding": "ple", "learned_scale": True, "parametric_activation": True},
+    {"numerical_embedding": "plr", "input_scaling": "standard"},
+    {"numerical_embedding": "pbld", "batch_norm": True, "ensemble_size": 2},
+    {"skip_connection": True, "deep_features": ["age", "town", "street"], "wide_features": ["income", "sex"]},
+    {"input_scaling": None},
+]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: "-".join(map(str, form)))
+def test_both_engines_and_the_keras_model_agree(form):
+    settings = SCALED | {"epochs": 3} | form
+    ours = plain_classifier(**settings).fit(TABLE, LABELS)
+    keras_fit = plain_classifier(engine="keras", **settings).fit(TABLE, LABELS)
+    np.testing.assert_allclose(ours.history_["loss"], keras_fit.history_["loss"], rtol=1e-4)
+    codes = ours._check_X(TABLE)
+    np.testing.assert_allclose(np.asarray(ours.model_(codes))[:, 0], ours.predict_proba(TABLE)[:, 1], atol=1e-5)
+
+
+def test_to_keras_takes_the_table_itself(tmp_path):
+    mlp = plain_classifier(**SCALED | {"epochs": 3, "ensemble_size": 2}).fit(TABLE, LABELS)
+    model = mlp.to_keras(include_preprocessing=True)
+    model.save(tmp_path / "table.keras")
+    loaded = keras.models.load_model(tmp_path / "table.keras")
+    strings = {name: TABLE[name].astype(object).fillna("").astype(str).to_numpy() for name in ("town", "sex", "street")}
+    strings["town"][3] = "new"
+    columns = {name: TABLE[name].to_numpy(np.float32) for name in ("income", "age", "owner", "constant")} | strings
+    inputs = {name: keras.ops.convert_to_tensor(column.tolist())[:, None] for name, column in columns.items()}
+    table = TABLE.assign(town=strings["town"]).replace({"town": {"": None}})
+    np.testing.assert_allclose(np.asarray(loaded(inputs))[:, 0], mlp.predict_proba(table)[:, 1], atol=1e-5)
+    matrix = mlp.to_keras()(mlp._check_X(TABLE))
+    np.testing.assert_allclose(np.asarray(matrix)[:, 0], mlp.predict_proba(TABLE)[:, 1], atol=1e-5)
+
+
+def test_what_was_learned_is_in_attributes():
+    mlp = plain_classifier(**SCALED | {"epochs": 1, "ensemble_size": 2}).fit(TABLE, LABELS)
+    assert list(mlp.categories_) == ["town", "sex", "street", "owner"]
+    assert mlp.categories_["town"].tolist() == ["a", "b", "c"]
+    assert [set(statistics) for statistics in mlp.column_statistics_] == [{"fill", "center", "scale"}] * 2
+
+
+def test_a_search_over_a_table():
+    grid = {"learning_rate": [1e-2, 3e-2]}
+    mlp = plain_classifier(**SCALED | {"epochs": 5})
+    search = PopulationGridSearchCV(mlp, grid, cv=2).fit(TABLE, LABELS)
+    alone = cross_val_score(mlp.set_params(learning_rate=1e-2), TABLE, LABELS, cv=2)
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"][0], alone.mean(), atol=1e-4)
+
+
+def test_training_goes_on_with_the_categories_of_the_first_fit():
+    mlp = plain_classifier(warm_start=True, **SCALED | {"epochs": 2}).fit(TABLE, LABELS)
+    categories = mlp.categories_
+    mlp.fit(TABLE.iloc[:50].assign(town="other"), LABELS[:50])
+    assert mlp.categories_.keys() == categories.keys()
+    assert mlp.categories_["town"].tolist() == ["a", "b", "c"]
+
+
+BAD = [
+    ({}, TABLE.assign(day=pd.Timestamp("2020-01-01")), "Columns of X must hold numbers or categories. Got the column"),
+    ({"categorical_features": ["nowhere"]}, TABLE, "categorical_features must name columns of X"),
+    ({"categorical_features": None}, TABLE, "Got strings in the column 'sex' and categorical_features=None"),
+    ({"handle_missing": "drop"}, TABLE, "The 'handle_missing' parameter"),
+    ({"input_scaling": "minmax"}, TABLE, "The 'input_scaling' parameter"),
+    ({"pretrain": "autoencoder"}, TABLE, "need the estimator's own network, without 'pretrain'"),
+]
+
+
+@pytest.mark.parametrize(("params", "table", "message"), BAD, ids=lambda value: value if isinstance(value, str) else "")
+def test_bad_tables(params, table, message):
+    with pytest.raises(ValueError, match=message):
+        plain_classifier(**SCALED | params).fit(table, LABELS)
+
+
+def test_a_table_of_other_columns_to_predict():
+    mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(TABLE, LABELS)
+    with pytest.raises(ValueError, match="feature names"):
+        mlp.predict(TABLE.rename(columns={"age": "years"}))
+    with pytest.raises(ValueError, match="Column 1 of X must hold numbers"):
+        mlp.predict(TABLE.assign(age="old"))
+
+
+@pytest.mark.parametrize("estimator", [KerasMLPClassifier, KerasMLPRegressor])
+def test_the_defaults_take_a_raw_table(estimator):
+    y = LABELS if estimator is KerasMLPClassifier else TARGET
+    mlp = estimator(random_state=0).fit(TABLE, y)
+    assert mlp.score(TABLE, y) > 0.9
