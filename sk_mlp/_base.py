@@ -45,8 +45,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
-            Numbers, dense or sparse, and categories; trained on as float32. A float32, uint8 or csr matrix is used as it
-            is, without a copy of another type or a dense one.
+            Numbers, dense or sparse, and categories; trained on as float32. A float32, uint8 or csr matrix is used as
+            it is, without a copy of another type or a dense one.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Only their ratios count. A row of weight 0 is left out.
