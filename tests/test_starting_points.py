@@ -298,7 +298,7 @@ def test_the_start_is_the_autoencoders_lower_half(engine):
 
 
 def test_the_autoencoder_mirrors_the_network():
-    mlp = pretrained(hidden_layer_sizes=(10, 6, 4), n_neurons=128, pretrain__learning_rate=3e-3).fit(X, Y)
+    mlp = pretrained(hidden_layer_sizes=(10, 6, 4), n_hidden=3, n_neurons=128, pretrain__learning_rate=3e-3).fit(X, Y)
     assert [w.shape[1] for w in mlp.autoencoder_.model_.get_weights()[::2]] == [10, 6, 4, 6, 10, 6]
     assert mlp.autoencoder_.history_["learning_rate"] == [3e-3] * 3
 
