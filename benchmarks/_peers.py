@@ -12,7 +12,7 @@ from scikeras.wrappers import KerasClassifier, KerasRegressor
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 
 NEVER = 1_000_000  # epochs of patience: the best weights are kept, but nothing stops early
 
@@ -62,17 +62,17 @@ class Peer:
 def make_sk_mlp(work: Work, epochs: int, seed: int, **parameters) -> Any:
     estimator = KerasMLPClassifier if work.classification else KerasMLPRegressor
     return estimator(
-        **{
+        **PLAIN_MLP
+        | {
             "hidden_layer_sizes": work.widths[1:-1],
-            "learning_rate": 1e-3,
             "batch_size": work.batch_size,
             "epochs": epochs,
             "early_stopping": work.held_out > 0,
             "validation_fraction": work.held_out or 0.1,
             "patience": NEVER,
             "random_state": seed,
-            **parameters,
         }
+        | parameters
     )
 
 

@@ -29,7 +29,7 @@ from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV, KFold, ParameterSampler
 from sklearn.neural_network import MLPRegressor
 
-from sk_mlp import KerasMLPRegressor
+from sk_mlp import PLAIN_MLP, KerasMLPRegressor
 from sk_mlp.model_selection import (
     HyperbandSearchCV,
     PopulationGridSearchCV,
@@ -89,7 +89,7 @@ def by_scikit_learn(epochs: int) -> tuple[Any, dict[str, str]]:
 
 def by_sk_mlp(epochs: int, **params) -> tuple[Any, dict[str, str]]:
     settings = {"optimizer": "sgd", "batch_size": BATCH_SIZE, "epochs": epochs, "patience": PATIENCE, "random_state": 0}
-    return KerasMLPRegressor(**settings | params), {}
+    return KerasMLPRegressor(**PLAIN_MLP | settings | params), {}
 
 
 def candidates(n: int, space: dict[str, Any]) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import RandomizedSearchCV, ShuffleSplit, train_test_split
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, model_selection
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor, model_selection
 
 SEEDS = 3
 BOOK_SEED = 42  # the book's own; the others follow it
@@ -137,7 +137,7 @@ def images(name: str, smoke: bool) -> Data:
 
 def book_settings(seed: int, smoke: bool, epochs: int) -> dict[str, Any]:
     """Parameters that all networks of the book share: Keras' defaults for initial weights and SGD."""
-    return {
+    return PLAIN_MLP | {
         "kernel_initializer": "glorot_uniform",
         "optimizer": "sgd",
         "batch_size": BATCH_SIZE,

@@ -32,9 +32,11 @@ class DataChecks(Parameters, ABC):
     def _takes_missing(self) -> bool:
         return self.model is None and self.pretrain is None and self.handle_missing != "error"
 
-    @property
-    def _finite(self) -> bool | str:
-        return "allow-nan" if self._takes_missing else True
+    def _finite(self, X) -> bool | str:
+        """``ensure_all_finite`` of scikit-learn's checks: nan may be where the network has something to put there."""
+        spec = self._fitted.spec if hasattr(self, "_fitted") else None
+        planned = spec is None or spec.takes_missing
+        return "allow-nan" if self._takes_missing and planned and not issparse(X) else True
 
     def _check_X_y(self, X, y, reset: bool) -> tuple[Matrix, NDArray]:
         """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories."""
@@ -47,7 +49,7 @@ class DataChecks(Parameters, ABC):
                     f"Got {other}={getattr(self, other)!r}; encode them first."
                 )
             self._categories = learn_categories(X, columns)
-        checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite}
+        checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
         if not self._categories:
             X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
             return csr_array(X) if issparse(X) else X, y
@@ -59,7 +61,7 @@ class DataChecks(Parameters, ABC):
     def _check_X(self, X) -> Matrix:
         if self._categories:
             return self._coded(X, reset=False)
-        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr", ensure_all_finite=self._finite)
+        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr", ensure_all_finite=self._finite(X))
         return csr_array(X) if issparse(X) else X
 
     def _coded(self, X, reset: bool) -> NDArray:
@@ -67,7 +69,7 @@ class DataChecks(Parameters, ABC):
         if issparse(X):
             raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
         numbers = to_numbers(X, self._categories)
-        return check_array(numbers, dtype=np.float32, ensure_all_finite=self._finite, estimator=self, input_name="X")
+        return check_array(numbers, dtype=np.float32, ensure_all_finite=self._finite(X), estimator=self, input_name="X")
 
     def _check_unlabeled(self, X_unlabeled) -> Matrix:
         if self.pretrain is None:

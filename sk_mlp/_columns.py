@@ -94,9 +94,9 @@ def plan_columns(
     """
     columns = tuple(range(X.shape[1])) if columns is None else columns
     numeric = tuple(column for column in columns if column not in categories)
-    anywhere = np.isnan(X).any(axis=0)[list(numeric)] if X.dtype.kind == "f" else np.zeros(len(numeric), bool)
-    missing = np.array([some and np.isnan(X[rows, j]).any() for j, some in zip(numeric, anywhere, strict=True)], bool)
-    is_plain = len(numeric) == len(columns) and not anywhere.any()
+    anywhere = np.isnan(X).any(axis=0) if X.dtype.kind == "f" else np.zeros(X.shape[1], bool)
+    missing = np.array([anywhere[j] and np.isnan(X[rows, j]).any() for j in numeric], bool)
+    is_plain = len(numeric) == len(columns) and not anywhere.any()  # in all columns: both paths have plans, or neither
     if is_plain and scaling is None and embedding is None and not learned_scale:
         return None
     slots: list[tuple[int, int, int]] = []

@@ -58,6 +58,11 @@ class NetworkSpec:
     parametric_activation: bool = False
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether each path has something to put where a number is missing."""
+        return self.deep_plan is not None and (self.wide_plan is not None or not self.skip_connection)
+
+    @property
     def n_deep(self) -> int:
         """How many features go into the first hidden layer."""
         if self.deep_plan is not None:

@@ -1,5 +1,6 @@
 """Where training starts from: the lower layers of another fitted network, or of an autoencoder."""
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -21,7 +22,6 @@ SHARED = (
     "batch_norm",
     "handle_missing",
     "input_scaling",
-    "numerical_embedding",
     "learned_scale",
     "kernel_initializer",
     "optimizer",
@@ -131,8 +131,15 @@ def autoencoder(
     params = estimator.get_params(deep=False)
     optimizer = {name: value for name, value in params.items() if name.startswith("optimizer__")}
     sizes = spec.hidden_layer_sizes
-    settings = {name: params[name] for name in SHARED} | optimizer | routed_to(params, "pretrain")
-    settings = {"hidden_layer_sizes": (*sizes, *sizes[-2::-1]), "random_state": seed} | settings
+    settings = {
+        **{name: params[name] for name in SHARED},
+        "hidden_layer_sizes": (*sizes, *sizes[-2::-1]),
+        "numerical_embedding": spec.deep_plan.embedding if spec.deep_plan else None,  # "auto" counts all columns
+        "lr_schedule": None,
+        "ensemble_size": 1,
+        "random_state": seed,
+    }
+    settings |= optimizer | routed_to(params, "pretrain")
     try:
         return regressor_class(**settings).fit(features, features)
     except (TypeError, ValueError) as error:
@@ -161,9 +168,12 @@ def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: i
     theirs: Any = fitted.spec
     most = min(len(spec.hidden_layer_sizes), len(theirs.hidden_layer_sizes))
     n = most if n_layers is None else int(n_layers)
+    plan = spec.deep_plan
+    if plan and parameter == "pretrain":  # an autoencoder is given the columns of the deep path alone
+        plan = replace(plan, numeric=tuple(range(len(plan.numeric))))
     ours, others = (
-        (s.n_deep, s.deep_plan, s.batch_norm, s.parametric_activation, *s.hidden_layer_sizes[:n])
-        for s in (spec, theirs)
+        (s.n_deep, plan, s.batch_norm, s.parametric_activation, *s.hidden_layer_sizes[:n])
+        for s, plan in ((spec, plan), (theirs, theirs.deep_plan))
     )
     if n > most or ours != others:
         raise ValueError(

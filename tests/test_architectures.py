@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp.engine.program import PROGRAMS
 
 RNG = np.random.default_rng(0)
@@ -19,12 +19,12 @@ Y = X[:, 0] * 2 + np.sin(3 * X[:, 1]) + 0.3 * RNG.standard_normal(200)
 LABELS = np.digitize(Y, [-1, 1])
 NAMES = list("abcdef")
 FRAMES = {"pandas": pd.DataFrame(X, columns=NAMES), "polars": pl.DataFrame(X, schema=NAMES)}
-SMALL = {"n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-2}
+SMALL = {"n_hidden": 2, "n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-2}
 PATHS = {"wide_features": slice(0, 2), "deep_features": slice(2, 6), "skip_connection": True}
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**SMALL | params)
+    return plain_regressor(**SMALL | params)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_metrics_and_monitor_are_of_the_main_output():
 
 @pytest.mark.parametrize("y", [LABELS > 1, LABELS, np.eye(3, dtype=int)[LABELS]], ids=["binary", "multi", "multilabel"])
 def test_auxiliary_output_of_a_classifier(y):
-    mlp = KerasMLPClassifier(**SMALL, **PATHS, aux_output=True, metrics=["accuracy"]).fit(X, y)
+    mlp = plain_classifier(**SMALL, **PATHS, aux_output=True, metrics=["accuracy"]).fit(X, y)
     probabilities = mlp.predict_proba(X)
     output = mlp.model_.predict(X, verbose=0)[0]
     np.testing.assert_allclose(probabilities[:, -output.shape[1] :], output, atol=1e-4)
@@ -259,7 +259,7 @@ BUILT = {"epochs": 2, "random_state": 0, "learning_rate": 1e-2}
 
 @every_builder
 def test_builders_train_compiled_as_by_keras(builder, columns):
-    mlp = KerasMLPRegressor(builder, input_columns=columns, engine="compiled", **BUILT).fit(X, Y)
+    mlp = plain_regressor(builder, input_columns=columns, engine="compiled", **BUILT).fit(X, Y)
     by_keras = clone(mlp).set_params(engine="keras").fit(X, Y)
     for name, values in by_keras.history_.items():
         np.testing.assert_allclose(mlp.history_[name], values, rtol=1e-4, err_msg=name)
@@ -270,7 +270,7 @@ def test_builders_train_compiled_as_by_keras(builder, columns):
 @every_builder
 def test_a_second_fit_of_a_builder_compiles_nothing(builder, columns):
     PROGRAMS._programs.clear()
-    mlp = KerasMLPRegressor(builder, input_columns=columns, engine="compiled", **BUILT).fit(X, Y)
+    mlp = plain_regressor(builder, input_columns=columns, engine="compiled", **BUILT).fit(X, Y)
     clone(mlp).set_params(random_state=1, learning_rate=2e-2, weight_decay=0.1).fit(X, Y)
     assert len(PROGRAMS._programs) == 1
     clone(mlp).set_params(model__width=7).fit(X, Y)
@@ -279,7 +279,7 @@ def test_a_second_fit_of_a_builder_compiles_nothing(builder, columns):
 
 @every_builder
 def test_builders_are_pickled_and_cloned(builder, columns):
-    mlp = KerasMLPRegressor(builder, input_columns=columns, **BUILT).fit(X, Y)
+    mlp = plain_regressor(builder, input_columns=columns, **BUILT).fit(X, Y)
     copied = pickle.loads(pickle.dumps(mlp))
     np.testing.assert_array_equal(copied.predict(X), mlp.predict(X))
     np.testing.assert_array_equal(clone(mlp).fit(X, Y).predict(X), mlp.predict(X))
@@ -290,14 +290,14 @@ def test_builders_are_pickled_and_cloned(builder, columns):
 def test_inputs_by_name_and_in_order_are_the_same_network():
     frame = FRAMES["pandas"]
     names = {"deep": list("cdef"), "wide": lambda X: list(X.columns[:2])}
-    by_name = KerasMLPRegressor(two_named_inputs, input_columns=names, **BUILT).fit(frame, Y)
-    in_order = KerasMLPRegressor(two_inputs, input_columns=IN_ORDER, **BUILT).fit(X, Y)
+    by_name = plain_regressor(two_named_inputs, input_columns=names, **BUILT).fit(frame, Y)
+    in_order = plain_regressor(two_inputs, input_columns=IN_ORDER, **BUILT).fit(X, Y)
     np.testing.assert_array_equal(by_name.predict(frame), in_order.predict(X))
 
 
 @pytest.mark.parametrize(("builder", "columns"), [(two_inputs, IN_ORDER), (two_named_inputs, BY_NAME)])
 def test_model_of_several_inputs_predicts_the_same_and_saves(builder, columns, tmp_path):
-    mlp = KerasMLPRegressor(builder, input_columns=columns, **BUILT).fit(X, Y)
+    mlp = plain_regressor(builder, input_columns=columns, **BUILT).fit(X, Y)
     parts = [X[:, :2], X[:, 2:]]
     inputs = dict(zip(("wide", "deep"), parts, strict=True)) if isinstance(columns, dict) else parts
     mlp.model_.save(tmp_path / "model.keras")
@@ -319,7 +319,7 @@ def test_model_of_several_inputs_predicts_the_same_and_saves(builder, columns, t
 )
 def test_bad_input_columns(builder, columns, message):
     with pytest.raises(ValueError, match=message):
-        KerasMLPRegressor(builder, input_columns=columns, **BUILT).fit(X, Y)
+        plain_regressor(builder, input_columns=columns, **BUILT).fit(X, Y)
 
 
 # Copies and searches
@@ -350,10 +350,10 @@ def first_two(X):
         (regressor(skip_connection=True, n_hidden=1), {"wide_features": [["a", "b"], ["c"], None]}),
         (regressor(n_hidden=1), {"deep_features": [[0, 1, 2], slice("d", None)]}),
         (
-            KerasMLPRegressor(two_inputs, **BUILT),
+            plain_regressor(two_inputs, **BUILT),
             {"input_columns": [(["a", "b"], list("cdef")), (["e", "f"], list("abcd"))]},
         ),
-        (KerasMLPRegressor(subclassed, input_columns=BY_NAME, **BUILT), {"model__width": [2, 8]}),
+        (plain_regressor(subclassed, input_columns=BY_NAME, **BUILT), {"model__width": [2, 8]}),
     ],
     ids=["aux_loss_weight", "wide_features", "deep_features", "input_columns", "model__width"],
 )

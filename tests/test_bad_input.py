@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from plain import plain_regressor
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp._resolve import resolve_loss, resolve_metrics, resolve_optimizer
 
 RNG = np.random.default_rng(0)
@@ -27,7 +28,7 @@ ESTIMATORS = [KerasMLPClassifier, KerasMLPRegressor]
 
 
 def make(estimator, **params):
-    return estimator(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return estimator(**PLAIN_MLP | {"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def classifier(**params):
@@ -47,10 +48,16 @@ def y_for(estimator):
 NAN, INF = float("nan"), float("inf")
 WRONG = {
     "model": [3, "mlp", (8, 8)],
+    "categorical_features": [0.5, NAN],
+    "handle_missing": ["drop", "mean", None, True],
+    "input_scaling": ["minmax", True, 3],
+    "numerical_embedding": ["periodic", True, 3],
+    "learned_scale": [2, "yes", None],
     "n_hidden": [-1, 1.5, NAN, "2", None, [2]],
     "n_neurons": [0, -3, 2.0, NAN, "100", None, [8]],
     "hidden_layer_sizes": [0, -1, 2.5, NAN, "100", "large"],
     "activation": ["rel", "softmax", "linear", None, 3],
+    "parametric_activation": [2, "yes", None],
     "dropout": [-0.1, 1, 1.0, 20, NAN, "0.1", None],
     "batch_norm": [2, "yes", None, 0.5],
     "optimizer": [None, 3, ["adam"], {"class_name": "Adam"}],
@@ -80,6 +87,7 @@ WRONG = {
     "loss": [3, ["mse"], {"class_name": "Huber"}],
     "metrics": [3, 0.5],
     "callbacks": [3, "EarlyStopping"],
+    "ensemble_size": [0, -1, 1.5, NAN, "auto", None],
     "engine": ["torch", "Keras", None, 3],
     "warm_start": [3, "yes", None],
     "random_state": ["a", -1, 1.5, NAN],
@@ -98,8 +106,14 @@ def test_parameter_out_of_range_or_of_a_wrong_type(estimator, name, value):
 
 
 def test_every_parameter_is_in_the_table():
-    assert set(WRONG) | {"class_weight", "label_smoothing"} == set(KerasMLPClassifier().get_params())
+    assert set(WRONG) | {"class_weight", "label_smoothing", "calibrate"} == set(KerasMLPClassifier().get_params())
     assert set(WRONG) | {"normalize_y"} == set(KerasMLPRegressor().get_params())
+
+
+@pytest.mark.parametrize("value", [2, "yes", None])
+def test_calibrate_of_a_wrong_type(value):
+    with pytest.raises(ValueError, match=rf"'calibrate' parameter .* must be .* Got {value!r} instead"):
+        classifier(calibrate=value).fit(X, LABELS)
 
 
 def test_normalize_y_of_a_wrong_type():
@@ -125,7 +139,7 @@ def test_hidden_layer_sizes_that_are_no_sizes(value):
         classifier(hidden_layer_sizes=value).fit(X, LABELS)
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_hidden", 3), ("n_neurons", 50), ("n_hidden", 0)])
+@pytest.mark.parametrize(("name", "value"), [("n_hidden", 2), ("n_neurons", 50), ("n_hidden", 0)])
 def test_hidden_layer_sizes_contradicted(name, value):
     expected = rf"{name} must not contradict it\. Got hidden_layer_sizes=\(8,\) and {name}={value}"
     with pytest.raises(ValueError, match=expected):
@@ -304,6 +318,7 @@ def test_monitored_validation_loss_without_validation():
 
 # Data
 
+STRICT = {"handle_missing": "error", "categorical_features": None}  # else X may have nan, and columns of strings
 BAD_ROWS = {
     "NaN": (np.where(np.arange(4) == 1, np.nan, X), ValueError, "Input X contains NaN"),
     "inf": (np.where(np.arange(4) == 1, np.inf, X), ValueError, "Input X contains infinity"),
@@ -329,7 +344,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("case", BAD_ROWS)
 def test_bad_rows_in_fit(case):
     rows, error, message = BAD_ROWS[case]
-    mlp = regressor()
+    mlp = regressor(**STRICT)
     with pytest.raises(error, match=message):
         mlp.fit(rows, TARGET)
     assert not hasattr(mlp, "n_features_in_")
@@ -337,7 +352,7 @@ def test_bad_rows_in_fit(case):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return regressor().fit(X, TARGET)
+    return regressor(**STRICT).fit(X, TARGET)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -502,7 +517,7 @@ def test_bad_held_out_rows(change, name, fact):
     frame = pd.DataFrame(X, columns=list("abcd"))
     held_out = {"X_val": frame[:30] if "X_val" not in change else None, "y_val": LABELS[:30], **change}
     names = isinstance(held_out["X_val"], pd.DataFrame)
-    mlp = classifier()
+    mlp = classifier(**STRICT)
     with pytest.raises(ValueError, match=f"(?s){fact}") as error:
         mlp.fit(frame if names else X, LABELS, **held_out)
     assert name in str(error.value)
@@ -621,7 +636,7 @@ def build_two_outputs():
     ],
 )
 def test_builder_of_something_else(estimator, y, builder, error, message):
-    mlp = estimator(model=builder, epochs=1)
+    mlp = estimator(**PLAIN_MLP | {"model": builder, "epochs": 1})
     with pytest.raises(error, match=message):
         mlp.fit(X, y)
     assert not hasattr(mlp, "n_features_in_")
@@ -636,14 +651,14 @@ def test_model_in_place_of_a_builder():
 def test_builder_that_returns_the_same_model_each_time():
     model = build(1)
     with pytest.raises(ValueError, match=r"'model' parameter .* returns a new keras\.Model at each call"):
-        KerasMLPRegressor(model=lambda: model, epochs=1, engine="keras").fit(X, TARGET)
+        plain_regressor(model=lambda: model, epochs=1, engine="keras").fit(X, TARGET)
 
 
 def test_builder_that_raises():
     def builder():
         raise LookupError("no weights at home")
 
-    mlp = KerasMLPRegressor(model=builder)
+    mlp = plain_regressor(model=builder)
     with pytest.raises(LookupError, match="no weights at home"):
         mlp.fit(X, TARGET)
     assert not hasattr(mlp, "n_features_in_")
@@ -651,9 +666,9 @@ def test_builder_that_raises():
 
 def test_builder_with_other_arguments():
     with pytest.raises(TypeError, match="unexpected keyword argument 'wide'"):
-        KerasMLPRegressor(model=build, model__wide=1).fit(X, TARGET)
+        plain_regressor(model=build, model__wide=1).fit(X, TARGET)
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'width'"):
-        KerasMLPRegressor(model=build).fit(X, TARGET)
+        plain_regressor(model=build).fit(X, TARGET)
 
 
 # Interrupted fits
@@ -731,7 +746,7 @@ def test_callback_that_raises_leaves_an_earlier_fit_as_it_was(engine, warm_start
 
 
 def test_failing_fit_keeps_the_number_of_features():
-    mlp = regressor(epochs=1).fit(X, TARGET)
+    mlp = regressor(epochs=1, **STRICT).fit(X, TARGET)
     with pytest.raises(ValueError, match="NaN"):
         mlp.fit(np.full((120, 7), np.nan), TARGET)
     assert mlp.n_features_in_ == 4
@@ -804,7 +819,7 @@ def test_nothing_of_the_callers_is_changed(estimator, engine):
     }
     if estimator is KerasMLPClassifier:
         params["class_weight"] = {0: 1.0, 1: 2.0}
-    mlp = estimator(**params)
+    mlp = estimator(**PLAIN_MLP | params)
     bytes_before = {name: (array.tobytes(), array.dtype, array.flags.writeable) for name, array in data.items()}
     objects = [params["optimizer"], params["loss"], *params["metrics"], *params["callbacks"]]
     before = [copy.copy(vars(obj)) for obj in objects]

@@ -3,28 +3,29 @@
 import keras
 import numpy as np
 import pytest
+from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 from sklearn.metrics import mean_squared_error
 from sklearn.model_selection import GridSearchCV
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, NotCompilableError
+from sk_mlp import NotCompilableError
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
 TARGET = 5e3 + 1e3 * (X @ [1.0, -2.0, 3.0, 0.5] + RNG.standard_normal(120))
 LABELS = np.where(TARGET > 5e3, "high", "low")
 SPLIT = {"X": X[30:], "y": TARGET[30:], "X_val": X[:30], "y_val": TARGET[:30]}
-ESTIMATORS = [(KerasMLPRegressor, TARGET), (KerasMLPClassifier, LABELS)]
+ESTIMATORS = [(plain_regressor, TARGET), (plain_classifier, LABELS)]
 
 both_engines = pytest.mark.parametrize("engine", ["compiled", "keras"])
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return plain_regressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return plain_classifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 class Recorder(keras.callbacks.Callback):
@@ -178,7 +179,7 @@ def test_model_checkpoint(estimator, y, metrics, engine, tmp_path):
     mlp = estimator(hidden_layer_sizes=(8,), epochs=4, learning_rate=0.3, random_state=0, engine=engine)
     mlp.set_params(callbacks=[checkpoint], metrics=metrics).fit(X, y)
     output = keras.models.load_model(path).predict(X, verbose=0)[:, 0]
-    expected = mlp.predict(X) if estimator is KerasMLPRegressor else mlp.predict_proba(X)[:, 1]
+    expected = mlp.predict(X) if estimator is plain_regressor else mlp.predict_proba(X)[:, 1]
     np.testing.assert_allclose(output, expected, rtol=1e-5)
 
 

@@ -8,11 +8,11 @@ import time
 
 import numpy as np
 import pytest
+from plain import plain_regressor
 from scipy.stats import loguniform
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPRegressor
 from sk_mlp.engine.population import CompiledPopulation
 from sk_mlp.model_selection import (
     CoarseToFineSearchCV,
@@ -30,7 +30,7 @@ SPACE = {"kerasmlpregressor__learning_rate": loguniform(1e-3, 1e-1)}
 
 def pipeline(**params):
     settings = {"hidden_layer_sizes": (4,), "epochs": 9, "lr_schedule": "plateau", "random_state": 0, **params}
-    return make_pipeline(StandardScaler(), KerasMLPRegressor(**settings))
+    return make_pipeline(StandardScaler(), plain_regressor(**settings))
 
 
 def searches():

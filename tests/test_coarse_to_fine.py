@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
+from plain import plain_regressor
 from scipy.stats import loguniform, norm, randint, uniform
 from sklearn.base import clone
 from sklearn.model_selection import ShuffleSplit
 
-from sk_mlp import KerasMLPRegressor
 from sk_mlp.model_selection import CoarseToFineSearchCV, one_minus
 from sk_mlp.model_selection._coarse_to_fine import Range, Values, to_range
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((200, 4))
 Y = X @ RNG.standard_normal(4)
-MLP = KerasMLPRegressor(hidden_layer_sizes=(8,), epochs=4, random_state=0)
+MLP = plain_regressor(hidden_layer_sizes=(8,), epochs=4, random_state=0)
 SPACE = {
     "learning_rate": loguniform(1e-4, 1.0),
     "optimizer__beta_1": one_minus(loguniform(1e-3, 0.5)),

@@ -12,13 +12,13 @@ import numpy as np
 import psutil
 import pytest
 from joblib.externals.loky import get_reusable_executor
+from plain import plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPRegressor
 from sk_mlp.engine.program import PROGRAMS
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationHalvingSearchCV, PopulationRandomizedSearchCV
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow  # each process takes seconds to import TensorFlow
 
 def pipeline(*steps, **params):
     small = {"n_hidden": 1, "n_neurons": 5, "epochs": 4, "random_state": 0}
-    return Pipeline([*steps, ("scale", StandardScaler()), ("mlp", KerasMLPRegressor(**small | params))])
+    return Pipeline([*steps, ("scale", StandardScaler()), ("mlp", plain_regressor(**small | params))])
 
 
 def scores(search):

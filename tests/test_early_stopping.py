@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from joblib import parallel_config
+from plain import plain_classifier, plain_regressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import cross_val_predict
-
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
@@ -22,11 +21,11 @@ TRAIN, HELD = slice(30, None), slice(30)
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return plain_classifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return plain_regressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def mean_target(y_true, y_pred):
@@ -226,7 +225,7 @@ def counts_network():
 
 def test_poisson_regression_trains():
     y = np.round(np.exp(3 + 0.3 * X[:, 0]))  # the loss of counts this large is below zero from the start
-    mlp = KerasMLPRegressor(model=counts_network, loss="poisson", learning_rate=0.03, epochs=60, random_state=0)
+    mlp = plain_regressor(model=counts_network, loss="poisson", learning_rate=0.03, epochs=60, random_state=0)
     assert mlp.fit(X, y).score(X, y) > 0.8
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 import threadpoolctl
+from plain import plain_classifier, plain_regressor
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import (
@@ -35,11 +36,11 @@ FULL_BATCH = {"batch_size": 120, "shuffle": False, "early_stopping": False}
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return plain_regressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+    return plain_classifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def output(mlp, rows=X):
@@ -558,7 +559,7 @@ def logits_network(compiled):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_builder_of_logits(compiled):
     loss = None if compiled else keras.losses.BinaryCrossentropy(from_logits=True)
-    mlp = KerasMLPClassifier(logits_network, model__compiled=compiled, loss=loss, epochs=2, random_state=0)
+    mlp = plain_classifier(logits_network, model__compiled=compiled, loss=loss, epochs=2, random_state=0)
     probabilities = mlp.fit(X, LABELS).predict_proba(X)
     logits = mlp.model_.predict(X, verbose=0)[:, 0]
     np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-logits)), rtol=1e-5)
@@ -572,9 +573,7 @@ def compiled_network(loss):
 
 def test_builder_that_compiles_by_a_short_name():
     one, other = (
-        KerasMLPRegressor(compiled_network, model__loss=loss, learning_rate=0.01, epochs=2, random_state=0).fit(
-            X, TARGET
-        )
+        plain_regressor(compiled_network, model__loss=loss, learning_rate=0.01, epochs=2, random_state=0).fit(X, TARGET)
         for loss in ("mse", "mean_squared_error")
     )
     np.testing.assert_allclose(one.predict(X), other.predict(X), rtol=1e-6)
@@ -666,9 +665,7 @@ def network_of(kind, factor):
 def test_models_that_look_alike(kind):
     losses = {
         engine: [
-            KerasMLPRegressor(
-                network_of, model__kind=kind, model__factor=factor, epochs=1, random_state=0, engine=engine
-            )
+            plain_regressor(network_of, model__kind=kind, model__factor=factor, epochs=1, random_state=0, engine=engine)
             .fit(X, TARGET)
             .history_["val_loss"]
             for factor in (0.5, 50.0)
@@ -681,7 +678,7 @@ def test_models_that_look_alike(kind):
 
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
 def test_weights_that_a_builder_sets_are_the_initial_ones(engine):
-    mlp = KerasMLPRegressor(
+    mlp = plain_regressor(
         network_of, model__kind="pretrained", model__factor=3.0, epochs=1, learning_rate=1e-9, engine=engine
     )
     weights = mlp.fit(X, TARGET).model_.get_weights()
@@ -774,7 +771,7 @@ def test_prediction_of_a_row_does_not_depend_on_its_neighbours(make, y):
 # BLAS splits the products of wide networks by threads, so that their last bits differ.
 def test_predictions_do_not_depend_on_the_number_of_threads():
     X, y = sklearn.datasets.make_classification(750, 784, random_state=0)
-    mlp = classifier(hidden_layer_sizes=(300, 100), n_hidden=2, n_neurons=100, epochs=1, batch_size=256).fit(X, y)
+    mlp = classifier(hidden_layer_sizes=(300, 100), epochs=1, batch_size=256).fit(X, y)
     with threadpoolctl.threadpool_limits(1):  # as joblib sets it for the processes of n_jobs=2
         alone = mlp.predict_proba(X)
     with threadpoolctl.threadpool_limits(2):

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from plain import plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPRegressor
 from sk_mlp.engine import train
 from sk_mlp.model_selection import HyperbandSearchCV, PopulationHalvingSearchCV
 from sk_mlp.model_selection._halving import rungs
@@ -21,7 +21,7 @@ SPACE = {"kerasmlpregressor__learning_rate": loguniform(1e-4, 1e-1)}
 
 def pipeline(**params):
     settings = {"hidden_layer_sizes": (8,), "epochs": 9, "random_state": 0, "dropout": 0.1, "lr_schedule": "cosine"}
-    return make_pipeline(StandardScaler(), KerasMLPRegressor(**settings | params))
+    return make_pipeline(StandardScaler(), plain_regressor(**settings | params))
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ import functools
 import keras
 import numpy as np
 import pytest
+from plain import plain_classifier, plain_regressor
 from scipy.sparse import csr_array, issparse
 from scipy.stats import loguniform
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp._resolve import OPTIMIZERS
 from sk_mlp.engine.predict import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
@@ -24,7 +25,7 @@ X = RNG.standard_normal((300, 6))
 Y = X[:, 0] * 2 + np.sin(3 * X[:, 1]) + 0.3 * RNG.standard_normal(300)
 LABELS = np.digitize(Y, [-1, 1])
 COUNTS = np.random.default_rng(0).poisson(10 * np.exp(0.5 * X[:, 0]))
-SMALL = {"n_neurons": 12, "epochs": 3, "random_state": 0, "learning_rate": 1e-2, "shuffle": False}
+SMALL = {"n_hidden": 2, "n_neurons": 12, "epochs": 3, "random_state": 0, "learning_rate": 1e-2, "shuffle": False}
 FORMS = {
     "dense": X,
     "sparse": csr_array(np.where(np.abs(X) > 1, X, 0)),
@@ -144,13 +145,13 @@ AGAINST = {
 def fitted(cls, batch_norm):
     """What ``init_from`` starts from: a classifier from a regressor, and the other way round."""
     other, y = (KerasMLPRegressor, Y) if cls is KerasMLPClassifier else (KerasMLPClassifier, LABELS)
-    return other(**SMALL | {"random_state": 7, "epochs": 1, "batch_norm": batch_norm}).fit(X, y)
+    return other(**PLAIN_MLP | SMALL | {"random_state": 7, "epochs": 1, "batch_norm": batch_norm}).fit(X, y)
 
 
 def estimator_of(cls, params, **more):
     if params.get("init_from") is FITTED:
         params = params | {"init_from": fitted(cls, params.get("batch_norm", False))}
-    return cls(**SMALL | params | more)
+    return cls(**PLAIN_MLP | SMALL | params | more)
 
 
 def cases():
@@ -208,30 +209,30 @@ def test_engines_agree_on_rows_as_they_are(cls, y, name, form):
 
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"exponential", "linear", "softmax"}))
 def test_every_activation_predicts_as_its_keras_model(activation):
-    estimator = KerasMLPRegressor(**SMALL | {"epochs": 1, "activation": activation}).fit(X, Y)
+    estimator = plain_regressor(**SMALL | {"epochs": 1, "activation": activation}).fit(X, Y)
     np.testing.assert_allclose(estimator.predict(X), estimator.model_.predict(X, verbose=0)[:, 0], atol=1e-4)
 
 
 def test_schedules_reach_the_history():
-    rates = KerasMLPRegressor(**SMALL | {"lr_schedule": "step", "lr_schedule__every": 1}).fit(X, Y).history_
+    rates = plain_regressor(**SMALL | {"lr_schedule": "step", "lr_schedule__every": 1}).fit(X, Y).history_
     np.testing.assert_allclose(rates["learning_rate"], [1e-2, 5e-3, 2.5e-3])
 
 
 def test_monitored_metric_chooses_the_epoch():
     settings = SMALL | {"epochs": 15, "metrics": ["accuracy"], "monitor": "val_accuracy", "learning_rate": 0.1}
-    fitted = KerasMLPClassifier(**settings).fit(X, LABELS)
+    fitted = plain_classifier(**settings).fit(X, LABELS)
     assert fitted.best_epoch_ == np.argmax(fitted.history_["val_accuracy"])
 
 
 def test_quantile_loss_finds_the_quantile():
     settings = SMALL | {"epochs": 30, "loss": "quantile:0.9", "early_stopping": False, "shuffle": True}
-    fitted = KerasMLPRegressor(**settings).fit(X, Y)
+    fitted = plain_regressor(**settings).fit(X, Y)
     assert 0.8 < np.mean(fitted.predict(X) > Y) < 0.97
 
 
 def test_poisson_loss_is_of_counts():
     counts = np.random.default_rng(0).poisson(100 * np.exp(0.5 * X[:, 0]))
-    fitted = KerasMLPRegressor(**SMALL | {"loss": "poisson", "epochs": 20}).fit(X, counts)
+    fitted = plain_regressor(**SMALL | {"loss": "poisson", "epochs": 20}).fit(X, counts)
     assert fitted.score(X, counts) > 0.7
     assert (fitted.predict(10 * X) > 0).all()
     np.testing.assert_allclose(fitted.predict(X), fitted.model_.predict(X, verbose=0)[:, 0], rtol=1e-4)
@@ -255,25 +256,25 @@ def test_poisson_loss_is_of_counts():
 )
 def test_bad_values(params, message):
     with pytest.raises(ValueError, match=message):
-        KerasMLPRegressor(**SMALL | params).fit(X, Y)
+        plain_regressor(**SMALL | params).fit(X, Y)
 
 
 def test_label_smoothing_needs_columns():
     settings = SMALL | {"label_smoothing": 0.1, "loss": "sparse_categorical_crossentropy"}
     with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss of a column a class"):
-        KerasMLPClassifier(**settings).fit(X, LABELS)
+        plain_classifier(**settings).fit(X, LABELS)
 
 
 def test_grid_search_over_names():
     grid = {"lr_schedule": [None, "cosine"], "skip_connection": [False, True], "clip_norm": [None, 1.0]}
-    search = GridSearchCV(KerasMLPRegressor(**SMALL), grid, cv=2).fit(X, Y)
+    search = GridSearchCV(plain_regressor(**SMALL), grid, cv=2).fit(X, Y)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert len(set(search.cv_results_["mean_test_score"])) > 3
 
 
 def test_random_search_over_betas():
     space = {"optimizer__beta_1": one_minus(loguniform(1e-2, 0.5)), "label_smoothing": [0.05, 0.1]}
-    search = RandomizedSearchCV(KerasMLPClassifier(**SMALL), space, n_iter=4, cv=2, random_state=0).fit(X, LABELS)
+    search = RandomizedSearchCV(plain_classifier(**SMALL), space, n_iter=4, cv=2, random_state=0).fit(X, LABELS)
     assert len(set(search.cv_results_["mean_test_score"])) > 1
 
 

@@ -5,13 +5,13 @@ import builtins
 import matplotlib
 import numpy as np
 import pytest
+from plain import plain_classifier, plain_regressor
 from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp.inspection import LossCurveDisplay
 
 TRAIN, VALIDATION = [0.9, 0.5, 0.3, 0.2], [0.8, 0.5, 0.4, 0.6]
@@ -29,7 +29,7 @@ def pyplot():
 @pytest.fixture(scope="module")
 def classifier():
     X, y = make_classification(60, 4, random_state=0)
-    return KerasMLPClassifier(n_hidden=1, n_neurons=4, epochs=3, random_state=0).fit(X, y)
+    return plain_classifier(n_hidden=1, n_neurons=4, epochs=3, random_state=0).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_from_a_classifier(classifier):
 
 
 def test_from_a_pipeline_of_a_regressor(regression_data):
-    pipeline = make_pipeline(StandardScaler(), KerasMLPRegressor(n_hidden=0, epochs=2, random_state=0))
+    pipeline = make_pipeline(StandardScaler(), plain_regressor(n_hidden=0, epochs=2, random_state=0))
     display = LossCurveDisplay.from_estimator(pipeline.fit(*regression_data), name="linear", log_scale=True)
     assert display.ax_.get_ylabel() == "loss (standardised target)"
     assert display.ax_.get_yscale() == "log"
@@ -111,12 +111,12 @@ def test_from_a_pipeline_of_a_regressor(regression_data):
 
 def test_a_loss_of_counts_is_in_units(regression_data):
     X, y = regression_data
-    mlp = KerasMLPRegressor(n_hidden=0, epochs=2, loss="mean_absolute_percentage_error", random_state=0)
+    mlp = plain_regressor(n_hidden=0, epochs=2, loss="mean_absolute_percentage_error", random_state=0)
     assert LossCurveDisplay.from_estimator(mlp.fit(X, y)).ax_.get_ylabel() == "loss"
 
 
 def test_nothing_held_out(regression_data):
-    mlp = KerasMLPRegressor(n_hidden=0, epochs=2, early_stopping=False, random_state=0).fit(*regression_data)
+    mlp = plain_regressor(n_hidden=0, epochs=2, early_stopping=False, random_state=0).fit(*regression_data)
     display = LossCurveDisplay.from_estimator(mlp)
     assert display.validation_loss is None
     assert len(display.lines_) == 1
@@ -135,7 +135,7 @@ def test_other_estimators_are_refused(regression_data):
 
 def test_not_fitted():
     with pytest.raises(NotFittedError):
-        LossCurveDisplay.from_estimator(make_pipeline(StandardScaler(), KerasMLPClassifier()))
+        LossCurveDisplay.from_estimator(make_pipeline(StandardScaler(), plain_classifier()))
 
 
 def test_without_matplotlib(classifier, monkeypatch):

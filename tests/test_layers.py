@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from plain import plain_regressor
 
 from sk_mlp.layers import Batch, CounterDropout, RowMaskedBatchNormalization, engine_layers, uniform
 
@@ -60,7 +61,5 @@ def test_dropout_keeps_the_mean(model):
 
 
 def test_three_dropout_layers_compile_without_a_warning():
-    from sk_mlp import KerasMLPRegressor
-
     x = np.random.default_rng(0).standard_normal((60, 3))
-    KerasMLPRegressor(n_hidden=3, n_neurons=4, dropout=0.2, epochs=1, engine="compiled").fit(x, x[:, 0])
+    plain_regressor(n_hidden=3, n_neurons=4, dropout=0.2, epochs=1, engine="compiled").fit(x, x[:, 0])

@@ -4,10 +4,10 @@ import keras
 import matplotlib as mpl
 import numpy as np
 import pytest
+from plain import plain_classifier, plain_regressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.model_selection import find_learning_rate
 from sk_mlp.model_selection._learning_rate import sweep_of
@@ -17,11 +17,12 @@ RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 6))
 Y = X @ RNG.standard_normal(6) + 0.3 * RNG.standard_normal(300)
 LABELS = np.digitize(Y, [-1, 1])
+NET = {"n_hidden": 2, "n_neurons": 12, "optimizer": "sgd", "batch_size": 300, "random_state": 0}
 SWEEP = {"min_lr": 1e-4, "max_lr": 100.0, "n_steps": 60}
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**{"n_neurons": 12, "optimizer": "sgd", "batch_size": 300, "random_state": 0} | params)
+    return plain_regressor(**NET | params)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_in_a_pipeline(sweep):
 
 
 def test_a_classifier():
-    mlp = KerasMLPClassifier(n_neurons=12, optimizer="sgd", batch_size=300, random_state=0, label_smoothing=0.1)
+    mlp = plain_classifier(**NET, label_smoothing=0.1)
     found = find_learning_rate(mlp, X, LABELS, **SWEEP)
     assert 0.01 < found.suggestion < 50
     assert found.losses[0] == pytest.approx(np.log(3), rel=0.8)
@@ -120,7 +121,7 @@ def test_a_classifier():
         ({"estimator": make_pipeline(regressor(), StandardScaler())}, "estimator must end in a KerasMLPClassifier or"),
         ({"estimator": regressor(n_neurons=-1)}, "The 'n_neurons' parameter"),
         ({"y": Y[:10]}, "inconsistent numbers of samples"),
-        ({"X": np.where(X > 2, np.nan, X)}, "contains NaN"),
+        ({"estimator": regressor(handle_missing="error"), "X": np.where(X > 2, np.nan, X)}, "contains NaN"),
         ({"sample_weight": np.zeros(300)}, "at least one non-zero"),
     ],
 )

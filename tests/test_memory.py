@@ -6,8 +6,7 @@ import time
 import numpy as np
 import psutil
 import pytest
-
-from sk_mlp import KerasMLPRegressor
+from plain import plain_regressor
 
 
 @pytest.mark.slow
@@ -18,7 +17,7 @@ def test_memory_and_time_of_many_fits():
     process, resident, seconds = psutil.Process(), [], []
     for seed, learning_rate in enumerate(np.geomspace(1e-4, 1e-2, 120)):
         start = time.perf_counter()
-        KerasMLPRegressor(n_neurons=10, epochs=3, learning_rate=learning_rate, random_state=seed).fit(X, y)
+        plain_regressor(n_hidden=2, n_neurons=10, epochs=3, learning_rate=learning_rate, random_state=seed).fit(X, y)
         seconds.append(time.perf_counter() - start)
         gc.collect()
         resident.append(process.memory_info().rss / 2**20)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import sklearn
+from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import TransformedTargetRegressor
@@ -17,7 +18,6 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedS
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV, _fits
 
 RNG = np.random.default_rng(0)
@@ -28,7 +28,7 @@ GROUPS = np.arange(240) % 7
 FAST = {"hidden_layer_sizes": (8,), "epochs": 4, "learning_rate": 1e-2, "random_state": 0}
 
 
-def pipeline(estimator=KerasMLPRegressor, **params):
+def pipeline(estimator=plain_regressor, **params):
     return Pipeline([("scale", StandardScaler()), ("mlp", estimator(**FAST | params))])
 
 
@@ -67,7 +67,7 @@ def random_searches():
     return both(
         PopulationRandomizedSearchCV,
         RandomizedSearchCV,
-        pipeline(hidden_layer_sizes=None, n_neurons=8),
+        pipeline(hidden_layer_sizes=None, n_hidden=2, n_neurons=8),
         DISTRIBUTIONS,
         n_iter=7,
         cv=3,
@@ -93,7 +93,7 @@ def test_grid_search_equals_its_namesake():
 def test_classification_with_early_stopping():
     grid = {"mlp__class_weight": [None, "balanced"], "mlp__label_smoothing": [0.0, 0.1], "mlp__patience": [1, 3]}
     settings = {"scoring": "neg_log_loss", "cv": 2}
-    ours, theirs = both(PopulationGridSearchCV, GridSearchCV, pipeline(KerasMLPClassifier), grid, y=LABELS, **settings)
+    ours, theirs = both(PopulationGridSearchCV, GridSearchCV, pipeline(plain_classifier), grid, y=LABELS, **settings)
     np.testing.assert_array_equal(ours.classes_, theirs.classes_)
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
 
@@ -118,7 +118,7 @@ def test_groups_and_sample_weight():
 
 def test_metadata_routing():
     with sklearn.config_context(enable_metadata_routing=True):
-        mlp = KerasMLPRegressor(**FAST).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        mlp = plain_regressor(**FAST).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
         fit_params = {"sample_weight": np.where(Y > 100, 3.0, 0.5)}
         grid = {"kerasmlpregressor__learning_rate": [1e-2, 3e-2]}
         estimator = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), mlp)
@@ -160,7 +160,9 @@ def test_a_candidate_that_diverges_takes_error_score():
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_a_parameter_that_is_not_valid_takes_error_score():
     with pytest.warns(FitFailedWarning, match="The 'n_neurons' parameter"):
-        search = PopulationGridSearchCV(pipeline(hidden_layer_sizes=None), {"mlp__n_neurons": [-1, 8]}, cv=2).fit(X, Y)
+        search = PopulationGridSearchCV(
+            pipeline(hidden_layer_sizes=None, n_hidden=2), {"mlp__n_neurons": [-1, 8]}, cv=2
+        ).fit(X, Y)
     assert np.isnan(search.cv_results_["mean_test_score"][0])
     assert np.isfinite(search.cv_results_["mean_test_score"][1])
 
@@ -205,7 +207,7 @@ def test_what_is_trained_one_by_one(params, reason):
     [
         (TransformedTargetRegressor(pipeline(), transformer=StandardScaler()), "regressor__mlp"),
         (VotingRegressor([("a", pipeline()), ("b", pipeline(random_state=1))]), "a__mlp"),
-        (KerasMLPRegressor(**FAST), ""),
+        (plain_regressor(**FAST), ""),
         (make_pipeline(StandardScaler(), pipeline()), "pipeline__mlp"),
     ],
     ids=["transformed target", "voting", "bare", "pipeline in a pipeline"],
@@ -245,7 +247,7 @@ class Counting(TransformerMixin, BaseEstimator):
 
 
 def test_transformers_are_fitted_once_a_fold_and_setting():
-    estimator = Pipeline([("count", Counting()), ("scale", StandardScaler()), ("mlp", KerasMLPRegressor(**FAST))])
+    estimator = Pipeline([("count", Counting()), ("scale", StandardScaler()), ("mlp", plain_regressor(**FAST))])
     grid = {"count__add": [0.0, 1.0], "mlp__learning_rate": [1e-3, 1e-2, 3e-2]}
     Counting.fits = 0
     PopulationGridSearchCV(estimator, grid, cv=2, refit=False).fit(X, Y)
@@ -291,7 +293,7 @@ def test_progress(capsys):
     assert "networks 4/4, structures 1, best val_loss" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize(("estimator", "n_matrices"), [(KerasMLPRegressor(**FAST), 1), (pipeline(), 3)])
+@pytest.mark.parametrize(("estimator", "n_matrices"), [(plain_regressor(**FAST), 1), (pipeline(), 3)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_folds_share_x_and_row_numbers(monkeypatch, estimator, n_matrices, dtype):
     """A pipeline scales each fold's rows in its own way; without one, all folds are parts of the same X."""

@@ -4,12 +4,11 @@ import sys
 
 import numpy as np
 import pytest
+from plain import plain_classifier, plain_regressor
 from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((150, 4)) * 3 + 10
@@ -24,11 +23,11 @@ def installed(module, package):
 
 
 def regressor(**params):
-    return Pipeline([("scale", StandardScaler()), ("mlp", KerasMLPRegressor(**SMALL | params))])
+    return Pipeline([("scale", StandardScaler()), ("mlp", plain_regressor(**SMALL | params))])
 
 
 def classifier(**params):
-    return Pipeline([("scale", StandardScaler()), ("mlp", KerasMLPClassifier(**SMALL | params))])
+    return Pipeline([("scale", StandardScaler()), ("mlp", plain_classifier(**SMALL | params))])
 
 
 def mean_score(pipeline, params, y, cv=2):
@@ -101,7 +100,7 @@ def test_optuna_search_prunes_by_epochs_of_partial_fit():
         study.enqueue_trial({"learning_rate": rate})
     space = {"learning_rate": optuna.distributions.FloatDistribution(*RATES, log=True)}
     search = integration.OptunaSearchCV(
-        KerasMLPClassifier(**SMALL), space, study=study, n_trials=2, max_iter=4, enable_pruning=True, cv=2
+        plain_classifier(**SMALL), space, study=study, n_trials=2, max_iter=4, enable_pruning=True, cv=2
     )
     search.fit(StandardScaler().fit_transform(X), LABELS)
     assert [trial.state.name for trial in search.trials_] == ["COMPLETE", "PRUNED"]
@@ -115,7 +114,7 @@ def test_optuna_search_is_not_taken_for_a_classifier():
     # this fails, it is mended: take the note out of README.
     optuna, integration = installed("optuna", "optuna"), installed("optuna_integration", "optuna-integration")
     space = {"learning_rate": optuna.distributions.FloatDistribution(*RATES, log=True)}
-    search = integration.OptunaSearchCV(KerasMLPClassifier(**SMALL), space, n_trials=1, cv=2)
+    search = integration.OptunaSearchCV(plain_classifier(**SMALL), space, n_trials=1, cv=2)
     assert not is_classifier(search)
     assert set(cross_val_predict(search, X, LABELS, cv=KFold(2))) <= {"high", "low"}
 
@@ -232,7 +231,7 @@ def test_fmin():
 
 # It asks for its thread's name in the way of Python before 3.10.
 @pytest.mark.filterwarnings("ignore:(currentThread|getName)\\(\\) is deprecated:DeprecationWarning:keras_tuner")
-@pytest.mark.parametrize("make", [lambda **params: KerasMLPRegressor(**SMALL | params), regressor], ids=["mlp", "pipe"])
+@pytest.mark.parametrize("make", [lambda **params: plain_regressor(**SMALL | params), regressor], ids=["mlp", "pipe"])
 def test_sklearn_tuner(make, tmp_path):
     keras_tuner = installed("keras_tuner", "keras-tuner")
     folds = KFold(2)

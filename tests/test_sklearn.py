@@ -17,6 +17,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform, reciprocal
 from sklearn import config_context
 from sklearn.base import clone
@@ -54,8 +55,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
-
 # One structure for most of the tests: compiled once.
 SMALL = {"n_hidden": 1, "n_neurons": 8, "learning_rate": 3e-2, "epochs": 8, "random_state": 0}
 NAMES = ["a", "b", "c", "d"]
@@ -84,11 +83,11 @@ def wrong_labels(labels):
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**{**SMALL, **params})
+    return plain_classifier(**{**SMALL, **params})
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**{**SMALL, **params})
+    return plain_regressor(**{**SMALL, **params})
 
 
 # Searches
@@ -540,10 +539,11 @@ def test_unfitted_estimator_pickles(labels):
 FINGERPRINT = """
     import hashlib
     from sklearn.datasets import make_classification
-    from sk_mlp import KerasMLPClassifier
+    from sk_mlp import PLAIN_MLP, KerasMLPClassifier
 
     X, y = make_classification(120, 4, n_informative=4, n_redundant=0, class_sep=2.0, random_state=0)
-    mlp = KerasMLPClassifier(n_hidden=1, n_neurons=8, learning_rate=3e-2, epochs=8, dropout=0.2, random_state=0)
+    small = {"n_hidden": 1, "n_neurons": 8, "learning_rate": 3e-2, "epochs": 8, "dropout": 0.2, "random_state": 0}
+    mlp = KerasMLPClassifier(**PLAIN_MLP | small)
     print(hashlib.sha256(mlp.fit(X, y).predict_proba(X).tobytes()).hexdigest())
 """
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import rich
+from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
@@ -14,7 +15,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp.model_selection import (
     CoarseToFineSearchCV,
     HyperbandSearchCV,
@@ -35,11 +35,11 @@ both_engines = pytest.mark.parametrize("engine", ["compiled", "keras"])
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**{"n_hidden": 1, "n_neurons": 5, "epochs": 3, "random_state": 0, **params})
+    return plain_regressor(**{"n_hidden": 1, "n_neurons": 5, "epochs": 3, "random_state": 0, **params})
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**{"n_hidden": 1, "n_neurons": 5, "epochs": 3, "random_state": 0, **params})
+    return plain_classifier(**{"n_hidden": 1, "n_neurons": 5, "epochs": 3, "random_state": 0, **params})
 
 
 class Recorder:
@@ -232,7 +232,7 @@ def test_a_model_and_callbacks_of_the_users_own(no_xla):
 
     monitor, rates = callback.ScoringMonitor(scoring="r2"), []
     decay = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: rates.append(epoch))
-    KerasMLPRegressor(build, epochs=2, callbacks=[decay]).set_callbacks(monitor).fit(X, TARGET)
+    plain_regressor(build, epochs=2, callbacks=[decay]).set_callbacks(monitor).fit(X, TARGET)
     assert len(monitor.get_logs().data) == 3
     assert rates == [0, 1]
 

@@ -7,11 +7,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+from plain import plain_classifier, plain_regressor
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import KerasMLPClassifier
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 200, (200, 7)) * (RNG.uniform(size=(200, 7)) < 0.3)
@@ -20,15 +21,15 @@ X[7] = 1  # a full one
 X = X.astype(np.float32)
 Y = np.log1p(X[:, 0]) - np.log1p(X[:, 1]) + 0.1 * RNG.standard_normal(200)
 LABELS = np.digitize(Y, [-1, 1])
-SMALL = {"n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-3}
+SMALL = {"n_hidden": 2, "n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-3}
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**SMALL | params)
+    return plain_regressor(**SMALL | params)
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**SMALL | params)
+    return plain_classifier(**SMALL | params)
 
 
 def with_wide_indices(X):
@@ -212,8 +213,8 @@ def one_input():
 def test_builders(builder, columns, engine, name):
     rows = FORMS[name](X)
     settings = {"model": builder, "input_columns": columns, "epochs": 2, "random_state": 0}
-    mlp = KerasMLPRegressor(**settings, engine=engine).fit(rows, Y)
-    theirs = KerasMLPRegressor(**settings, engine=engine).fit(X, Y)
+    mlp = plain_regressor(**settings, engine=engine).fit(rows, Y)
+    theirs = plain_regressor(**settings, engine=engine).fit(X, Y)
     assert_same(mlp, theirs, rows)
 
 
@@ -255,17 +256,19 @@ import resource, sys
 import numpy as np
 from scipy import sparse
 import keras, tensorflow
-from sk_mlp import KerasMLPClassifier
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier
+
+plain = PLAIN_MLP | {"n_hidden": 2, "n_neurons": 16, "epochs": 1}
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # MiB
 
-KerasMLPClassifier(n_neurons=16, epochs=1).fit(np.random.default_rng(0).random((64, 3)), np.arange(64) % 10)
+KerasMLPClassifier(**plain).fit(np.random.default_rng(0).random((64, 3)), np.arange(64) % 10)
 before = peak()
 rng = np.random.default_rng(0)
 X = sparse.random_array((60_000, 10_000), density=1e-3, format="csr", dtype=np.float32, rng=rng)
 y = np.arange(60_000) % 10
-mlp = KerasMLPClassifier(n_neurons=16, epochs=1, batch_size=256, random_state=0, engine=sys.argv[1]).fit(X, y)
+mlp = KerasMLPClassifier(**plain | {"batch_size": 256, "random_state": 0, "engine": sys.argv[1]}).fit(X, y)
 mlp.predict(X)
 print(peak() - before)
 """

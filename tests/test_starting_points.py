@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from plain import plain_classifier, plain_regressor
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -14,22 +15,22 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import KerasMLPRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((200, 6)).astype(np.float32)
 Y = X[:, 0] * 2 + np.sin(3 * X[:, 1]) + 0.3 * RNG.standard_normal(200)
 LABELS = np.digitize(Y, [-1, 1])
-SMALL = {"n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-2}
+SMALL = {"n_hidden": 2, "n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-2}
 TINY = {"learning_rate": 1e-12}  # changes float32 weights by nothing that counts
 
 
 def regressor(**params):
-    return KerasMLPRegressor(**SMALL | params)
+    return plain_regressor(**SMALL | params)
 
 
 def classifier(**params):
-    return KerasMLPClassifier(**SMALL | params)
+    return plain_classifier(**SMALL | params)
 
 
 def weights(mlp, layer):
@@ -78,7 +79,7 @@ def test_as_many_layers_as_both_have(source):
 
 
 def test_other_widths_above_the_layers_taken(source):
-    mlp = regressor(init_from=source, init_layers=1, n_neurons=100, hidden_layer_sizes=(8, 5), **TINY).fit(X, Y)
+    mlp = regressor(init_from=source, init_layers=1, n_neurons=128, hidden_layer_sizes=(8, 5), **TINY).fit(X, Y)
     assert same(mlp, source, "hidden_1", atol=1e-6)
 
 
@@ -191,7 +192,7 @@ BAD_SOURCES = {
         r"init_from must be a fitted KerasMLPClassifier or KerasMLPRegressor .* Got StandardScaler\(\)",
     ),
     "a builder's": (
-        lambda source: {"init_from": KerasMLPRegressor(linear, epochs=1).fit(X, Y)},
+        lambda source: {"init_from": plain_regressor(linear, epochs=1).fit(X, Y)},
         ValueError,
         "init_from must be a fitted .* with a network of its own",
     ),
@@ -297,7 +298,7 @@ def test_the_start_is_the_autoencoders_lower_half(engine):
 
 
 def test_the_autoencoder_mirrors_the_network():
-    mlp = pretrained(hidden_layer_sizes=(10, 6, 4), n_neurons=100, pretrain__learning_rate=3e-3).fit(X, Y)
+    mlp = pretrained(hidden_layer_sizes=(10, 6, 4), n_hidden=3, n_neurons=128, pretrain__learning_rate=3e-3).fit(X, Y)
     assert [w.shape[1] for w in mlp.autoencoder_.model_.get_weights()[::2]] == [10, 6, 4, 6, 10, 6]
     assert mlp.autoencoder_.history_["learning_rate"] == [3e-3] * 3
 

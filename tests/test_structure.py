@@ -6,8 +6,8 @@ import types
 import keras
 import numpy as np
 import pytest
+from plain import plain_regressor
 
-from sk_mlp import KerasMLPRegressor
 from sk_mlp.engine.program import PROGRAMS
 from sk_mlp.engine.structure import structure_of, structure_of_model
 
@@ -268,8 +268,8 @@ def test_a_fit_gets_the_program_of_its_own_builder(builder):
     PROGRAMS._programs.clear()
     for value in (0.5, 2.0):
         settings = {"model": builder, f"model__{name}": value, "epochs": 1, "random_state": 0}
-        ours, theirs = (KerasMLPRegressor(**settings, engine=engine).fit(X, y) for engine in ("compiled", "keras"))
+        ours, theirs = (plain_regressor(**settings, engine=engine).fit(X, y) for engine in ("compiled", "keras"))
         np.testing.assert_allclose(ours.history_["loss"], theirs.history_["loss"], rtol=1e-4)
     assert len(PROGRAMS._programs) == 2
-    KerasMLPRegressor(**settings | {"random_state": 3}, engine="compiled").fit(X, y)
+    plain_regressor(**settings | {"random_state": 3}, engine="compiled").fit(X, y)
     assert len(PROGRAMS._programs) == 2

@@ -159,10 +159,10 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     --------
     >>> from scipy.stats import loguniform
     >>> from sklearn.datasets import load_iris
-    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp import PLAIN_MLP, KerasMLPClassifier
     >>> from sk_mlp.model_selection import CoarseToFineSearchCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=10, random_state=0)
+    >>> estimator = KerasMLPClassifier(**PLAIN_MLP | {"epochs": 10}, n_neurons=10, random_state=0)
     >>> space = {"learning_rate": loguniform(1e-4, 1.0)}
     >>> search = CoarseToFineSearchCV(estimator, space, n_iter=4, n_rounds=2, cv=2, random_state=0).fit(X, y)
     >>> for ranges in search.ranges_:

@@ -154,10 +154,10 @@ class PopulationHalvingSearchCV(Rungs):
     --------
     >>> from scipy.stats import loguniform
     >>> from sklearn.datasets import load_iris
-    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp import PLAIN_MLP, KerasMLPClassifier
     >>> from sk_mlp.model_selection import PopulationHalvingSearchCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=36, random_state=0)
+    >>> estimator = KerasMLPClassifier(**PLAIN_MLP | {"epochs": 36}, n_neurons=10, random_state=0)
     >>> space = {"learning_rate": loguniform(1e-4, 1e-1)}
     >>> search = PopulationHalvingSearchCV(estimator, space, n_candidates=9, cv=2, random_state=0).fit(X, y)
     >>> search.n_candidates_, search.n_epochs_
@@ -258,10 +258,10 @@ class HyperbandSearchCV(Rungs):
     --------
     >>> from scipy.stats import loguniform
     >>> from sklearn.datasets import load_iris
-    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp import PLAIN_MLP, KerasMLPClassifier
     >>> from sk_mlp.model_selection import HyperbandSearchCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=9, random_state=0)
+    >>> estimator = KerasMLPClassifier(**PLAIN_MLP | {"epochs": 9}, n_neurons=10, random_state=0)
     >>> search = HyperbandSearchCV(estimator, {"learning_rate": loguniform(1e-4, 1e-1)}, cv=2, random_state=0)
     >>> search.fit(X, y).n_candidates_
     [9, 5, 3, 3, 1, 1]

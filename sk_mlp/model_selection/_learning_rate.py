@@ -114,10 +114,11 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
     Examples
     --------
     >>> from sklearn.datasets import make_regression
-    >>> from sk_mlp import KerasMLPRegressor
+    >>> from sk_mlp import PLAIN_MLP, KerasMLPRegressor
     >>> from sk_mlp.model_selection import find_learning_rate
     >>> X, y = make_regression(1000, 5, random_state=0)
-    >>> sweep = find_learning_rate(KerasMLPRegressor(optimizer="sgd", n_neurons=20, random_state=0), X, y)
+    >>> mlp = KerasMLPRegressor(**PLAIN_MLP, optimizer="sgd", n_neurons=20, random_state=0)
+    >>> sweep = find_learning_rate(mlp, X, y)
     >>> bool(0.01 < sweep.suggestion < 5)
     True
     """

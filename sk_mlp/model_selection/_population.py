@@ -246,10 +246,11 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn.preprocessing import StandardScaler
-    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp import PLAIN_MLP, KerasMLPClassifier
     >>> from sk_mlp.model_selection import PopulationGridSearchCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> estimator = make_pipeline(StandardScaler(), KerasMLPClassifier(n_neurons=10, epochs=30, random_state=0))
+    >>> mlp = KerasMLPClassifier(**PLAIN_MLP, n_neurons=10, random_state=0)
+    >>> estimator = make_pipeline(StandardScaler(), mlp)
     >>> grid = {"kerasmlpclassifier__learning_rate": [1e-4, 1e-2]}
     >>> search = PopulationGridSearchCV(estimator, grid, cv=2).fit(X, y)
     >>> search.best_params_
@@ -347,10 +348,10 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     --------
     >>> from scipy.stats import loguniform
     >>> from sklearn.datasets import load_iris
-    >>> from sk_mlp import KerasMLPClassifier
+    >>> from sk_mlp import PLAIN_MLP, KerasMLPClassifier
     >>> from sk_mlp.model_selection import PopulationRandomizedSearchCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> estimator = KerasMLPClassifier(n_neurons=10, epochs=30, random_state=0)
+    >>> estimator = KerasMLPClassifier(**PLAIN_MLP, n_neurons=10, random_state=0)
     >>> space = {"learning_rate": loguniform(1e-3, 1e-1), "weight_decay": loguniform(1e-5, 1e-2)}
     >>> search = PopulationRandomizedSearchCV(estimator, space, n_iter=4, cv=2, random_state=0).fit(X, y)
     >>> search.best_score_ > 0.8
