@@ -157,9 +157,13 @@ class NamedCategories:
 def fit_catboost(X: pd.DataFrame, y: NDArray, seed: int) -> Any:
     from catboost import CatBoostClassifier, CatBoostRegressor
 
-    settings = {"loss_function": "MultiRMSE"} if y.ndim > 1 else {}
     model = of_task(y, CatBoostClassifier, CatBoostRegressor)(
-        cat_features=category_names(X), random_seed=seed, verbose=False, allow_writing_files=False, **settings
+        cat_features=category_names(X),
+        random_seed=seed,
+        thread_count=joblib.cpu_count(),
+        verbose=False,
+        allow_writing_files=False,
+        **({"loss_function": "MultiRMSE"} if y.ndim > 1 else {}),
     )
     return NamedCategories(model.fit(NamedCategories.renamed(X), y))
 

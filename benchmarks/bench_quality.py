@@ -18,27 +18,22 @@ import ast
 import functools
 import json
 import sys
-import time
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-import psutil
 from _common import Target, environment, number, print_table, target_cells
 from _methods import Fit, Method, fit_sk_mlp, peers
-from _tables import TABLES, Split, Table, split, synthetic
+from _scores import badly_timed, measure
+from _tables import TABLES, Split, split, synthetic
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss, roc_auc_score
 
 CACHE = Path(__file__).with_name("quality_peers.json")
 SHIFT = 0.01
-BINS = 15
-QUIET = 1.0  # busy cores of other processes, above which --retime takes a time again
 SLOW = ("scikeras MLP", "RealMLP-TD-S", "RealMLP-TD")  # left out of --smoke, unless named
 MEASURES = {
     "error": "class error or nRMSE",
@@ -73,58 +68,6 @@ Run = tuple[str, int]  # data set, number of the split
 Results = dict[str, dict[Run, dict[str, float | None]]]  # by method
 
 
-def calibration_error(y: NDArray, probabilities: NDArray) -> float:
-    """How far the likeliest class's probability is from the share of rows that have it, in bins of equal width."""
-    top = probabilities.max(axis=1)
-    excess = (probabilities.argmax(axis=1) == y) - top
-    sums = np.bincount(np.minimum((top * BINS).astype(int), BINS - 1), excess)
-    return float(np.abs(sums).sum() / len(y))
-
-
-def scores(model: Any, test: Table) -> dict[str, float | None]:
-    """The measures of a fitted model, but the time of its fit."""
-    start = time.perf_counter()
-    predicted = model.predict(test.X)
-    duration = time.perf_counter() - start
-    if not test.classification:
-        residuals = test.y - np.reshape(predicted, test.y.shape)
-        errors = np.sqrt(np.mean(residuals**2, axis=0)) / np.std(test.y, axis=0)
-        return {"error": float(np.mean(errors)), "logloss": None, "auc": None, "ece": None, "predict_seconds": duration}
-    probabilities = np.asarray(model.predict_proba(test.X), float)
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    labels = np.arange(probabilities.shape[1])
-    return {
-        "error": float(np.mean(np.ravel(predicted) != test.y)),
-        "logloss": float(log_loss(test.y, probabilities, labels=labels)),
-        "auc": float(
-            roc_auc_score(test.y, probabilities[:, 1] if len(labels) == 2 else probabilities, multi_class="ovr")
-        ),
-        "ece": calibration_error(test.y, probabilities),
-        "predict_seconds": duration,
-    }
-
-
-def busy_seconds() -> float:
-    """How long the machine's cores have worked since its start, all together."""
-    times = psutil.cpu_times()
-    return sum(times) - times.idle - getattr(times, "iowait", 0) - getattr(times, "guest", 0)
-
-
-def measure(fit: Fit, rows: Split, seed: int) -> dict[str, float | None]:
-    """Fit and judge a method; beside the measures, what its time depends on."""
-    start, own, machine = time.perf_counter(), time.process_time(), busy_seconds()
-    model = fit(rows.train.X, rows.train.y, seed)
-    duration, own = time.perf_counter() - start, time.process_time() - own
-    others = max(0.0, busy_seconds() - machine - own) / duration
-    return {
-        **scores(model, rows.test),
-        "fit_seconds": duration,
-        "processor_seconds": own,
-        "cores": joblib.cpu_count(),
-        "busy_cores_of_others": others,
-    }
-
-
 def read_cache() -> dict[str, dict[str, float | None]]:
     return json.loads(CACHE.read_text()) if CACHE.exists() else {}
 
@@ -154,10 +97,6 @@ def peer_entry(name: str, peer: Method, rows: Split, run: Run, chosen: argparse.
         return known
     write_cache(key, entry)
     return entry
-
-
-def badly_timed(entry: dict[str, Any]) -> bool:
-    return entry["busy_cores_of_others"] > QUIET or entry["cores"] < joblib.cpu_count()
 
 
 def measured(name: str, fit: Fit, rows: Split, run: Run) -> dict[str, float | None]:
@@ -246,6 +185,10 @@ def print_summary(results: Results) -> None:
     print_table(("all sets", *header, "fit, s", "processor, s", "predict, s"), rows)
 
 
+def figure(value: float) -> str:
+    return str(value) if isinstance(value, int) else number(value)
+
+
 def figures_against(own: dict[Run, Any], peer: dict[Run, Any]) -> tuple[int, dict[str, float]]:
     """How many runs both have, and the figures of sk_mlp against a peer over these."""
     common = [run for run in own if run in peer]
@@ -264,7 +207,7 @@ def figures_against(own: dict[Run, Any], peer: dict[Run, Any]) -> tuple[int, dic
     ours, theirs = (set_means({run: runs[run] for run in common}, "error") for runs in (own, peer))
     figures = {
         "error": percent_lower("error", SHIFT),
-        "wins": float(sum(ours[name] < theirs[name] for name in ours)),
+        "wins": sum(ours[name] < theirs[name] for name in ours),
         "time": ratio("fit_seconds"),
         "processor_time": ratio("processor_seconds"),
     }
@@ -281,13 +224,14 @@ def print_comparisons(results: Results, own_name: str, targets: dict[str, dict[s
         if name == own_name or not set(own) & set(runs):
             continue
         n_common, figures = figures_against(own, runs)
-        cells = (number(figures[what]) if what in figures else "" for what in FIGURES)
-        rows.append((f"against {name}", str(n_common), *cells))
+        cells = (figure(figures[what]) if what in figures else "" for what in FIGURES)
+        doubtful = sum(badly_timed(own[run]) or badly_timed(runs[run]) for run in own if run in runs)
+        rows.append((f"against {name}", str(n_common), *cells, str(doubtful)))
         for what, target in targets.get(name, {}).items():
             if what in figures:
                 label = f"{name}: {FIGURES[what]}"
-                judged.append((label, number(figures[what]), *target_cells(target, figures[what])))
-    print_table((own_name, "runs", *FIGURES.values()), rows)
+                judged.append((label, figure(figures[what]), *target_cells(target, figures[what])))
+    print_table((own_name, "runs", *FIGURES.values(), "times in doubt"), rows)
     for table_name in SMALL_SETS if targets else ():
         best = [set_means(results[name], "error").get(table_name) for name in SMALL_PEERS if name in results]
         ours = set_means(own, "error").get(table_name)
