@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-import narwhals.stable.v2 as nw
+import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
@@ -41,14 +41,14 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
         return ()
     frame = frame_of(X)
     if isinstance(categorical_features, str) and categorical_features == "auto":
-        columns = range(len(frame.columns)) if frame is not None else ()
-        return tuple(number for number in columns if _is_categorical(frame[:, number]))
+        columns = frame.iter_columns() if frame is not None else ()
+        return tuple(number for number, column in enumerate(columns) if _is_categorical(column))
     chosen = () if _is_none(categorical_features) else column_numbers(X, categorical_features, "categorical_features")
-    for number, name in enumerate(frame.columns if frame is not None else ()):
-        if number not in chosen and frame[:, number].dtype == nw.String:
+    for number, column in enumerate(frame.iter_columns() if frame is not None else ()):
+        if number not in chosen and column.dtype == nw.String:
             raise ValueError(
-                f"Columns of X must hold numbers, or be among categorical_features. Got strings in the column {name!r} "
-                f"and categorical_features={categorical_features!r}."
+                "Columns of X must hold numbers, or be among categorical_features. Got strings in the column "
+                f"{column.name!r} and categorical_features={categorical_features!r}."
             )
     return tuple(sorted(chosen))
 
