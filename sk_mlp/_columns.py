@@ -15,6 +15,7 @@ ONE_HOT = 16  # categories, at most; a column of more has an embedding
 CATEGORY_DIM = 8
 N_FREQUENCIES, PERIODIC_DIM = 16, 3
 N_BINS, PIECEWISE_DIM = 48, 6
+SMALLEST_BIN = 1e-6
 CLIP = 3.0
 SAMPLE = 200_000  # rows, at most, that quantiles are taken of
 
@@ -228,7 +229,8 @@ def encode(plan: ColumnPlan, weights: dict[str, NDArray], X: NDArray) -> NDArray
         z = smooth_clip((np.where(missing, weights["fill"], z) - weights["center"]) * weights["scale"], plan.clip)
         parts.append(z)
         if plan.embedding:
-            mixed = np.einsum("bnk,nke->bne", basis(plan, weights, z), weights["mixing"]) + weights["mixing_bias"]
+            mixed = _mixed_bins(weights, z) if plan.embedding == "ple" else _mixed_waves(plan, weights, z)
+            mixed += weights["mixing_bias"]
             mixed = np.maximum(mixed, 0) if plan.embedding != "pbld" else mixed
             parts.append(mixed.reshape(len(X), -1))
         if plan.indicators:
@@ -248,12 +250,28 @@ def encode(plan: ColumnPlan, weights: dict[str, NDArray], X: NDArray) -> NDArray
 SCALE_FACTOR = 96.0  # of the learned scale's learning rate, by Adam
 
 
-def basis(plan: ColumnPlan, weights: dict[str, NDArray], z: NDArray) -> NDArray:
-    """The functions of each scaled number that its embedding mixes: (n_rows, n_numeric, n_basis)."""
-    if plan.embedding == "ple":
-        low, high = weights["boundaries"][:, :-1], weights["boundaries"][:, 1:]
-        return np.clip((z[..., None] - low) / np.maximum(high - low, 1e-6), 0, 1)
-    angle = 2 * np.pi * z[..., None] * weights["frequency"]
+def _mixed_waves(plan: ColumnPlan, weights: dict[str, NDArray], z: NDArray) -> NDArray:
+    """Cosines and sines of each scaled number, mixed: (n_rows, n_numeric, embedding_dim)."""
+    angle = 2 * np.pi * z.T[..., None] * weights["frequency"][:, None]
     if plan.embedding == "pbld":
-        return np.cos(angle + weights["phase"])
-    return np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
+        waves = np.cos(angle + weights["phase"][:, None])
+    else:
+        waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
+    return (waves @ weights["mixing"]).transpose(1, 0, 2)
+
+
+def _mixed_bins(weights: dict[str, NDArray], z: NDArray) -> NDArray:
+    """How far each scaled number has come through each bin, mixed: (n_rows, n_numeric, embedding_dim).
+
+    All bins below a number count in full and those above not at all, so their sums are taken beforehand.
+    """
+    mixed = np.empty((*z.shape, PIECEWISE_DIM))
+    for column, (bounds, mixing) in enumerate(zip(weights["boundaries"], weights["mixing"], strict=True)):
+        n = max(1, int(np.count_nonzero(np.diff(bounds) > 0)))  # bins, without those that only fill up the array
+        x = z[:, column]
+        b = np.clip(np.searchsorted(bounds[: n + 1], x, side="right") - 1, 0, n - 1)
+        share = np.clip((x - bounds[b]) / np.maximum(bounds[b + 1] - bounds[b], SMALLEST_BIN), 0, 1)
+        below = np.cumsum(mixing[:n], axis=0) - mixing[:n]
+        above_all = np.clip((x - bounds[n]) / SMALLEST_BIN, 0, 1)
+        mixed[:, column] = below[b] + share[:, None] * mixing[b] + above_all[:, None] * mixing[n:].sum(axis=0)
+    return mixed

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from sk_mlp._columns import CATEGORY_DIM, CLIP, N_BINS, N_FREQUENCIES, SCALE_FACTOR, ColumnPlan
+from sk_mlp._columns import CATEGORY_DIM, CLIP, N_BINS, N_FREQUENCIES, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
 from sk_mlp._tables import MISSING, UNKNOWN
 
 ANY_SEED = 0  # as in `sk_mlp.network`: what counts is drawn from a member's own seed
@@ -103,7 +103,7 @@ class ColumnEncoding(keras.layers.Layer):
     def _basis(self, z):
         if self.plan.embedding == "ple":
             low, high = self.boundaries[:, :-1], self.boundaries[:, 1:]
-            return ops.clip((z[..., None] - low) / ops.maximum(high - low, 1e-6), 0, 1)
+            return ops.clip((z[..., None] - low) / ops.maximum(high - low, SMALLEST_BIN), 0, 1)
         angle = 2 * np.pi * z[..., None] * self.frequency
         if self._has_phase:
             return ops.cos(angle + self.phase)

@@ -29,6 +29,13 @@ def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
     return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
 
 
+def _mish(z: NDArray) -> NDArray:
+    """z tanh(log(1 + e^z)), with a single exponential."""
+    e = np.exp(np.minimum(z, 20.0))  # beyond, tanh is 1
+    n = e * (e + 2)
+    return z * (n / (n + 2))
+
+
 ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "linear": lambda z: z,
     "exponential": np.exp,
@@ -38,7 +45,7 @@ ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "selu": lambda z: SELU_SCALE * _elu(z, SELU_ALPHA),
     "gelu": lambda z: 0.5 * z * (1 + erf(z * 0.5**0.5)),
     "silu": lambda z: z * expit(z),
-    "mish": lambda z: z * np.tanh(np.logaddexp(z, 0)),
+    "mish": _mish,
     "tanh": np.tanh,
     "sigmoid": expit,
     "softmax": lambda z: softmax(z, axis=1),
