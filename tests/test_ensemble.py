@@ -1,0 +1,143 @@
+"""Several networks in one estimator, and temperature scaling."""
+
+import pickle
+
+import numpy as np
+import pytest
+from plain import plain_classifier, plain_regressor
+from scipy.special import expit, log_softmax, logit, softmax
+from sklearn.base import clone
+from sklearn.datasets import make_classification, make_regression
+from sklearn.model_selection import GridSearchCV
+
+from sk_mlp._calibration import fit_temperature
+from sk_mlp._split import hold_outs, member_seeds
+from sk_mlp.engine.predict import network_output
+from sk_mlp.model_selection import PopulationGridSearchCV
+
+X, Y = make_regression(200, 5, noise=20.0, random_state=0)
+X = X.astype(np.float32)
+_, LABELS = make_classification(200, 5, flip_y=0.3, random_state=0)
+X_LABELS = make_classification(200, 5, flip_y=0.3, random_state=0)[0]
+SMALL = {"n_hidden": 1, "n_neurons": 8, "learning_rate": 1e-2, "epochs": 8, "random_state": 0}
+
+
+def member_outputs(mlp, rows):
+    fitted = mlp._fitted
+    return [network_output(fitted.spec, fitted.named_weights(m), rows) for m in range(len(fitted.states))]
+
+
+def test_the_output_is_the_mean_of_the_members():
+    mlp = plain_regressor(ensemble_size=3, **SMALL).fit(X, Y)
+    outputs = member_outputs(mlp, X)
+    assert len(outputs) == 3
+    assert np.ptp(outputs, axis=0).min() > 0
+    np.testing.assert_allclose(mlp.predict(X), mlp._fitted.targets.decode(np.mean(outputs, axis=0)), rtol=1e-12)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(mlp)).predict(X), mlp.predict(X))
+
+
+def test_the_first_member_is_the_single_network():
+    single = plain_regressor(normalize_y=False, **SMALL).fit(X, Y)
+    together = plain_regressor(normalize_y=False, ensemble_size=2, **SMALL).fit(X, Y)
+    np.testing.assert_allclose(member_outputs(together, X)[0], member_outputs(single, X)[0], rtol=1e-5)
+
+
+def test_the_same_seed_gives_the_same_ensemble():
+    mlp = plain_regressor(ensemble_size=3, **SMALL)
+    np.testing.assert_array_equal(clone(mlp).fit(X, Y).predict(X), mlp.fit(X, Y).predict(X))
+
+
+def test_members_hold_out_other_rows():
+    seeds = member_seeds(0, 12)
+    assert len(set(seeds)) == 12
+    splits = hold_outs(100, 0.1, seeds, np.arange(100) % 3)
+    held_out = [set(validation) for _, validation in splits]
+    assert all(not held_out[i] & held_out[j] for i in range(9) for j in range(i))
+    assert all(set(train) == set(range(100)) - rows for (train, _), rows in zip(splits, held_out, strict=True))
+    assert {len(rows) for rows in held_out} == {10}
+
+
+def test_histories_are_averaged():
+    mlp = plain_regressor(ensemble_size=3, early_stopping=False, **SMALL).fit(X, Y)
+    assert mlp.n_iter_ == len(mlp.history_["loss"]) == 8
+
+
+def test_training_goes_on_with_all_members():
+    mlp = plain_regressor(ensemble_size=2, warm_start=True, **SMALL).fit(X, Y)
+    before = member_outputs(mlp, X)
+    after = member_outputs(mlp.partial_fit(X, Y), X)
+    assert all(np.abs(a - b).max() > 1e-4 for a, b in zip(before, after, strict=True))
+    with pytest.raises(ValueError, match="ensemble_size must be that of the last fit, 2"):
+        mlp.set_params(ensemble_size=3).fit(X, Y)
+
+
+def test_a_population_search_over_ensembles_is_scikit_learns():
+    mlp, grid = plain_regressor(ensemble_size=2, **SMALL), {"learning_rate": [1e-3, 1e-2]}
+    ours = PopulationGridSearchCV(mlp, grid, cv=2).fit(X, Y)
+    theirs = GridSearchCV(mlp, grid, cv=2).fit(X, Y)
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], rtol=1e-4, atol=1e-4
+    )
+
+
+def test_keras_callbacks_see_each_member():
+    from keras.callbacks import EarlyStopping
+
+    mlp = plain_regressor(ensemble_size=2, callbacks=[EarlyStopping(monitor="loss", min_delta=1e9)], **SMALL)
+    assert mlp.fit(X, Y).n_iter_ == 2
+    assert len(mlp._fitted.states) == 2
+
+
+@pytest.mark.parametrize("true_temperature", [0.5, 2.0])
+@pytest.mark.parametrize("kind", ["binary", "one-hot", "sparse", "multilabel"])
+def test_the_temperature_that_was_put_in_is_found(kind, true_temperature):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20_000, 1 if kind == "binary" else 3)) * 2
+    if kind in ("binary", "multilabel"):
+        labels, p = rng.random(z.shape) < expit(z), expit(z * true_temperature)
+    else:
+        codes = np.array([rng.choice(3, p=row) for row in softmax(z, axis=1)])
+        labels, p = (np.eye(3)[codes] if kind == "one-hot" else codes[:, None]), softmax(z * true_temperature, axis=1)
+    assert fit_temperature(p, labels.astype(int), np.ones(len(z))) == pytest.approx(true_temperature, rel=0.05)
+
+
+def test_calibration_lowers_the_log_loss_of_held_out_rows():
+    settings = SMALL | {
+        "epochs": 200,
+        "n_neurons": 64,
+        "early_stopping": True,
+        "patience": 200,
+        "metrics": ["accuracy"],
+    }
+    settings |= {"monitor": "val_accuracy", "validation_fraction": 0.5}
+    raw = plain_classifier(calibrate=False, **settings).fit(X_LABELS, LABELS)
+    scaled = plain_classifier(calibrate=True, **settings).fit(X_LABELS, LABELS)
+    temperature = scaled._fitted.temperature
+    assert temperature > 1.1
+    np.testing.assert_allclose(
+        logit(scaled.predict_proba(X_LABELS)[:, 1]), logit(raw.predict_proba(X_LABELS)[:, 1]) / temperature, rtol=1e-3
+    )
+    np.testing.assert_array_equal(scaled.predict(X_LABELS), raw.predict(X_LABELS))
+    in_keras = np.asarray(scaled.model_(X_LABELS.astype(np.float32)))[:, 0]
+    np.testing.assert_allclose(in_keras, scaled.predict_proba(X_LABELS)[:, 1], atol=1e-5)
+
+
+def test_calibration_of_several_classes():
+    labels = np.argmax(X_LABELS[:, :3] + np.random.default_rng(0).normal(size=(200, 3)) * 2, axis=1)
+    mlp = plain_classifier(calibrate=True, **SMALL | {"epochs": 100, "validation_fraction": 0.3}).fit(X_LABELS, labels)
+    p = mlp.predict_proba(X_LABELS)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    untouched = mlp.set_params(calibrate=False).fit(X_LABELS, labels).predict_proba(X_LABELS)
+    ratio = log_softmax(np.log(p), axis=1) - np.log(p)
+    assert np.abs(ratio).max() < 1e-6
+    assert np.abs(p - untouched).max() > 1e-6
+
+
+def test_calibrate_with_a_model_of_the_users_own_is_refused():
+    import keras
+
+    def build(meta):
+        return keras.Sequential([keras.layers.Input((meta["n_features_in_"],)), keras.layers.Dense(1, "sigmoid")])
+
+    with pytest.raises(ValueError, match="calibrate=True needs the estimator's own network"):
+        plain_classifier(build, calibrate=True, epochs=1).fit(X_LABELS, LABELS)
