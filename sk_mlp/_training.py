@@ -331,6 +331,7 @@ class Training(DataChecks, ABC):
     def _run_compiled(self, task: Task, runs: list[Run], tasks: FitTasks | None) -> None:
         if len(runs) > 1 and not self.callbacks and not tasks:
             cohort = Cohort(task.recipe, runs)
+            cohort.n_slots = 1  # programs of several members differ in the last bits, and time decides when they end
             train_cohorts([cohort], report=partial(self._report, None, None))
             if cohort.error:
                 raise cohort.error
