@@ -1,6 +1,6 @@
 """What a network does with the columns of X before its first hidden layer: plan, learned numbers, and the arithmetic.
 
-Plain numpy; `sk_mlp.layers.ColumnEncoding` is the same as a layer.
+Plain numpy; `sk_mlp.table_layers.ColumnEncoding` is the same as a layer.
 """
 
 from dataclasses import dataclass

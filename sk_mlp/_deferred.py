@@ -89,7 +89,7 @@ class Collector:
 
     def _with_shared(self, member: Member, rows: Rows) -> Member:
         train, validation = (
-            self._numbers.setdefault(joblib.hash(rows), rows) for rows in (member.train, member.validation)
+            self._numbers.setdefault(joblib.hash(numbers), numbers) for numbers in (member.train, member.validation)
         )
         return replace(member, rows=rows, train=train, validation=validation)
 
