@@ -206,7 +206,7 @@ class Training(DataChecks, ABC):
                 parametric_activation=bool(self.parametric_activation),
             )
             return blueprint_of_spec(spec, float(self.dropout))
-        for name in ("input_scaling", "numerical_embedding", "learned_scale", "parametric_activation"):
+        for name in ("input_scaling", "numerical_embedding", "learned_scale"):
             if getattr(self, name) not in (None, False, "auto"):
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} is of the estimator's own network. Got a 'model' besides; set "
