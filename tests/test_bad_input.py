@@ -334,7 +334,7 @@ BAD_ROWS = {
     "string column": (
         pd.DataFrame(X, columns=list("abcd")).assign(city="Oslo"),
         ValueError,
-        "could not convert string to float: 'Oslo'",
+        "Got strings in the column 'city' and categorical_features=None",
     ),
     "None": (None, ValueError, "Expected 2D array, got scalar array"),
 }
