@@ -35,7 +35,7 @@ def hold_outs(n_samples: int, fraction: float, seeds: list[int], codes: NDArray 
         chosen = hold_out(len(pool), n_wanted / len(pool), seed, None if codes is None else codes[pool])[1]
         validation = pool[chosen]
         pool = np.delete(pool, chosen)
-        splits.append((np.setdiff1d(np.arange(n_samples), validation), validation))
+        splits.append((np.delete(np.arange(n_samples), validation), validation))
     return splits
 
 

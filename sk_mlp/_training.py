@@ -96,7 +96,10 @@ class Training(DataChecks, ABC):
             splits = [(np.arange(n_rows), np.arange(n_rows, len(y)))] * len(seeds)
         elif stop_early:
             splits = hold_outs(n_rows, float(self.validation_fraction), seeds, strata)
-        rows = np.unique(np.concatenate([train for train, _ in splits]))
+        trained_on = np.zeros(len(y), bool)
+        for part, _ in splits:
+            trained_on[part] = True
+        rows = np.flatnonzero(trained_on)
         validation = splits[0][1]
         for part in (rows, validation) if held_out is not None or len(splits) == 1 else (np.arange(n_rows),):
             weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)

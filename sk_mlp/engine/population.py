@@ -116,10 +116,10 @@ class DeviceRows:
         y_begins = _begins([rows.y for rows in self._rows])
         self.begins = {id(rows): (x_begins[id(rows.X)], y) for rows, y in zip(self._rows, y_begins, strict=True)}
         n_rows = padded_size(sum(matrix.shape[0] for matrix in matrices))
-        self.X = [tf.constant(array) for array in program_matrix(matrices, n_rows)]
+        self.X = [_tensor(array) for array in program_matrix(matrices, n_rows)]
         n_rows = padded_size(sum(len(rows.y) for rows in self._rows))
-        self.y = tf.constant(_padded([rows.y for rows in self._rows], n_rows))
-        self.weights = tf.constant(_padded([rows.weights for rows in self._rows], n_rows))
+        self.y = _tensor(_padded([rows.y for rows in self._rows], n_rows))
+        self.weights = _tensor(_padded([rows.weights for rows in self._rows], n_rows))
         self.n_train = _whole_batches(max(len(member.train) for member in members), recipe.batch_size)
         self.n_validation = _whole_batches(max(len(evaluation_rows(member)) for member in members), EVALUATION_BATCH)
 
@@ -282,12 +282,22 @@ class CompiledPopulation(Population):
         return self._program.grouping.join([in_corner(array, shape) for array, shape in arrays])
 
 
+ALIGNMENT = 64  # bytes, of TensorFlow's buffers
+
+
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """An empty array that lies so that TensorFlow copies it once, not twice."""
+    """An empty array that lies so that TensorFlow can take its memory."""
     n_bytes = int(np.prod(shape, dtype=int)) * dtype.itemsize
-    memory = np.empty(n_bytes + 64, np.uint8)
-    begin = -memory.ctypes.data % 64
+    memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
+    begin = -memory.ctypes.data % ALIGNMENT
     return memory[begin : begin + n_bytes].view(dtype).reshape(shape)
+
+
+def _tensor(array: NDArray) -> tf.Tensor:
+    """An array that nobody changes any more as a tensor, in the same memory if it can be: `tf.constant` copies it."""
+    if array.ctypes.data % ALIGNMENT or not array.size:
+        return tf.constant(array)
+    return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))  # which goes to the GPU if there is one
 
 
 def _padded(blocks: list[NDArray], n: int, value: float = 0) -> NDArray:
