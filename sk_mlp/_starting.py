@@ -98,6 +98,11 @@ def initial_weights(
         source = autoencoder(estimator, spec, X, rows, X_unlabeled, seed, regressor_class)
         estimator.autoencoder_ = source
     source = source.estimator if isinstance(source, FrozenEstimator) else source
+    if parameter == "init_from" and getattr(source, "_categories", {}) != estimator._categories:
+        raise ValueError(
+            "init_from must have been fitted on the same categories, whose codes its weights belong to. Got "
+            f"{source._categories} instead of {estimator._categories}."
+        )
     return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs))
 
 

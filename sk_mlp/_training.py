@@ -209,8 +209,8 @@ class Training(DataChecks, ABC):
                 parametric_activation=bool(self.parametric_activation),
             )
             return blueprint_of_spec(spec, float(self.dropout))
-        for name in ("input_scaling", "numerical_embedding", "learned_scale"):
-            if getattr(self, name) not in (None, False, "auto"):
+        for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
+            if getattr(self, name, None) not in (None, False, "auto"):  # a regressor has no calibrate
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} is of the estimator's own network. Got a 'model' besides; set "
                     f"{name} back to its default."

@@ -390,12 +390,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     def _temperature(self, members):
         if not (self.ensemble_size > 1 if self.calibrate == "auto" else self.calibrate):
             return 1.0
-        if self._fitted.spec is None:
-            if self.calibrate == "auto":
-                return 1.0
-            raise ValueError("calibrate=True needs the estimator's own network, without 'model'. Got a 'model'.")
-        if not len(members[0].validation):
-            return 1.0  # nothing that was not trained on
+        if self._fitted.spec is None or not len(members[0].validation):
+            return 1.0  # a model of the user's own, or no rows that were not trained on
         parts = []
         for m, member in enumerate(members):
             rows = member.validation

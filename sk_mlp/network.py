@@ -17,7 +17,7 @@ from sk_mlp._columns import ColumnPlan
 from sk_mlp._features import to_inputs
 from sk_mlp._messages import unknown_name
 from sk_mlp._spec import Blueprint, NetworkSpec
-from sk_mlp.table_layers import ColumnEncoding, ParametricActivation
+from sk_mlp.table_layers import ANY_SEED, ColumnEncoding, ParametricActivation
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
 INITIALIZERS = {
@@ -25,9 +25,6 @@ INITIALIZERS = {
     for name, cls in vars(keras.initializers).items()
     if inspect.isclass(cls) and issubclass(cls, keras.Initializer) and cls is not keras.Initializer
 }
-# Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
-# generator. `initial_weights` then draws what counts.
-ANY_SEED = 0
 # Keras' 0.99 needs some 500 steps until the statistics follow the data: on small data, fits would be over by then.
 NORM_MOMENTUM = 0.9
 

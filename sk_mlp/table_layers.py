@@ -11,7 +11,9 @@ from keras import ops
 from sk_mlp._columns import CATEGORY_DIM, CLIP, N_BINS, N_FREQUENCIES, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
 from sk_mlp._tables import MISSING, UNKNOWN
 
-ANY_SEED = 0  # as in `sk_mlp.network`: what counts is drawn from a member's own seed
+# Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
+# generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
+ANY_SEED = 0
 
 
 @keras.saving.register_keras_serializable(package="sk_mlp")

@@ -219,3 +219,11 @@ def test_a_model_of_the_users_own_takes_the_defaults_and_no_scaling(estimator):
     assert len(estimator(build, epochs=1, ensemble_size=2).fit(X, y)._fitted.states) == 2
     with pytest.raises(ValueError, match="input_scaling='robust' is of the estimator's own network"):
         estimator(build, input_scaling="robust").fit(X, y)
+
+
+def test_init_from_an_estimator_of_other_categories_is_refused():
+    source = plain_classifier(**SCALED | {"epochs": 1}).fit(TABLE, LABELS)
+    settings = SCALED | {"epochs": 1, "init_from": source}
+    plain_classifier(**settings).fit(TABLE, LABELS)
+    with pytest.raises(ValueError, match="init_from must have been fitted on the same categories"):
+        plain_classifier(**settings).fit(TABLE.assign(sex=TABLE.sex.map({"f": "w", "m": "x"})), LABELS)
