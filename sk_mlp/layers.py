@@ -26,14 +26,14 @@ class Batch:
     ----------
     real : Tensor of shape (batch,), bool
         False for padding.
-    noise : Tensor of shape (), int32
-        Different for every member and step.
+    noise : Tensor of shape (), int32, or None
+        Different for every member and step; None if there is no dropout.
     rates : dict of str to Tensor of shape (), float32
         Dropout rates by the layer's number, as in `dropout_layers`.
     """
 
     real: tf.Tensor
-    noise: tf.Tensor
+    noise: tf.Tensor | None
     rates: dict[int, tf.Tensor]
 
 

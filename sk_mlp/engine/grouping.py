@@ -53,15 +53,16 @@ class Grouping:
         groups: dict[Hashable, list[int]] = {}
         for i, variable in enumerate(trainable):
             is_small = np.prod(variable.shape, dtype=int) <= SMALL and i not in recipe.frozen
-            # Vectors (biases, norms) are exempt from weight decay, so they cannot be joined with kernels.
-            key = (variable.dtype, len(variable.shape) < 2) if may_join and is_small else i
-            groups.setdefault(key, []).append(i)
+            groups.setdefault(variable.dtype if may_join and is_small else i, []).append(i)
         numbers = list(groups.values())
         joined = [_join([np.zeros(trainable[i].shape) for i in group]) for group in numbers]
         variables = [
             keras.Variable(array, dtype=trainable[g[0]].dtype) for array, g in zip(joined, numbers, strict=True)
         ]
         self.optimizer = make_optimizer(recipe, stateless(recipe.optimizer_class), variables)
+        # Vectors (biases, norms) are exempt from weight decay.
+        decaying = [np.full(variable.shape, len(variable.shape) > 1) for variable in trainable]
+        self.optimizer.decays = [_join([decaying[i] for i in group]) for group in numbers]
         index = {id(variable): i for i, variable in enumerate(parts.variables)}
         self.n_groups = len(groups)
         self.n_weights = self.n_groups + parts.n_weights - parts.n_trainable
@@ -98,11 +99,8 @@ class Grouping:
 
 
 def _join(arrays: list[NDArray]) -> NDArray:
-    """Arrays end to end: a row if they are matrices, which decay, else a vector."""
-    if len(arrays) == 1:
-        return arrays[0]
-    flat = np.concatenate([np.ravel(array) for array in arrays])
-    return flat[None] if arrays[0].ndim > 1 else flat
+    """Arrays end to end as a vector; a single one as it is."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate([np.ravel(array) for array in arrays])
 
 
 def _slots(

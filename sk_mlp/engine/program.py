@@ -114,23 +114,24 @@ class Program:
         *others,
     ):
         parts, grouping, lift, single = self.parts, self.grouping, self._lift, self.n_members == 1
-        X, variables = others[: -len(grouping.sources)], others[-len(grouping.sources) :]
+        X, values = others[: -len(grouping.sources)], list(others[-len(grouping.sources) :])
         if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
-            hyper, seeds, units, begins = hyper[0], seeds[0], units[0], begins[0]
-            train, rates, validation, sizes = train[0], rates[0], validation[0], sizes[0]
-            variables = tuple(tensor[0] for tensor in variables)
-        values = list(variables)
+            members = (hyper, seeds, units, begins, train, rates, validation, sizes, *values)
+            hyper, seeds, units, begins, train, rates, validation, sizes, *values = (
+                tf.squeeze(tensor, 0) for tensor in members
+            )
 
         def rows(numbers, n, begins):
             real = tf.range(numbers.shape[0]) < n
-            x = gathered(X, numbers + begins[0], parts.row_nonzeros)
-            numbers += begins[1]
+            begin, y_begin = tf.unstack(begins)
+            x = gathered(X, numbers + begin, parts.row_nonzeros)
+            numbers += y_begin
             weight = tf.where(real, tf.gather(weights, numbers), 0.0)
             return x, tf.gather(y, numbers), weight, real, tf.cast(n, tf.float32)
 
-        def batch_of(table, i, sizes):  # its numbers, and how many of them are rows
-            numbers = table[..., i, :]
-            return numbers, tf.clip_by_value(sizes - i * numbers.shape[-1], 0, numbers.shape[-1])
+        def batch_of(table, i, size):  # its numbers, and how many of them are rows
+            numbers, n = tf.gather(table, i, axis=-2), tf.unstack(sizes, axis=-1)[size]
+            return numbers, tf.clip_by_value(n - i * numbers.shape[-1], 0, numbers.shape[-1])
 
         def named(hyper):
             return dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
@@ -159,8 +160,8 @@ class Program:
             start = tf.nest.map_structure(lambda t: tf.broadcast_to(t, (self.n_members, *t.shape)), start)
 
         def recording_body(i, values, curve):
-            numbers, n = batch_of(train, i, sizes[..., 0])
-            member = (hyper, rates[..., i], seeds, units, begins)
+            numbers, n = batch_of(train, i, 0)
+            member = (hyper, tf.gather(rates, i, axis=-1), seeds, units, begins)
             values, _, losses = lift(step)(values, start, zeros, *member, numbers, n)
             now = losses[..., 0] / tf.cast(n, tf.float32)
             return i + 1, values, tf.tensor_scatter_nd_update(curve, [[i]], [now])
@@ -171,14 +172,15 @@ class Program:
             return self._results(tf.transpose(curve), values)
 
         def train_body(i, values, metrics, total):
-            batch = batch_of(train, i, sizes[..., 0])
-            return i + 1, *lift(step)(values, metrics, total, hyper, rates[..., i], seeds, units, begins, *batch)
+            batch = batch_of(train, i, 0)
+            rate = tf.gather(rates, i, axis=-1)
+            return i + 1, *lift(step)(values, metrics, total, hyper, rate, seeds, units, begins, *batch)
 
         begin = (tf.constant(0), values, start, zeros)
         _, values, *trained = tf.while_loop(lambda i, *_: i < n_steps, train_body, begin)
 
         def evaluation_body(i, metrics, total):
-            batch = batch_of(validation, i, sizes[..., 1])
+            batch = batch_of(validation, i, 1)
             return i + 1, *lift(evaluate)(metrics, total, values, hyper, units, begins, *batch)
 
         _, *evaluated = tf.while_loop(
@@ -188,7 +190,7 @@ class Program:
 
     def _results(self, logs: tf.Tensor, values: list[tf.Tensor]) -> list[tf.Tensor]:
         results = [logs, *values]
-        return [tensor[None] for tensor in results] if self.n_members == 1 else results
+        return [tf.expand_dims(tensor, 0) for tensor in results] if self.n_members == 1 else results
 
     def _lift(self, function: Callable) -> Callable:
         """A function of one member's tensors to one of tensors with a leading member axis."""

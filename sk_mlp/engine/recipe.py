@@ -123,9 +123,23 @@ class WithoutDistribution(TFOptimizer):
     """Keras' own optimizer code without the tf.distribute layer that the TensorFlow backend puts over it.
 
     That layer needs tf.Variables, while these methods work on values within a keras.StatelessScope.
+
+    Attributes
+    ----------
+    decays : list of ndarray of bool
+        For each variable, which of its elements decay.
     """
 
-    _apply_weight_decay = BaseOptimizer._apply_weight_decay
+    decays: list[np.ndarray]
+
+    def _apply_weight_decay(self, variables):
+        for variable in variables:
+            decays = self.decays[self._get_variable_index(variable)]
+            if decays.any():
+                factor = self.weight_decay * self.learning_rate
+                share = factor if decays.all() else factor * decays.astype(variable.dtype)
+                variable.assign(variable - variable * share)
+
     _backend_update_step = BaseOptimizer._backend_update_step
     _overwrite_model_variables_with_average_value = BaseOptimizer._overwrite_model_variables_with_average_value
     _var_key = BaseOptimizer._var_key

@@ -170,7 +170,7 @@ def train_step(
     slots[grouping.index(optimizer._learning_rate) - grouping.n_weights] = learning_rate
     iteration = values[grouping.index(optimizer._iterations)]
     rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
-    noise = scramble(seed + scramble(tf.cast(iteration, tf.int32)))
+    noise = scramble(seed + scramble(tf.cast(iteration, tf.int32))) if rates else None
     with engine_layers(parts.model, Batch(real, noise, rates)), tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(groups)
         outputs, new_rest, penalty = forward(parts, grouping.weights([*groups, *rest]), x, training=True)
@@ -183,7 +183,8 @@ def train_step(
     for frozen in parts.frozen:
         i = grouping.sources.index([frozen])
         new[i] = tf.where(hyper["frozen"] > 0, values[i], new[i])
-    new = [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)]
+    any_rows = n > 0
+    new = [tf.where(any_rows, a, b) for a, b in zip(new, values, strict=True)]
     return new, outputs[0], with_penalty(sums, penalty, n)
 
 
