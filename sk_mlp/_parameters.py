@@ -64,6 +64,7 @@ class Parameters(BaseWrapper, ABC):
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "lr_schedule": [str, callable, keras.optimizers.schedules.LearningRateSchedule, None],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "ema_momentum": [Interval(Real, 0, 1, closed="neither"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
@@ -114,6 +115,7 @@ class Parameters(BaseWrapper, ABC):
         weight_decay=0.02,
         lr_schedule="cosine",
         clip_norm=None,
+        ema_momentum=None,
         batch_size="auto",
         epochs="auto",
         early_stopping=True,
@@ -161,6 +163,7 @@ class Parameters(BaseWrapper, ABC):
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
         self.clip_norm = clip_norm
+        self.ema_momentum = ema_momentum
         self.batch_size = batch_size
         self.epochs = epochs
         self.early_stopping = early_stopping

@@ -86,6 +86,8 @@ def make_recipe(
     optimizer_class, config = resolve_optimizer(params)
     if params["clip_norm"] is not None:
         config["global_clipnorm"] = float(params["clip_norm"])
+    if params["ema_momentum"] is not None:
+        config |= {"use_ema": True, "ema_momentum": float(params["ema_momentum"])}
     make_metrics = partial(resolve_metrics, params, layout)
     batch_size = automatic_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
     traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}

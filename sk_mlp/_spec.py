@@ -273,7 +273,7 @@ class Fitted:
 
     def weights(self, m: int = 0) -> list[NDArray]:
         """Member m's variables of the network to predict with: trainable, then non-trainable ones."""
-        arrays = self.layout.unpack(self.states[m], self.layout.n_weights)
+        arrays = self.layout.weights(self.states[m])
         if self.temperature == 1:
             return arrays
         names = zip(arrays, self.layout.names, strict=False)

@@ -28,6 +28,7 @@ SHARED = (
     "learning_rate",
     "weight_decay",
     "clip_norm",
+    "ema_momentum",
     "batch_size",
     "epochs",
     "early_stopping",

@@ -101,6 +101,9 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         A Keras schedule gives the rate itself, by the step's number.
     clip_norm : float or None, default=None
         Largest norm of the whole gradient; a longer one is scaled down.
+    ema_momentum : float in (0, 1) or None, default=None
+        To validate, keep and predict with exponential moving averages of the weights: the share of the average that a
+        step keeps, such as 0.97 (Polyak and Juditsky 1992, doi:10.1137/0330046, for the plain mean).
     batch_size : int or "auto", default="auto"
         Rows a step; all rows if they are fewer. "auto" takes a 40th of the rows, as a power of 2 from 32 to 256.
     epochs : int or "auto", default="auto"
@@ -225,6 +228,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         weight_decay=0.02,
         lr_schedule="cosine",
         clip_norm=None,
+        ema_momentum=None,
         batch_size="auto",
         epochs="auto",
         early_stopping=True,
@@ -276,6 +280,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             weight_decay=weight_decay,
             lr_schedule=lr_schedule,
             clip_norm=clip_norm,
+            ema_momentum=ema_momentum,
             batch_size=batch_size,
             epochs=epochs,
             early_stopping=early_stopping,

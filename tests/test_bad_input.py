@@ -77,6 +77,7 @@ WRONG = {
     "pretrain": ["pca", True, 3],
     "lr_schedule": [3, 0.5],
     "clip_norm": [0, -1.0, NAN, INF, "1"],
+    "ema_momentum": [0, 1, 1.0, -0.1, NAN, "0.9"],
     "monitor": [None, 3],
     "epochs": [0, -1, 2.5, NAN, INF, "10", None],
     "early_stopping": [3, "yes", "auto", None],

@@ -386,4 +386,4 @@ def test_what_the_compiled_engine_leaves_to_keras():
     busy = keras.callbacks.ModelCheckpoint("x.keras", save_freq=10)
     assert why_not_compilable(recipe, [quiet, keras.callbacks.EarlyStopping()]) is None
     assert "ModelCheckpoint" in why_not_compilable(recipe, [quiet, busy])
-    assert "use_ema" in why_not_compilable(make_recipe(use_ema=True), [])
+    assert "loss_scale_factor" in why_not_compilable(make_recipe(loss_scale_factor=2.0), [])

@@ -43,6 +43,7 @@ OPTIMIZED = {
     "weight_decay": {"weight_decay": 1.0},
     "weight_decay with nadam": {"optimizer": "nadam", "weight_decay": 1.0},
     "clip_norm": {"clip_norm": 0.1},
+    "ema_momentum": {"ema_momentum": 0.7},
 }
 SCHEDULED = {
     "step": {"lr_schedule": "step", "lr_schedule__every": 1},
@@ -79,6 +80,7 @@ NETWORK = {
     "init_from": {"init_from": FITTED},
     "init_layers": {"init_from": FITTED, "init_layers": 1},
     "frozen_epochs": {"init_from": FITTED, "frozen_epochs": 1},
+    "ema_momentum of frozen layers": {"init_from": FITTED, "frozen_epochs": 2, "ema_momentum": 0.7},
     "always frozen with norm": {"init_from": FITTED, "frozen_epochs": np.inf, "batch_norm": True},
     "pretrain": {"pretrain": "autoencoder", "pretrain__epochs": 2},
 }
@@ -125,6 +127,7 @@ AGAINST = {
     "nesterov": {"optimizer": "sgd", "optimizer__momentum": 0.9},
     "centered rmsprop": {"optimizer": "rmsprop", "optimizer__momentum": 0.5},
     "weight_decay with nadam": {"optimizer": "nadam"},
+    "ema_momentum of frozen layers": {"init_from": FITTED, "frozen_epochs": 2},
     "amsgrad": {"learning_rate": 0.05},
     "plateau": {"learning_rate": 2.0},
     "adamw": {"optimizer": "sgd"},  # without a decay it is adam

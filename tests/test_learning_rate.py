@@ -131,7 +131,7 @@ def test_bad_input(arguments, message):
 
 
 @pytest.mark.parametrize(
-    "params", [{"optimizer__use_ema": True}, {"loss": keras.losses.MeanSquaredError(reduction="sum")}]
+    "params", [{"optimizer__loss_scale_factor": 2.0}, {"loss": keras.losses.MeanSquaredError(reduction="sum")}]
 )
 def test_what_cannot_be_compiled(params):
     with pytest.raises(NotCompilableError, match="find_learning_rate needs the compiled engine, which cannot train"):

@@ -36,7 +36,7 @@ RULES = {
     "SGD",
 }
 # Settings of an optimizer by which Keras' `fit` does more than apply the rule.
-OUTSIDE_THE_RULE = ("use_ema", "gradient_accumulation_steps", "loss_scale_factor")
+OUTSIDE_THE_RULE = ("ema_overwrite_frequency", "gradient_accumulation_steps", "loss_scale_factor")
 
 
 def wants_batches(callback: keras.callbacks.Callback) -> bool:

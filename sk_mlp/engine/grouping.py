@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from sk_mlp.engine.recipe import Parts, Recipe, make_optimizer, stateless
+from sk_mlp.engine.recipe import Parts, Recipe, averages_of, make_optimizer, stateless
 
 SMALL = 4096  # elements; joining and splitting larger ones at each step would cost more time than it saves
 ELEMENTWISE = (
@@ -43,6 +43,8 @@ class Grouping:
         Built on the groups; its ``stateless_apply`` works.
     n_groups, n_weights : int
         How many of the loop's variables are groups, and how many are groups or non-trainable.
+    averages : list of int
+        Numbers, among the loop's variables, of the groups' averages; of the groups themselves if none are taken.
     sources : list of list of int
         Which of the state's variables each of the loop's is made of.
     """
@@ -70,6 +72,7 @@ class Grouping:
         slots = _slots(self.optimizer, parts.optimizer, numbers)
         self.sources = [*numbers, *others]
         self.sources += [[index[id(v)] for v in slots[id(slot)]] for slot in self.optimizer.variables]
+        self.averages = [self.index(v) for v in averages_of(self.optimizer)] or list(range(self.n_groups))
         self._shapes = [tuple(variable.shape) for variable in parts.variables]
 
     def join(self, arrays: list[NDArray]) -> list[NDArray]:
@@ -83,6 +86,10 @@ class Grouping:
     def weights(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
         """The network's variables, of groups and non-trainable ones."""
         return self._split(values, tf.split, tf.reshape)
+
+    def weights_to_predict(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The network's variables to predict with, of all the loop's: averages, if they are taken."""
+        return self.weights([*(values[i] for i in self.averages), *values[self.n_groups : self.n_weights]])
 
     def _split(self, joined: list, split: Callable, reshape: Callable) -> list:
         pieces: dict[int, Any] = {}

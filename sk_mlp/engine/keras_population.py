@@ -74,13 +74,16 @@ class KerasPopulation(Population):
         order = epoch_order(member, epoch, self._recipe.shuffle)
         callbacks = [StepRates(rates[0]), *(BatchEventsOnly(callback) for callback in self._callbacks)]
         if epoch < member.frozen_epochs:
-            callbacks.append(Freeze([self.parts.variables[i] for i in self.parts.frozen]))
+            averages = self.parts.layout.averages
+            frozen = [*self.parts.frozen, *(averages[i] for i in self.parts.frozen if averages)]
+            callbacks.append(Freeze([self.parts.variables[i] for i in frozen]))
+        raw = Raw(model)
         history = model.fit(
             Batches(self._recipe, member.rows, order, self.batch_size),
             epochs=1,
             shuffle=False,
             verbose=0,
-            callbacks=callbacks,
+            callbacks=[*callbacks, raw],
         )
         logs = {self._names.get(name, name): values[0] for name, values in history.history.items()}
         figures = model.evaluate(
@@ -89,6 +92,7 @@ class KerasPopulation(Population):
             callbacks=[BatchEventsOnly(callback) for callback in self._callbacks] if len(member.validation) else [],
             return_dict=True,
         )
+        raw.restore()
         logs |= {f"val_{self._names.get(name, name)}": value for name, value in figures.items()}
         return {name: np.array([value], np.float64) for name, value in logs.items()}
 
@@ -142,6 +146,22 @@ class Freeze(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
+
+
+class Raw(keras.callbacks.Callback):
+    """Notes the weights before Keras, at the end of `fit`, puts their averages in their place, if it takes any."""
+
+    def __init__(self, network: keras.Model):
+        super().__init__()
+        self._network = network
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._values = [variable.numpy() for variable in self._network.trainable_variables]
+
+    def restore(self) -> None:
+        """Set them back."""
+        for variable, value in zip(self._network.trainable_variables, self._values, strict=True):
             variable.assign(value)
 
 

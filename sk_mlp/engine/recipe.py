@@ -15,7 +15,7 @@ from sk_mlp.network import random_variables, seed_states, weights_of
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
 # (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.
-OPTIMIZER_DATA = ("beta_1", "beta_2", "epsilon", "global_clipnorm", "momentum", "rho")
+OPTIMIZER_DATA = ("beta_1", "beta_2", "ema_momentum", "epsilon", "global_clipnorm", "momentum", "rho")
 
 
 def optimizer_data(config: dict[str, Any]) -> dict[str, float]:
@@ -23,7 +23,8 @@ def optimizer_data(config: dict[str, Any]) -> dict[str, float]:
 
     In float32, 1 - 0.999 would be wrong by 1e-5; the differences are taken here, in float64.
     """
-    numbers = {name: float(config[name]) for name in OPTIMIZER_DATA if config.get(name)}
+    names = [name for name in OPTIMIZER_DATA if name != "ema_momentum" or config.get("use_ema")]
+    numbers = {name: float(config[name]) for name in names if config.get(name)}
     return numbers | {f"1 - {name}": 1.0 - number for name, number in numbers.items()}
 
 
@@ -80,10 +81,12 @@ class StateLayout:
     variables : list of keras.Variable
     n_weights : int
         How many of them, the first ones, are the network's.
+    averages : list of int
+        Numbers of those that hold the trainable ones' averages; empty if there are none.
     """
 
-    def __init__(self, variables: list[keras.Variable], n_weights: int):
-        self.n_weights = n_weights
+    def __init__(self, variables: list[keras.Variable], n_weights: int, averages: list[int]):
+        self.n_weights, self.averages = n_weights, averages
         self.names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
         self.shapes = [tuple(variable.shape) for variable in variables]
         self.dtypes = [np.dtype(variable.dtype) for variable in variables]
@@ -108,6 +111,11 @@ class StateLayout:
         for array, where, is_int in zip(arrays, self.slices, self.is_int, strict=True):
             (state.ints if is_int else state.floats)[where] = np.ravel(array)
         return state
+
+    def weights(self, state: State) -> list[np.ndarray]:
+        """The network's variables to predict with: averages, where they are taken, for those that are trained."""
+        arrays = self.unpack(state, None if self.averages else self.n_weights)
+        return [*(arrays[i] for i in self.averages), *arrays[len(self.averages) : self.n_weights]]
 
     def unpack(self, state: State, n: int | None = None) -> list[np.ndarray]:
         """State of one member to the first n arrays, or all; views where the dtype allows."""
@@ -169,6 +177,11 @@ def make_optimizer(recipe: Recipe, cls: type, variables: list[keras.Variable]) -
     return optimizer
 
 
+def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """What holds the moving averages of the optimizer's variables; empty if it takes none."""
+    return optimizer._model_variables_moving_average if getattr(optimizer, "use_ema", False) else []
+
+
 class Parts:
     """A recipe's Keras objects, made once.
 
@@ -205,7 +218,9 @@ class Parts:
         weights = weights_of(self.model)
         self.n_weights = len(weights)
         self.variables = [*weights, *self.optimizer.variables]
-        self.layout = StateLayout(self.variables, self.n_weights)
+        index = {id(variable): i for i, variable in enumerate(self.variables)}
+        averages = [index[id(variable)] for variable in averages_of(self.optimizer)]
+        self.layout = StateLayout(self.variables, self.n_weights, averages)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):
                 metric.update_state(*2 * [np.zeros((2, blueprint.width), np.float32)])
@@ -213,7 +228,6 @@ class Parts:
             metric.reset_state()
         self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
         self.built_with = [np.asarray(variable) for variable in self.variables]
-        index = {id(variable): i for i, variable in enumerate(self.variables)}
         own = blueprint.sample is None
         self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model)] if own else []
         self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index] if own else []
@@ -242,6 +256,8 @@ class Parts:
                 arrays[i] = member.learned[name]
         for i, array in member.initial.items():
             arrays[i] = array
+        for i, average in enumerate(self.layout.averages):
+            arrays[average] = arrays[i]
         return self.layout.pack(arrays)
 
     def read(self) -> State:

@@ -182,7 +182,8 @@ def train_step(
     new = [*new_groups, *new_rest, *new_slots]
     for frozen in parts.frozen:
         i = grouping.sources.index([frozen])
-        new[i] = tf.where(hyper["frozen"] > 0, values[i], new[i])
+        for j in {i, grouping.averages[i]}:
+            new[j] = tf.where(hyper["frozen"] > 0, values[j], new[j])
     any_rows = n > 0
     new = [tf.where(any_rows, a, b) for a, b in zip(new, values, strict=True)]
     return new, outputs[0], with_penalty(sums, penalty, n)
@@ -206,6 +207,6 @@ def evaluation_step(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Output (batch, width) and losses, times the number of real rows, of one member on one batch."""
     x, y, weight, _, n = batch
-    outputs, _, penalty = forward(parts, grouping.weights(values[: grouping.n_weights]), x, training=False)
+    outputs, _, penalty = forward(parts, grouping.weights_to_predict(values), x, training=False)
     sums = summed_losses(parts, smoothed(y, hyper), outputs, weight, hyper)
     return outputs[0], with_penalty(sums, penalty, n)
