@@ -169,10 +169,13 @@ class CompiledPopulation(Population):
         started: dict[int, State] = {}
         for m, run in runs.items():
             member, rows = run.member, run.member.rows
-            parts = self._parts_of(run.recipe)
-            started[m] = parts.start(member, run.state)
-            run.layout, run.state, run.kept = parts.layout, None, run.kept or started[m]
-            self._members[m], self._layouts[m] = member, parts.layout
+            if run.layout and run.state:  # it has been in a population before
+                started[m] = run.state
+            else:
+                parts = self._parts_of(run.recipe)
+                started[m], run.layout = parts.start(member, run.state), parts.layout
+            run.state, run.kept = None, run.kept or started[m]
+            self._members[m], self._layouts[m] = member, run.layout
             self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
             self._units[m] = rows.y_mean, rows.y_scale
             evaluated = evaluation_rows(member)
