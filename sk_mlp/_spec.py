@@ -174,6 +174,8 @@ class Member:
         Until which epoch the recipe's frozen variables stay as they are.
     learned : dict of str to ndarray
         What is known of X's columns: values of variables that no step changes, by layer and name.
+    adapts_dropout : bool
+        Whether the dropout rates follow the loss on the held-out rows, see `Run.hyper`.
     """
 
     seed: int
@@ -191,6 +193,7 @@ class Member:
     initial: dict[int, NDArray] = field(default_factory=dict)
     frozen_epochs: float = 0
     learned: dict[str, NDArray] = field(default_factory=dict)
+    adapts_dropout: bool = False
 
 
 @dataclass(frozen=True, eq=False)

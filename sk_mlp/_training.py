@@ -38,7 +38,7 @@ from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, Population
 from sk_mlp.engine.recipe import Parts, Recipe, loss_names, optimizer_data
-from sk_mlp.engine.run import Run
+from sk_mlp.engine.run import MOST_DROPOUT, Run
 from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.losses import losses_of_outputs
@@ -151,6 +151,7 @@ class Training(DataChecks, ABC):
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, train, weights),
+                adapts_dropout=self._adapts_dropout,
             )
             for seed, (train, validation), start in zip(seeds, splits, starts, strict=True)
         ]
@@ -179,6 +180,11 @@ class Training(DataChecks, ABC):
 
     # The network
 
+    @property
+    def _adapts_dropout(self) -> bool:
+        """Whether the dropout rate follows the loss on the held-out rows."""
+        return False
+
     def _blueprint(
         self, raw: Any, X: Matrix, rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
     ) -> Blueprint:
@@ -191,13 +197,14 @@ class Training(DataChecks, ABC):
             plan = partial(self._plan, X, rows)
             before = previous.spec if previous else None
             loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
+            rate = MOST_DROPOUT if self._adapts_dropout else 0.0 if self.dropout == "auto" else float(self.dropout)
             spec = NetworkSpec(
                 n_features=n_features,
                 n_outputs=targets.n_outputs,
                 hidden_layer_sizes=sizes,
                 activation=self.activation,
                 batch_norm=bool(self.batch_norm),
-                dropout=bool(self.dropout > 0),
+                dropout=rate > 0,
                 output_activation="linear" if is_of_logits(loss) else self._output_activation(targets),
                 kernel_initializer=self.kernel_initializer,
                 skip_connection=bool(self.skip_connection),
@@ -208,7 +215,7 @@ class Training(DataChecks, ABC):
                 wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
                 parametric_activation=bool(self.parametric_activation),
             )
-            return blueprint_of_spec(spec, float(self.dropout))
+            return blueprint_of_spec(spec, rate)
         for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
             if getattr(self, name, None) not in (None, False, "auto"):  # a regressor has no calibrate
                 raise ValueError(

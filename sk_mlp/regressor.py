@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
 from sk_mlp._base import BaseKerasMLP
@@ -60,8 +61,11 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     parametric_activation : bool, default=True
         Whether each hidden neuron learns how much of the activation it takes: x + a (f(x) - x), from a = 1
         (Holzmueller et al. 2024).
-    dropout : float in [0, 1), default=0.0
-        Share of each hidden layer's outputs that is left out in training.
+    dropout : float in [0, 1) or "auto", default="auto"
+        Share of each hidden layer's outputs that is left out in training. "auto" begins without, and once the loss on
+        the held-out rows has not fallen for eight epochs takes the share of y's variance that is not explained by then,
+        less 0.02, at most 0.15: dropout helps with noisy y and ruins what can be fitted nearly exactly. That needs
+        ``early_stopping``, ``normalize_y`` and the squared error; otherwise "auto" is 0.
     batch_norm : bool, default=False
         Whether to normalise each hidden layer's inputs to its activation over the batch.
     kernel_initializer : str, default="auto"
@@ -186,7 +190,11 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
 
     scorer = staticmethod(r2_score)
 
-    _parameter_constraints: dict = {**BaseKerasMLP._parameter_constraints, "normalize_y": ["boolean"]}
+    _parameter_constraints: dict = {
+        **BaseKerasMLP._parameter_constraints,
+        "dropout": [*BaseKerasMLP._parameter_constraints["dropout"], StrOptions({"auto"})],
+        "normalize_y": ["boolean"],
+    }
 
     def __init__(
         self,
@@ -202,7 +210,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         hidden_layer_sizes=None,
         activation="mish",
         parametric_activation=True,
-        dropout=0.0,
+        dropout="auto",
         batch_norm=False,
         kernel_initializer="auto",
         skip_connection=False,
@@ -351,6 +359,11 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
             learned = regression_targets(y, weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS)
             mean, scale = learned.mean, learned.scale
         return RegressionTargets(mean, scale, targets.one_dimensional)
+
+    @property
+    def _adapts_dropout(self):
+        of_variance = self.normalize_y and self._loss_name() in ("mean_squared_error", "mse")
+        return bool(self.dropout == "auto" and self.model is None and self.early_stopping and of_variance)
 
     def _loss_name(self):
         loss = "mean_squared_error" if self.loss is None else self.loss

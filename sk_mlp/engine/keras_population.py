@@ -12,6 +12,7 @@ from sk_mlp.engine.program import EVALUATION_BATCH
 from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.step import row_losses, smoothed
+from sk_mlp.layers import dropout_layers
 from sk_mlp.losses import losses_of_outputs
 
 
@@ -64,6 +65,7 @@ class KerasPopulation(Population):
 
     def admit(self, runs: dict[int, Run]) -> None:
         run = runs[0]
+        self._run = run
         start = self.parts.start(self._member, run.state)
         run.layout, run.state, run.kept = self.parts.layout, None, run.kept or start
         self.parts.write(start)
@@ -71,6 +73,10 @@ class KerasPopulation(Population):
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
         member, epoch = self._member, epochs[0]
         model = self.parts.model
+        for number, layer in enumerate(dropout_layers(model)):
+            rate = self._run.hyper[f"dropout/{number}"]
+            if layer.rate != rate:
+                layer.rate, model.train_function = rate, None  # which is traced with the rate as a constant
         order = epoch_order(member, epoch, self._recipe.shuffle)
         callbacks = [StepRates(rates[0]), *(BatchEventsOnly(callback) for callback in self._callbacks)]
         if epoch < member.frozen_epochs:

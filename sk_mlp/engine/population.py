@@ -157,7 +157,7 @@ class CompiledPopulation(Population):
         self._hyper_names = (*hyper_names, *(["frozen"] if recipe.frozen else []))
         self._program = PROGRAMS.get(recipe, self._hyper_names, n_slots, record)
         self.parts = self._program.parts
-        self._members: dict[int, Member] = {}
+        self._runs: dict[int, Run] = {}
         self._layouts: dict[int, StateLayout] = {}
         self._parts = {recipe.key: self.parts}
         self._seeds = np.zeros(n_slots, np.int32)
@@ -175,7 +175,7 @@ class CompiledPopulation(Population):
                 parts = self._parts_of(run.recipe)
                 started[m], run.layout = parts.start(member, run.state), parts.layout
             run.state, run.kept = None, run.kept or started[m]
-            self._members[m], self._layouts[m] = member, run.layout
+            self._runs[m], self._layouts[m] = run, run.layout
             self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
             self._units[m] = rows.y_mean, rows.y_scale
             evaluated = evaluation_rows(member)
@@ -200,7 +200,7 @@ class CompiledPopulation(Population):
         table = np.zeros((self.n_slots, self._data.n_train // self.batch_size), np.float32)
         sizes = np.zeros((self.n_slots, 2), np.int32)
         for m, epoch in epochs.items():
-            member = self._members[m]
+            member = self._runs[m].member
             numbers[m, : len(member.train)] = epoch_order(member, epoch, self._shuffle)
             table[m, : len(rates[m])] = rates[m]
             sizes[m] = len(member.train), len(evaluation_rows(member))
@@ -222,7 +222,7 @@ class CompiledPopulation(Population):
         losses : ndarray of shape (n_steps,)
             Of each step's batch, before the step.
         """
-        member, n_steps = self._members[0], len(learning_rates)
+        member, n_steps = self._runs[0].member, len(learning_rates)
         n_rows = n_steps * self.batch_size
         n_epochs = -(-n_rows // len(member.train))
         order = np.concatenate([epoch_order(member, epoch, self._shuffle) for epoch in range(n_epochs)])
@@ -256,8 +256,8 @@ class CompiledPopulation(Population):
 
     def _hyper(self, epochs: dict[int, int]) -> NDArray:
         """Every member's numbers in this epoch: (n_slots, n_hyper), float32."""
-        frozen = {m: {"frozen": epoch < self._members[m].frozen_epochs} for m, epoch in epochs.items()}
-        tables = {m: self._members[m].hyper | frozen[m] for m in epochs}
+        frozen = {m: {"frozen": epoch < self._runs[m].member.frozen_epochs} for m, epoch in epochs.items()}
+        tables = {m: self._runs[m].hyper | frozen[m] for m in epochs}
         any_table = next(iter(tables.values()))  # for slots without a member
         rows = [tables.get(m, any_table) for m in range(self.n_slots)]
         return np.array([[row[name] for name in self._hyper_names] for row in rows], np.float32)

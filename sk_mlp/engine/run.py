@@ -12,6 +12,12 @@ from sk_mlp.engine.recipe import Recipe, StateLayout
 RESOLUTION = float(np.finfo(np.float32).eps)
 IDEAL = {1: 0.0, -1: -1.0}
 
+# Dropout that adapts: after how many epochs without improvement it begins; which share of y's variance may be left
+# unexplained without any, for dropout ruins what can be fitted nearly exactly; and the largest rate.
+STALL = 8
+NEARLY_EXACT = 0.02
+MOST_DROPOUT = 0.15
+
 
 @dataclass(eq=False)
 class Run:
@@ -43,6 +49,8 @@ class Run:
         Number of the epoch at which it pauses.
     stopped_by : {"epochs", "patience", "perfect", "non-finite", "callback"} or None
         None while there are epochs to run.
+    has_stalled : bool
+        Whether it has gone without improvement for a while; only with ``patience``.
     """
 
     recipe: Recipe
@@ -56,6 +64,7 @@ class Run:
     history: dict[str, list[float]] = field(default_factory=dict)
     until: float = np.inf
     stopped_by: str | None = None
+    has_stalled: bool = False
 
     @classmethod
     def begin(cls, recipe: Recipe, member: Member, epoch: int = 0, state: State | None = None) -> "Run":
@@ -66,6 +75,19 @@ class Run:
     def latest(self) -> dict[str, float]:
         """Figures of the last epoch."""
         return {name: values[-1] for name, values in self.history.items()}
+
+    @property
+    def hyper(self) -> dict[str, float]:
+        """The member's numbers in the next epoch.
+
+        Dropout that adapts begins when the member has stalled. Its rate is the share of y's variance that is not
+        explained so far, for the noisier y is, the more there is to overfit.
+        """
+        if not self.member.adapts_dropout:
+            return self.member.hyper
+        unexplained = min(self.history["val_loss"]) if self.has_stalled else 0.0
+        rate = float(np.clip(unexplained - NEARLY_EXACT, 0, MOST_DROPOUT))
+        return {name: rate if name.startswith("dropout/") else n for name, n in self.member.hyper.items()}
 
     @property
     def is_done(self) -> bool:
@@ -114,6 +136,7 @@ class Run:
             self.stopped_by = "patience"
         elif self.epoch + 1 >= member.epochs:
             self.stopped_by = "epochs"
+        self.has_stalled |= self.epoch - self.best_epoch >= STALL
         self.epoch += 1
         return improved
 

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sk_mlp.engine.run import Run
 
 MANIFEST = "search.json"
-SAVED = ("layout", "epoch", "state", "kept", "best_epoch", "best", "history", "stopped_by")
+SAVED = ("layout", "epoch", "state", "kept", "best_epoch", "best", "history", "stopped_by", "has_stalled")
 
 
 class Checkpoint:
