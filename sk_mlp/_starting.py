@@ -99,10 +99,11 @@ def initial_weights(
         source = autoencoder(estimator, spec, X, rows, X_unlabeled, seed, regressor_class)
         estimator.autoencoder_ = source
     source = source.estimator if isinstance(source, FrozenEstimator) else source
-    if parameter == "init_from" and getattr(source, "_categories", {}) != estimator._categories:
+    categories = getattr(source, "_categories", estimator._categories)  # what is not fitted is refused below
+    if parameter == "init_from" and categories != estimator._categories:
         raise ValueError(
             "init_from must have been fitted on the same categories, whose codes its weights belong to. Got "
-            f"{source._categories} instead of {estimator._categories}."
+            f"{categories} instead of {estimator._categories}."
         )
     return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs))
 
@@ -141,6 +142,7 @@ def autoencoder(
         **{name: params[name] for name in SHARED},
         "hidden_layer_sizes": (*sizes, *sizes[-2::-1]),
         "numerical_embedding": spec.deep_plan.embedding if spec.deep_plan else None,  # "auto" counts all columns
+        "dropout": 0.0,
         "lr_schedule": None,
         "ensemble_size": 1,
         "random_state": seed,

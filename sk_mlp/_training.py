@@ -175,7 +175,10 @@ class Training(DataChecks, ABC):
             **self._label_hyper(),
             **({"aux_loss_weight": float(self.aux_loss_weight)} if blueprint.n_heads > 1 else {}),
             **optimizer_data(recipe.optimizer_config),
-            **{f"dropout/{number}": rate for number, rate in enumerate(blueprint.rates)},
+            **{
+                f"dropout/{number}": 0.0 if blueprint.spec and self.dropout == "auto" else rate
+                for number, rate in enumerate(blueprint.rates)
+            },
         }
 
     # The network
@@ -197,7 +200,7 @@ class Training(DataChecks, ABC):
             plan = partial(self._plan, X, rows)
             before = previous.spec if previous else None
             loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
-            rate = MOST_DROPOUT if self._adapts_dropout else 0.0 if self.dropout == "auto" else float(self.dropout)
+            rate = MOST_DROPOUT if self.dropout == "auto" else float(self.dropout)
             spec = NetworkSpec(
                 n_features=n_features,
                 n_outputs=targets.n_outputs,

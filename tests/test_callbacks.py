@@ -125,6 +125,17 @@ def test_early_stopping_with_restored_weights(engine):
     np.testing.assert_array_equal(mlp.predict(X), own.predict(X))
 
 
+@both_engines
+def test_restored_weights_are_averages_where_they_are_taken(engine):
+    params = {"learning_rate": 0.3, "epochs": 8, "engine": engine, "ema_momentum": 0.8}
+    stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
+    mlp = regressor(**params, early_stopping=False, callbacks=[stop]).fit(**SPLIT)
+    own = regressor(**params, early_stopping=True, patience=2).fit(**SPLIT)
+    np.testing.assert_allclose(mlp.history_["val_loss"], own.history_["val_loss"], rtol=1e-6)
+    np.testing.assert_allclose(mlp.predict(X), own.predict(X), rtol=1e-5)
+    assert mlp.best_epoch_ < mlp.n_iter_ - 1
+
+
 def test_best_epoch_is_that_of_the_restored_weights():
     stop = keras.callbacks.EarlyStopping(patience=2, restore_best_weights=True)
     mlp = regressor(learning_rate=0.3, epochs=40, early_stopping=False, callbacks=[stop]).fit(**SPLIT)

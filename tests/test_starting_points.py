@@ -403,3 +403,17 @@ def test_names_of_rows_without_labels():
 def test_a_sparse_matrix_cannot_pretrain():
     with pytest.raises(ValueError, match=r"pretrain='autoencoder' needs dense X.* call toarray\(\)"):
         pretrained().fit(sparse.csr_array(X), Y)
+
+
+def test_frozen_layers_of_the_defaults_are_compiled():
+    settings = {"n_neurons": 8, "epochs": 2, "ensemble_size": 1, "engine": "compiled", "random_state": 0}
+    source = KerasMLPRegressor(**settings).fit(X, Y)
+    for ema_momentum in (None, 0.9):
+        mlp = KerasMLPRegressor(**settings, init_from=source, frozen_epochs=np.inf, ema_momentum=ema_momentum)
+        mlp.fit(X, Y)
+        for name in ("columns", "hidden_1"):
+            pairs = zip(
+                mlp.model_.get_layer(name).get_weights(), source.model_.get_layer(name).get_weights(), strict=True
+            )
+            for mine, theirs in pairs:
+                np.testing.assert_array_equal(mine, theirs)

@@ -6,6 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 from plain import plain_classifier, plain_regressor
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
@@ -227,3 +228,8 @@ def test_init_from_an_estimator_of_other_categories_is_refused():
     plain_classifier(**settings).fit(TABLE, LABELS)
     with pytest.raises(ValueError, match="init_from must have been fitted on the same categories"):
         plain_classifier(**settings).fit(TABLE.assign(sex=TABLE.sex.map({"f": "w", "m": "x"})), LABELS)
+
+
+def test_init_from_an_estimator_that_is_not_fitted_is_refused_with_categories():
+    with pytest.raises((ValueError, NotFittedError), match="fitted"):
+        plain_classifier(**SCALED | {"epochs": 1, "init_from": plain_classifier(**SCALED)}).fit(TABLE, LABELS)

@@ -10,7 +10,8 @@ from sk_mlp.engine.recipe import Parts
 class CallbackBridge:
     """Keras callbacks of a fit, with a Keras model that shows them the state of member 0.
 
-    What a callback does to the model (learning rate, weights, ``stop_training``) takes effect on the member.
+    What a callback does to the model (learning rate, weights, ``stop_training``) takes effect on the member. Where the
+    weights are averaged, callbacks see the averages; those that they set are the weights and averages to go on from.
 
     Parameters
     ----------
@@ -55,17 +56,28 @@ class CallbackBridge:
             Whether a callback has changed the member's state.
         """
         before = population.extract(population.states, 0)
-        self._parts.write(before)
+        layout = self._parts.layout
+        raw = layout.unpack(before)
+        shown = [*layout.weights(before), *raw[layout.n_weights :]]
+        self._parts.write(layout.pack(shown))
         self._parts.optimizer.learning_rate = self.learning_rate
         getattr(self._list, event)(*arguments)
         self.stop |= bool(self._model.stop_training)  # noted at once: Keras' fit resets it
         learning_rate = float(self._parts.optimizer.learning_rate)
         if learning_rate != np.float32(self.learning_rate):
             self.learning_rate = learning_rate
-        after = self._parts.read()
-        slot = self._parts.layout.slices[self._parts.index(self._parts.optimizer._learning_rate)]
+        arrays = layout.unpack(self._parts.read())
+        for i, average in enumerate(layout.averages):
+            if np.array_equal(arrays[i], shown[i], equal_nan=True):
+                arrays[i] = raw[i]
+            else:
+                arrays[average] = arrays[i]
+        after = layout.pack(arrays)
+        slot = layout.slices[self._parts.index(self._parts.optimizer._learning_rate)]
         after.floats[slot] = before.floats[slot]
         if after.equals(before):
+            if layout.averages:
+                self._parts.write(before)  # the parts may be the population's own
             return False
         population.replace(0, after)
         return True

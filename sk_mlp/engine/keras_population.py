@@ -81,7 +81,7 @@ class KerasPopulation(Population):
         callbacks = [StepRates(rates[0]), *(BatchEventsOnly(callback) for callback in self._callbacks)]
         if epoch < member.frozen_epochs:
             averages = self.parts.layout.averages
-            frozen = [*self.parts.frozen, *(averages[i] for i in self.parts.frozen if averages)]
+            frozen = [*self.parts.frozen, *(averages[i] for i in self.parts.frozen if i < len(averages))]
             callbacks.append(Freeze([self.parts.variables[i] for i in frozen]))
         raw = Raw(model)
         history = model.fit(

@@ -182,7 +182,7 @@ def train_step(
     new = [*new_groups, *new_rest, *new_slots]
     for frozen in parts.frozen:
         i = grouping.sources.index([frozen])
-        for j in {i, grouping.averages[i]}:
+        for j in {i, *grouping.averages[i : i + 1]}:  # what is not trained has no average
             new[j] = tf.where(hyper["frozen"] > 0, values[j], new[j])
     any_rows = n > 0
     new = [tf.where(any_rows, a, b) for a, b in zip(new, values, strict=True)]
