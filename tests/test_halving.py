@@ -86,6 +86,24 @@ def test_hyperband():
 
 
 @pytest.mark.parametrize(
+    ("n_candidates", "of_first_rungs"), [(None, [9, 5, 3]), (17, [9, 5, 3]), (3, [1, 1, 1]), (9, [4, 3, 2])]
+)
+def test_hyperband_divides_its_candidates(n_candidates, of_first_rungs):
+    search = HyperbandSearchCV(pipeline(), SPACE, n_candidates=n_candidates, cv=2, random_state=0, refit=False)
+    search.fit(X, Y)
+    np.testing.assert_array_equal(search.n_candidates_[:3], of_first_rungs)
+    assert max(search.n_epochs_) == 9
+
+
+def test_hyperband_wants_a_candidate_for_each_bracket():
+    search = HyperbandSearchCV(pipeline(), SPACE, n_candidates=2, cv=2)
+    with pytest.raises(
+        ValueError, match=r"'n_candidates' parameter must be at least the number of brackets, 3\. Got 2"
+    ):
+        search.fit(X, Y)
+
+
+@pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         ((81, 3, 1, 81), [1, 3, 9, 27, 81]),

@@ -15,11 +15,12 @@ from sk_mlp.engine.train import train
 from sk_mlp.engine.widths import family, merged, widest
 from sk_mlp.exceptions import NotCompilableError
 
-# Mapping a step over members saves what it costs to start small kernels: some 10 us a step and member. It takes up to a
-# second longer to compile, and for larger networks, whose matrix products are what takes time, it saves nothing.
+# Mapping a step over members saves what it costs to start small kernels: some 8 us a step and member. It takes 1.5 s
+# longer to compile, a program of one member for the last runs is 1 s more, and for larger networks, whose matrix
+# products are what takes time, it saves nothing.
 MAPPED_SLOTS = 16
 MAPPED_WEIGHTS = 6_000  # of a network, at most
-MAPPED_STEPS = 60_000  # of all its members, at least
+MAPPED_STEPS = 250_000  # of all its members, at least
 Report = Callable[[Run], None]
 
 IDLE_SECONDS = 1.0  # as much as the other program's compilation costs: never more than twice the best that one can do

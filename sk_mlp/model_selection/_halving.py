@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from functools import partial
-from math import ceil, floor, log
+from math import floor, log
 from numbers import Integral, Real
 from typing import Any
 
@@ -219,10 +219,13 @@ class HyperbandSearchCV(Rungs):
     ----------
     estimator : estimator
         A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
-        are what the last candidates get; the number of candidates follows from them: with ``epochs=81``, brackets of
-        81, 34, 15, 8 and 5 candidates.
+        are what the last candidates get.
     param_distributions : dict or list of dict
         Distributions or lists to draw from, by the name of the parameter.
+    n_candidates : int, default=None
+        Of all brackets together. None for the paper's, which follow from the epochs: with ``epochs=81``, brackets of
+        81, 34, 15, 8 and 5 candidates, 143 in all. Another number is divided among the brackets in about these
+        proportions: 81 candidates as 45, 19, 9, 5 and 3.
     factor : float, default=3
         By which candidates become fewer, and epochs more, from rung to rung.
     min_epochs : int, default=1
@@ -267,11 +270,17 @@ class HyperbandSearchCV(Rungs):
     [9, 5, 3, 3, 1, 1]
     """
 
+    _parameter_constraints: dict = {
+        **Rungs._parameter_constraints,
+        "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
     def __init__(
         self,
         estimator,
         param_distributions,
         *,
+        n_candidates=None,
         factor=3,
         min_epochs=1,
         scoring=None,
@@ -295,6 +304,7 @@ class HyperbandSearchCV(Rungs):
             return_train_score=return_train_score,
         )
         self.param_distributions = param_distributions
+        self.n_candidates = n_candidates
         self.factor = factor
         self.min_epochs = min_epochs
         self.random_state = random_state
@@ -302,9 +312,24 @@ class HyperbandSearchCV(Rungs):
 
     def _brackets(self):
         most = len(rungs(self.max_epochs_, self.factor, self.min_epochs)) - 1
-        for halvings in range(most, -1, -1):
-            n_candidates = ceil((most + 1) / (halvings + 1) * self.factor**halvings)
-            yield n_candidates, rungs(self.max_epochs_, self.factor, self.min_epochs, self.factor**halvings)
+        halvings = np.arange(most, -1, -1)
+        published = np.ceil((most + 1) / (halvings + 1) * self.factor**halvings).astype(int)
+        n_candidates = published if self.n_candidates is None else _divided(self.n_candidates, published)
+        for n, times in zip(n_candidates.tolist(), halvings.tolist(), strict=True):
+            yield n, rungs(self.max_epochs_, self.factor, self.min_epochs, self.factor**times)
+
+
+def _divided(n: int, published: NDArray) -> NDArray:
+    """n candidates in about these proportions, one for each bracket first; of the rest, largest remainders decide."""
+    if n < len(published):
+        raise ValueError(
+            f"The 'n_candidates' parameter must be at least the number of brackets, {len(published)}. Got {n}."
+        )
+    others = published - (len(published) > 1)
+    quotas = (n - len(published)) * others / others.sum()
+    numbers = 1 + np.floor(quotas).astype(int)
+    numbers[np.argsort(np.floor(quotas) - quotas, kind="stable")[: n - numbers.sum()]] += 1
+    return numbers
 
 
 def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float = np.inf) -> list[int]:
