@@ -116,28 +116,25 @@ def searched(search: type, peer: tuple[Any, dict[str, str]], drawn: list[dict], 
 
 def textbook(data: Data, n: int, epochs: int, repeats: int, checks: Checks) -> None:
     """The search by each library."""
-    drawn = candidates(n, SPACE)
-    peers = {
-        "sk_mlp, population": (PopulationGridSearchCV, by_sk_mlp, None),
-        "sk_mlp, plain": (GridSearchCV, by_sk_mlp, 1),
-        "scikit-learn": (GridSearchCV, by_scikit_learn, 1),
-        "scikeras": (GridSearchCV, by_scikeras, 1),
-        "scikeras, n_jobs=2": (GridSearchCV, by_scikeras, 2),
+    drawn, (estimator, _) = candidates(n, SPACE), by_sk_mlp(epochs)
+    settings = {"cv": FOLDS, "scoring": SCORE, "random_state": SEED}  # the same candidates, and for Hyperband more
+    searches = {
+        "sk_mlp, population": searched(PopulationGridSearchCV, by_sk_mlp(epochs), drawn, data, 3),
+        "sk_mlp, plain": searched(GridSearchCV, by_sk_mlp(epochs), drawn, data, 3, n_jobs=1),
+        "sk_mlp, halving": PopulationHalvingSearchCV(estimator, SPACE, n_candidates=n, **settings),
+        "sk_mlp, Hyperband": HyperbandSearchCV(estimator, SPACE, min_epochs=min(10, epochs), **settings),
+        "scikit-learn": searched(GridSearchCV, by_scikit_learn(epochs), drawn, data, 3, n_jobs=1),
+        "scikeras": searched(GridSearchCV, by_scikeras(epochs), drawn, data, 3, n_jobs=1),
+        "scikeras, n_jobs=2": searched(GridSearchCV, by_scikeras(epochs), drawn, data, 3, n_jobs=2),
     }
     figures = {}
-    searches = {
-        name: searched(search, peer(epochs), drawn, data, 3, n_jobs=n_jobs)
-        for name, (search, peer, n_jobs) in peers.items()
-    }
-    settings = {"cv": FOLDS, "scoring": SCORE, "random_state": SEED}  # the same candidates, and for Hyperband more
-    estimator, _ = by_sk_mlp(epochs)
-    searches["sk_mlp, halving"] = PopulationHalvingSearchCV(estimator, SPACE, n_candidates=n, **settings)
-    searches["sk_mlp, Hyperband"] = HyperbandSearchCV(estimator, SPACE, min_epochs=min(10, epochs), **settings)
     for name, search in searches.items():
         times = [seconds(search.fit, data.X, data.y) for _ in range(repeats if name.startswith("sk_mlp") else 1)]
         error = mean_squared_error(data.y_test, np.ravel(search.predict(data.X_test)))
         figures[name] = (median(times), search.best_score_, error)
-        print(f"{name}: {figures[name][0]:.1f} s", file=sys.stderr, flush=True)
+        print(
+            "{}: {:.1f} s, best score {:.4f}, test MSE {:.4f}".format(name, *figures[name]), file=sys.stderr, flush=True
+        )
     own = figures["sk_mlp, population"][0]
     rows = [
         (name, number(time), f"{time / own:.1f}x", f"{score:.4f}", f"{error:.4f}")

@@ -82,7 +82,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
             return self._adopt(work)
         with deferred_fits(None):
-            task = work._prepare(collector.input(X), y, sample_weight, held_out, X_unlabeled, **settings)
+            shared = X if work._names_categories else collector.input(X)  # whose numbers are to be taken as they are
+            task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, **settings)
         collector.defer(self, work, task)
         return self
 
@@ -168,7 +169,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if not include_preprocessing:
             return model
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return model_of_table(model, names, self._categories)
+        return model_of_table(model, names, self._categories, self._fitted.columns)
 
     @property
     def categories_(self) -> dict:

@@ -8,7 +8,7 @@ from scipy.special import log_expit, log_softmax, logit
 LARGEST = 10.0  # temperature; the smallest is one over it
 
 
-def fit_temperature(probabilities: NDArray, labels: NDArray, weights: NDArray) -> float:
+def fit_temperature(probabilities: NDArray, labels: NDArray, weights: NDArray, exclusive: bool) -> float:
     """The number by which to divide the logits for the least log-loss (Guo et al. 2017, arXiv 1706.04599).
 
     Parameters
@@ -17,6 +17,8 @@ def fit_temperature(probabilities: NDArray, labels: NDArray, weights: NDArray) -
         Of each label, or of each of several classes that exclude each other.
     labels : ndarray of shape (n_rows, n_columns) of 0 and 1, or of shape (n_rows, 1), int, the numbers of classes
     weights : ndarray of shape (n_rows,)
+    exclusive : bool
+        Whether a row has one label only, whose probabilities sum to 1.
 
     Returns
     -------
@@ -24,7 +26,6 @@ def fit_temperature(probabilities: NDArray, labels: NDArray, weights: NDArray) -
         1 if no temperature does better.
     """
     p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
-    exclusive = labels.shape[1] != p.shape[1] or (p.shape[1] > 1 and np.allclose(labels.sum(axis=1), 1))
     logits = np.log(p) if exclusive else logit(p)
     if labels.shape[1] != p.shape[1]:
         labels = np.eye(p.shape[1])[labels[:, 0]]

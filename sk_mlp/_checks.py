@@ -11,9 +11,8 @@ from sklearn.utils.validation import _check_sample_weight, _check_y, check_array
 from sk_mlp._features import DTYPES, Matrix
 from sk_mlp._parameters import Parameters
 from sk_mlp._tables import Categories, categorical_columns, learn_categories, to_numbers
-from sk_mlp._targets import ClassTargets, RegressionTargets
+from sk_mlp._targets import Targets
 
-Targets = ClassTargets | RegressionTargets
 HeldOut = tuple[Matrix, NDArray, NDArray]
 
 
@@ -31,6 +30,12 @@ class DataChecks(Parameters, ABC):
     @property
     def _takes_missing(self) -> bool:
         return self.model is None and self.pretrain is None and self.handle_missing != "error"
+
+    @property
+    def _names_categories(self) -> bool:
+        """Whether the user says which columns are categories."""
+        columns = self.categorical_features
+        return columns is not None and not (isinstance(columns, str) and columns == "auto")
 
     def _finite(self, X) -> bool | str:
         """``ensure_all_finite`` of scikit-learn's checks: nan may be where the network has something to put there."""
@@ -52,7 +57,7 @@ class DataChecks(Parameters, ABC):
         checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
         if not self._categories:
             X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
-            return csr_array(X) if issparse(X) else X, y
+            return self._as_matrix(X), y
         X = self._coded(X, reset)
         y = _check_y(y, multi_output=True, estimator=self, **self._y_checks)
         check_consistent_length(X, y)
@@ -62,7 +67,14 @@ class DataChecks(Parameters, ABC):
         if self._categories:
             return self._coded(X, reset=False)
         X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr", ensure_all_finite=self._finite(X))
-        return csr_array(X) if issparse(X) else X
+        return self._as_matrix(X)
+
+    def _as_matrix(self, X) -> Matrix:
+        """Checked X in the form that the network takes: a fitted one that scales or embeds columns has dense X only."""
+        if not issparse(X):
+            return X
+        spec = self._fitted.spec if hasattr(self, "_fitted") else None
+        return X.toarray() if spec and (spec.deep_plan or spec.wide_plan) else csr_array(X)
 
     def _coded(self, X, reset: bool) -> NDArray:
         validate_data(self, X, reset=reset, skip_check_array=True)

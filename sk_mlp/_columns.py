@@ -143,6 +143,7 @@ def learn_columns(plan: ColumnPlan, X: NDArray, rows: NDArray, weights: NDArray,
         other), (n_numeric,); ``known`` (0 for a category that does not occur), (n_slots,); ``category_known``, one
         array an embedded column; ``boundaries`` of the bins of scaled numbers, (n_numeric, n_bins + 1).
     """
+    every_row = rows
     if len(rows) > SAMPLE:
         rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))
     weights = weights[rows]
@@ -158,12 +159,12 @@ def learn_columns(plan: ColumnPlan, X: NDArray, rows: NDArray, weights: NDArray,
         if plan.embedding == "ple":
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
             boundaries[j] = _bins(scaled)
-    known_slots = [np.isin([one, other], X[rows, column]).any() for column, one, other in plan.slots]
+    known_slots = [np.isin([one, other], X[every_row, column]).any() for column, one, other in plan.slots]
     arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
     if plan.slots:
         arrays["known"] = np.array(known_slots, float)
     for i, (column, n) in enumerate(plan.embedded):
-        arrays[f"category_known_{i}"] = np.isin(np.arange(n + 1) - 1, X[rows, column]) & (np.arange(n + 1) > 0)
+        arrays[f"category_known_{i}"] = np.isin(np.arange(n + 1) - 1, X[every_row, column]) & (np.arange(n + 1) > 0)
     if plan.embedding == "ple":
         arrays["boundaries"] = boundaries
     return {name: np.asarray(array, np.float32) for name, array in arrays.items()}

@@ -1,14 +1,16 @@
 """A fitted network as a Keras model that takes the table itself, a column an input."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from sk_mlp._features import to_inputs
 from sk_mlp._tables import Categories
 from sk_mlp.table_layers import CategoryCodes
 
 
-def model_of_table(model: keras.Model, names: Sequence[str], categories: Categories) -> keras.Model:
+def model_of_table(model: keras.Model, names: Sequence[str], categories: Categories, input_columns: Any) -> keras.Model:
     """A model of one input a column: of strings, where its categories are strings, else of float32.
 
     Parameters
@@ -19,7 +21,18 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
         Of the columns.
     categories : dict
         As `sk_mlp._tables.learn_categories` returns it.
+    input_columns : None, dict or tuple
+        Columns of each of the model's inputs.
+
+    Raises
+    ------
+    ValueError
+        For a name that Keras does not take.
     """
+    refused = [name for name in names if "/" in name]
+    if refused:
+        raise ValueError(f"Names of columns must be without '/', as Keras wants those of inputs. Got {refused}.")
+    model.name = "sk_mlp_network"  # names of operations must differ, and the user's columns may have any
     inputs, columns = {}, []
     for number, name in enumerate(names):
         values = categories.get(number)
@@ -29,6 +42,7 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
             columns.append(inputs[name])
         else:
             known = [str(value) for value in values] if of_strings else [float(value) for value in values]
-            columns.append(CategoryCodes(known, name=f"codes_{number}")(inputs[name]))
-    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="table")(columns)
-    return keras.Model(inputs, model(joined), name="table_mlp")
+            columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
+    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table")(columns)
+    parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
+    return keras.Model(inputs, model(parts), name="table_mlp")

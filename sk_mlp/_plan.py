@@ -10,15 +10,13 @@ import numpy as np
 from scipy.sparse import issparse
 
 from sk_mlp._features import Matrix
-from sk_mlp._resolve import resolve_metrics, resolve_optimizer
+from sk_mlp._resolve import resolve_metrics, resolve_optimizer, routed_to
 from sk_mlp._spec import Blueprint, Fitted, Member
-from sk_mlp._targets import ClassTargets, RegressionTargets
+from sk_mlp._targets import Targets
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Recipe, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.structure import structure_of
-
-Targets = ClassTargets | RegressionTargets
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +85,12 @@ def make_recipe(
     if params["clip_norm"] is not None:
         config["global_clipnorm"] = float(params["clip_norm"])
     if params["ema_momentum"] is not None:
+        twice = {name: v for name, v in routed_to(params, "optimizer").items() if name in ("use_ema", "ema_momentum")}
+        if twice or config.get("use_ema"):
+            raise ValueError(
+                "The 'ema_momentum' parameter averages the weights, so the optimizer must not be told of averages too. "
+                f"Got ema_momentum={params['ema_momentum']} and {twice or {'use_ema': True}} of the optimizer."
+            )
         config |= {"use_ema": True, "ema_momentum": float(params["ema_momentum"])}
     make_metrics = partial(resolve_metrics, params, layout)
     batch_size = automatic_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])

@@ -260,6 +260,23 @@ def sign_of(monitor: str, metrics: list[keras.metrics.Metric], names: list[str])
     return -1 if rises else 1
 
 
+def ideal_of(monitor: str, sign: int, scaled: bool) -> float | None:
+    """The least that the monitored figure, times its sign, can be; None where nobody knows.
+
+    Parameters
+    ----------
+    monitor : str
+    sign : int
+        As `sign_of` returns it.
+    scaled : bool
+        Whether 1 is a large loss: not where the loss has the units of a regression's y.
+    """
+    name = monitor.removeprefix("val_")
+    if sign == -1:
+        return -1.0 if any(word in name for word in RISING) else None
+    return 0.0 if scaled and name.endswith("loss") else None
+
+
 def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
     """The fit's own callbacks: classes are made with their routed arguments, objects are deep copies.
 

@@ -25,7 +25,7 @@ def hook_arguments(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[s
 
 
 class FitTasks:
-    """The task that a fit is, and those of its epochs.
+    """The task that a fit is, and those of its epochs; of an ensemble, those of its first member.
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ class FitTasks:
 
     def __init__(self, worker: Any, task: Task):
         self._worker, self._task = worker, task
+        self._stopped_at: int | None = None
         self._fit = worker._init_callback_context(max_subtasks=task.members[0].epochs - task.first_epoch)
         self._fit.call_on_fit_task_begin(**task.hook_arguments)
         self._begin_epoch()
@@ -50,9 +51,14 @@ class FitTasks:
         # Weights that are not finite make no estimator: the fit is going to keep earlier ones.
         fitted = None if run.stopped_by == "non-finite" else partial(self._attributes, population, run)
         if self._epoch.call_on_fit_task_end(**self._task.hook_arguments, reconstruction_attributes=fitted):
-            run.stopped_by = run.stopped_by or "callback"
+            run.stopped_by, self._stopped_at = run.stopped_by or "callback", run.epoch
         if not run.stopped_by:
             self._begin_epoch()
+
+    def follow(self, run: Run) -> None:
+        """Let another member of an ensemble stop where a hook has stopped the first one."""
+        if self._stopped_at is not None:
+            run.member = replace(run.member, epochs=min(run.member.epochs, self._stopped_at))
 
     def _attributes(self, population: Population, run: Run) -> dict[str, Any]:
         """Attributes of an estimator with the present weights."""

@@ -156,8 +156,8 @@ class Member:
     schedule : Schedule
         Factors of the learning rate, step by step.
     hyper : dict of str to float
-        ``weight_decay``, ``label_smoothing``, ``aux_loss_weight``, dropout rates and the optimizer's own numbers, by
-        name.
+        ``weight_decay``, ``label_smoothing`` and ``smoothed_label``, ``aux_loss_weight``, dropout rates and the
+        optimizer's own numbers, by name.
     epochs : int
         The last epoch's number + 1.
     patience : int or None
@@ -168,6 +168,8 @@ class Member:
         Name of the figure that decides when to stop and which epoch to keep.
     sign : int
         1 if the figure is to fall, -1 if it is to rise.
+    ideal : float or None
+        The least that the figure, times its sign, can be, where that is known.
     initial : dict of int to ndarray
         Initial values of some of the network's variables, by number; the others are drawn from the seed.
     frozen_epochs : float
@@ -190,6 +192,7 @@ class Member:
     min_delta: float
     monitor: str = "val_loss"
     sign: int = 1
+    ideal: float | None = None
     initial: dict[int, NDArray] = field(default_factory=dict)
     frozen_epochs: float = 0
     learned: dict[str, NDArray] = field(default_factory=dict)

@@ -32,7 +32,13 @@ def hold_outs(n_samples: int, fraction: float, seeds: list[int], codes: NDArray 
         n_wanted = fraction * n_samples
         if len(pool) < 1.5 * n_wanted:
             pool = np.arange(n_samples)
-        chosen = hold_out(len(pool), n_wanted / len(pool), seed, None if codes is None else codes[pool])[1]
+        try:
+            chosen = hold_out(len(pool), n_wanted / len(pool), seed, None if codes is None else codes[pool])[1]
+        except ValueError:
+            if len(pool) == n_samples:
+                raise
+            pool = np.arange(n_samples)  # what has been left of some classes cannot be split
+            chosen = hold_out(n_samples, fraction, seed, codes)[1]
         validation = pool[chosen]
         pool = np.delete(pool, chosen)
         splits.append((np.delete(np.arange(n_samples), validation), validation))

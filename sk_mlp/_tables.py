@@ -38,6 +38,13 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
         If there is no such column, and for a frame with a column of dates or the like.
     """
     if issparse(X):
+        if not _is_none(categorical_features) and not (
+            isinstance(categorical_features, str) and categorical_features == "auto"
+        ):
+            raise ValueError(
+                f"categorical_features={categorical_features!r} needs a dense X. Got a sparse matrix; set "
+                "categorical_features='auto' or call toarray()."
+            )
         return ()
     frame = frame_of(X)
     if isinstance(categorical_features, str) and categorical_features == "auto":

@@ -1,10 +1,13 @@
 """Labels and targets to the arrays a network is trained on, and back. Plain numpy."""
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
@@ -126,6 +129,49 @@ def class_targets(y: NDArray, classes: NDArray | None = None) -> ClassTargets:
     return targets
 
 
+def weights_of_classes(class_weight: Any, targets: ClassTargets, y: NDArray) -> NDArray | float:
+    """Weight of each row by its class, or, for several labels, the product of those of its labels.
+
+    Parameters
+    ----------
+    class_weight : dict, list of dict, "balanced" or None
+        A class that is not named has the weight 1.
+    targets : ClassTargets
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        Need not have rows of all classes.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float64, or 1.0
+
+    Raises
+    ------
+    ValueError
+        For weights of another form, of unknown classes, or that are not finite numbers of at least 0.
+    """
+    if class_weight is None:
+        return 1.0
+    if isinstance(class_weight, str):
+        return compute_sample_weight(class_weight, y)
+    multilabel = targets.kind == "multilabel"
+    if isinstance(class_weight, list) != multilabel or (multilabel and len(class_weight) != y.shape[1]):
+        wanted = f"a list of {y.shape[1]} dicts, one a label," if multilabel else "a dict,"
+        raise ValueError(f"class_weight must be {wanted} 'balanced' or None for such y. Got {class_weight!r}.")
+    known = [0, 1] if multilabel else targets.classes.tolist()
+    product = np.ones(len(y))
+    for table, labels in zip(class_weight, y.T, strict=True) if multilabel else [(class_weight, y)]:
+        unknown = [label for label in table if label not in known]
+        if unknown:
+            raise ValueError(f"class_weight must be a dict of weights of the classes {known}. Got {unknown} too.")
+        for label, weight in table.items():
+            if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+                raise ValueError(
+                    f"class_weight must hold finite weights of at least 0. Got {weight!r} for class {label!r}."
+                )
+            product[labels == label] *= weight
+    return product
+
+
 @dataclass(frozen=True, eq=False)
 class RegressionTargets:
     """Location and scale of the targets.
@@ -181,3 +227,6 @@ def regression_targets(y: NDArray, weights: NDArray, standardise: bool) -> Regre
         # A constant column keeps scale 1, also where rounding leaves a deviation of some 1e-16 of the mean.
         scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
     return RegressionTargets(mean, scale, one_dimensional=y.ndim == 1)
+
+
+Targets = ClassTargets | RegressionTargets

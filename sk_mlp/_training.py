@@ -14,13 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
-from sk_mlp._builder import blueprint_of_builder, call_builder
-from sk_mlp._checks import DataChecks, Targets, rows_with_weight, without_zero_total
-from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
-from sk_mlp._features import Matrix, column_numbers, input_columns, stacked
+from sk_mlp._checks import rows_with_weight, without_zero_total
+from sk_mlp._design import Design
+from sk_mlp._features import stacked
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, same_paths
 from sk_mlp._resolve import (
     check_monitors,
+    ideal_of,
     is_of_logits,
     resolve_callbacks,
     resolve_loss,
@@ -28,27 +28,25 @@ from sk_mlp._resolve import (
     sign_of,
 )
 from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
-from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, NetworkSpec, Rows, Trained
+from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
 from sk_mlp._split import hold_outs, member_seeds
 from sk_mlp._starting import initial_weights, start_of
-from sk_mlp._targets import RegressionTargets
+from sk_mlp._targets import RegressionTargets, Targets
 from sk_mlp.engine.bridge import CallbackBridge
 from sk_mlp.engine.cohort import Cohort, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, Population
 from sk_mlp.engine.recipe import Parts, Recipe, loss_names, optimizer_data
-from sk_mlp.engine.run import MOST_DROPOUT, Run
+from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.losses import losses_of_outputs
-from sk_mlp.network import blueprint_of_spec, with_units
+from sk_mlp.network import with_units
 from sk_mlp.schedules import ByStep, Schedule, resolve_schedule
 
-EMBEDDED_COLUMNS = 200  # at most, for numerical_embedding="auto"
 
-
-class Training(DataChecks, ABC):
+class Training(Design, ABC):
     """Training of multilayer perceptrons. Abstract."""
 
     _live: dict[str, Any]  # Keras and TensorFlow objects made from the fitted state, by name
@@ -91,6 +89,8 @@ class Training(DataChecks, ABC):
         n_rows, strata = X.shape[0], self._strata(targets, y)
         splits = [(np.arange(n_rows), np.arange(0))] * len(seeds)
         if held_out is not None:
+            if issparse(held_out[0]) and not issparse(X):  # X decides on the network
+                held_out = (held_out[0].toarray(), *held_out[1:])
             X = stacked([X, held_out[0]])
             y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
             splits = [(np.arange(n_rows), np.arange(n_rows, len(y)))] * len(seeds)
@@ -108,7 +108,7 @@ class Training(DataChecks, ABC):
         params = self._params_of(blueprint)
         loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
         if previous is None:
-            targets = self._with_units(targets, y[rows], weights[rows], blueprint)
+            targets = self._with_units(targets, y, rows, weights[rows], blueprint)
         encoded, layout = self._encode(targets, y, loss, blueprint.width)
         starts: list[dict[int, NDArray]] = [{}] * len(seeds)
         frozen = previous.frozen if previous else ()
@@ -132,6 +132,7 @@ class Training(DataChecks, ABC):
         figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
         figures += [f"val_{name}" for name in figures] if len(validation) else []
         monitor = self.monitor if stop_early else "loss"
+        sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         data = Rows(X, encoded, weights.astype(np.float32), *units)
         members = [
@@ -142,12 +143,15 @@ class Training(DataChecks, ABC):
                 validation=validation.astype(np.int32),
                 learning_rate=float(self.learning_rate),
                 schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch is not None),
-                hyper=self._hyper(recipe, blueprint),
+                hyper=self._hyper(recipe, blueprint, layout),
                 epochs=last_epoch or n_epochs,
                 patience=int(self.patience) if stop_early else None,
                 min_delta=float(self.min_delta),
                 monitor=monitor,
-                sign=sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early]),
+                sign=sign,
+                ideal=ideal_of(
+                    monitor, sign, scaled=not isinstance(targets, RegressionTargets) or targets.is_standardised
+                ),
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, train, weights),
@@ -157,22 +161,11 @@ class Training(DataChecks, ABC):
         ]
         return Task(recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks)
 
-    def _learned(self, blueprint: Blueprint, X: Matrix, rows: NDArray, weights: NDArray) -> dict[str, NDArray]:
-        """What the training rows tell of X's columns, by the variable's layer and name."""
-        spec = blueprint.spec
-        plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {}
-        return {
-            f"{layer}/{name}": array
-            for layer, plan in plans.items()
-            if plan
-            for name, array in learn_columns(plan, X, rows, weights, self._scaling(X)).items()
-        }
-
-    def _hyper(self, recipe: Recipe, blueprint: Blueprint) -> dict[str, float]:
+    def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
         return {
             "weight_decay": float(self.weight_decay),
-            **self._label_hyper(),
+            **self._label_hyper(recipe.loss, layout, blueprint.width),
             **({"aux_loss_weight": float(self.aux_loss_weight)} if blueprint.n_heads > 1 else {}),
             **optimizer_data(recipe.optimizer_config),
             **{
@@ -181,128 +174,10 @@ class Training(DataChecks, ABC):
             },
         }
 
-    # The network
-
     @property
     def _adapts_dropout(self) -> bool:
         """Whether the dropout rate follows the loss on the held-out rows."""
         return False
-
-    def _blueprint(
-        self, raw: Any, X: Matrix, rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
-    ) -> Blueprint:
-        """What to train on these rows of X, or on with; ``raw`` is X as the user passed it."""
-        n_features = self.n_features_in_
-        sizes = self._layer_sizes()
-        if self.model is None:
-            self._check_paths(sizes)
-            wide, deep = self._path(raw, "wide_features"), self._path(raw, "deep_features")
-            plan = partial(self._plan, X, rows)
-            before = previous.spec if previous else None
-            loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
-            rate = MOST_DROPOUT if self.dropout == "auto" else float(self.dropout)
-            spec = NetworkSpec(
-                n_features=n_features,
-                n_outputs=targets.n_outputs,
-                hidden_layer_sizes=sizes,
-                activation=self.activation,
-                batch_norm=bool(self.batch_norm),
-                dropout=rate > 0,
-                output_activation="linear" if is_of_logits(loss) else self._output_activation(targets),
-                kernel_initializer=self.kernel_initializer,
-                skip_connection=bool(self.skip_connection),
-                wide_columns=wide,
-                deep_columns=deep,
-                aux_output=bool(self.aux_output),
-                deep_plan=plan(deep, True) if before is None else before.deep_plan,
-                wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
-                parametric_activation=bool(self.parametric_activation),
-            )
-            return blueprint_of_spec(spec, rate)
-        for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
-            if getattr(self, name, None) not in (None, False, "auto"):  # a regressor has no calibrate
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is of the estimator's own network. Got a 'model' besides; set "
-                    f"{name} back to its default."
-                )
-        if isinstance(self.model, keras.Model):
-            raise ValueError(
-                "The 'model' parameter must be None or a function that returns a new keras.Model at each call. "
-                f"Got the model {self.model.name!r} instead."
-            )
-        params, columns = self.get_params(deep=False), input_columns(raw, self.input_columns)
-        make = partial(
-            call_builder,
-            self.model,
-            seed,
-            params,
-            {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._meta(targets)},
-            n_features,
-            columns,
-            self._widths(targets),
-            partial(resolve_loss, params, *self._loss_defaults(targets, targets.n_outputs)),
-        )
-        return blueprint_of_builder(make, n_features, columns)
-
-    def _plan(self, X: Matrix, rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
-        """How a path encodes its columns."""
-        scaling = self._scaling(X)
-        if issparse(X):
-            return None
-        embedding = self.numerical_embedding if is_deep else None
-        if embedding == "auto":
-            embedding = "ple" if X.shape[1] <= EMBEDDED_COLUMNS else None
-        learned = scaling is not None if self.learned_scale == "auto" else bool(self.learned_scale)
-        return plan_columns(
-            X, rows, columns, self._categories, scaling, embedding, learned and is_deep, self.handle_missing
-        )
-
-    def _scaling(self, X: Matrix) -> str | None:
-        """How numbers are scaled.
-
-        Raises
-        ------
-        ValueError
-            If that needs another kind of X.
-        """
-        if self.input_scaling == "auto":
-            return None if issparse(X) else "robust"
-        wanted = {name: getattr(self, name) for name in ("input_scaling", "numerical_embedding", "learned_scale")}
-        for name, value in wanted.items():
-            if issparse(X) and value not in (None, False, "auto"):
-                raise ValueError(f"{name}={value!r} needs a dense X. Got a sparse matrix; set {name}=None or 'auto'.")
-        return self.input_scaling
-
-    def _check_paths(self, sizes: tuple[int, ...]) -> None:
-        if self.input_columns is not None:
-            raise ValueError(
-                "input_columns names the columns of the inputs of a 'model' of the user's own. Got model=None; use "
-                "wide_features and deep_features for the estimator's own network."
-            )
-        needs_hidden = {"aux_output": self.aux_output, "deep_features": self.deep_features is not None}
-        for name, given in needs_hidden.items():
-            if given and not sizes:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} needs a deep path: at least one hidden layer. Got none."
-                )
-        if self.wide_features is not None and not self.skip_connection:
-            raise ValueError(
-                f"wide_features={self.wide_features!r} needs skip_connection=True, the path that they take. Got "
-                f"skip_connection={self.skip_connection!r}."
-            )
-
-    def _path(self, X: Any, name: str) -> tuple[int, ...] | None:
-        columns = getattr(self, name)
-        return None if columns is None else column_numbers(X, columns, name)
-
-    def _params_of(self, blueprint: Blueprint) -> dict[str, Any]:
-        """The parameters, with optimizer and loss of a model that its builder has compiled."""
-        params, model = self.get_params(deep=False), blueprint.sample
-        if model is None or not model.compiled:
-            return params
-        loss = model.loss if params["loss"] is None else params["loss"]
-        params = {**params, "optimizer": model.optimizer, "loss": loss}
-        return {name: v for name, v in params.items() if not name.startswith(("optimizer__", "loss__"))}
 
     def _schedule(self, n_steps: int, n_epochs: int, is_partial: bool) -> Schedule:
         """The learning rate's schedule, for a fit of so many epochs of so many steps."""
@@ -335,6 +210,8 @@ class Training(DataChecks, ABC):
         if reason and self.verbose:
             print(f"{type(self).__name__} trains with engine='keras': {reason}")
         for run in runs:
+            if tasks:
+                tasks.follow(run)
             callbacks, parts = resolve_callbacks(self.get_params(deep=False)), Parts(recipe)
             population = KerasPopulation(parts, recipe, run.member, callbacks)
             bridge = self._bridge(task, run.member, parts, callbacks) if callbacks else None
@@ -355,6 +232,8 @@ class Training(DataChecks, ABC):
             bridge = self._bridge(task, run.member, None, callbacks) if callbacks else None
             population = CompiledPopulation(task.recipe, data, run.member.hyper, 1)
             own_tasks = tasks if run is runs[0] else None  # of scikit-learn's callbacks, who know of one history
+            if tasks:
+                tasks.follow(run)
             train(population, iter([run]), bridge, partial(self._report, population, own_tasks))
 
     def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:
@@ -424,36 +303,22 @@ class Training(DataChecks, ABC):
         """Targets as far as they follow from y alone, or those of the last fit; and y in the shape that they have."""
 
     @abstractmethod
-    def _with_units(self, targets: Targets, y: NDArray, weights: NDArray, blueprint: Blueprint) -> Targets:
-        """Targets with what is learned from the training rows alone."""
+    def _with_units(
+        self, targets: Targets, y: NDArray, rows: NDArray, weights: NDArray, blueprint: Blueprint
+    ) -> Targets:
+        """Targets with what is learned from the training rows of y alone; the weights are theirs."""
 
     def _temperature(self, members: tuple[Member, ...]) -> float:
         """By which logits are divided."""
         return 1.0
 
-    def _label_hyper(self) -> dict[str, float]:
+    def _label_hyper(self, loss: keras.losses.Loss, layout: str | None, width: int) -> dict[str, float]:
         """Numbers that change the labels a network is trained on."""
         return {}
 
     @abstractmethod
     def _strata(self, targets: Targets, y: NDArray) -> NDArray | None:
         """Number of each row's class, for a stratified split."""
-
-    @abstractmethod
-    def _output_activation(self, targets: Targets) -> str:
-        """Activation of our own networks' last layer."""
-
-    @abstractmethod
-    def _loss_defaults(self, targets: Targets, width: int) -> tuple[str, str]:
-        """Name of the loss for an output of this width, and what "focal" stands for, if anything."""
-
-    @abstractmethod
-    def _widths(self, targets: Targets) -> tuple[int, ...]:
-        """Widths that a builder's output may have."""
-
-    @abstractmethod
-    def _meta(self, targets: Targets) -> dict[str, Any]:
-        """What a builder is told of the targets."""
 
     @abstractmethod
     def _encode(self, targets: Targets, y: NDArray, loss: keras.losses.Loss, width: int) -> tuple[NDArray, str | None]:

@@ -3,17 +3,16 @@
 from numbers import Real
 
 import numpy as np
+from keras.src.utils.naming import to_snake_case
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.class_weight import compute_sample_weight
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._calibration import fit_temperature
 from sk_mlp._resolve import target_layout
-from sk_mlp._targets import class_targets
+from sk_mlp._targets import class_targets, weights_of_classes
 from sk_mlp.engine.predict import network_output
 from sk_mlp.regressor import KerasMLPRegressor
 
@@ -25,9 +24,9 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     ----------
     model : callable or None, default=None
         A function that returns a new Keras model at each call, in place of the parameters that describe the network
-        (``n_hidden`` to ``batch_norm``). Its arguments are set by ``model__argument``; if it has arguments of the names
-        ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets
-        those.
+        (``categorical_features`` to ``aux_loss_weight``). Its arguments are set by ``model__argument``; if it has
+        arguments of the names ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or
+        ``compile_kwargs``, it gets those.
         A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
     categorical_features : "auto", columns or None, default="auto"
         Which columns of X hold categories: names, numbers, a mask and the like, as in
@@ -94,7 +93,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     learning_rate : float, default=2e-3
     weight_decay : float, default=0.02
         Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
-        arXiv 1711.05101). Biases and normalizations are exempt.
+        arXiv 1711.05101). Vectors, such as biases and normalizations, are exempt.
     lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default="cosine"
         Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "coslog4", "one_cycle", "plateau" (of
         ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
@@ -157,7 +156,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     classes_ : ndarray of shape (n_classes,)
         Labels in sorted order; column numbers for multilabel.
     model_ : keras.Model
-        The trained network as a stock Keras model; a copy, made when it is first asked for.
+        The trained network; a copy, made when it is first asked for. With columns that are scaled, embedded or
+        categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`.
     history_ : dict of list of float
         One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``.
     n_iter_ : int
@@ -170,6 +170,13 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,), of str
         Names of the features, if X had names that are all strings.
+    categories_ : dict of ndarray
+        Categories of each categorical column, by its name or number, in the order of their codes.
+    column_statistics_ : list of dict of ndarray
+        What each member has learned of the columns of numbers: ``fill`` stands for a missing one, ``center`` is
+        subtracted, ``scale`` multiplies.
+    autoencoder_ : KerasMLPRegressor
+        Whose lower layers training started from, with ``pretrain``.
 
     See Also
     --------
@@ -186,8 +193,6 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     >>> mlp.score(X, y) > 0.8
     True
     """
-
-    scorer = staticmethod(accuracy_score)
 
     _parameter_constraints: dict = {
         **BaseKerasMLP._parameter_constraints,
@@ -370,27 +375,11 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             )
         return targets, targets.check(y)
 
-    def _with_units(self, targets, y, weights, blueprint):
+    def _with_units(self, targets, y, rows, weights, blueprint):
         return targets
 
     def _class_weights(self, targets, y):
-        if self.class_weight is None:
-            return 1.0
-        weights = self.class_weight
-        if isinstance(weights, list) and targets.kind != "multilabel":
-            raise ValueError(f"class_weight must be a dict, 'balanced' or None for a single label. Got {weights!r}.")
-        tables = [weights] if isinstance(weights, dict) else weights if isinstance(weights, list) else []
-        for table in tables:
-            known = [0, 1] if targets.kind == "multilabel" else targets.classes.tolist()
-            unknown = [label for label in table if label not in known]
-            if unknown:
-                raise ValueError(f"class_weight must be a dict of weights of the classes {known}. Got {unknown} too.")
-            for label, weight in table.items():
-                if not isinstance(weight, Real) or not 0 <= weight < np.inf:
-                    raise ValueError(
-                        f"class_weight must hold finite weights of at least 0. Got {weight!r} for class {label!r}."
-                    )
-        return compute_sample_weight(weights, y)
+        return weights_of_classes(self.class_weight, targets, y)
 
     def _temperature(self, members):
         if not (self.ensemble_size > 1 if self.calibrate == "auto" else self.calibrate):
@@ -398,16 +387,26 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         if self._fitted.spec is None or not len(members[0].validation):
             return 1.0  # a model of the user's own, or no rows that were not trained on
         parts = []
-        for m, member in enumerate(members):
+        exclusive = self._fitted.targets.kind == "multiclass"
+        for m, member in enumerate(members[: len(self._fitted.states)]):  # hooks of an ensemble see its first member
             rows = member.validation
             output = network_output(self._fitted.spec, self._fitted.named_weights(m), member.rows.X[rows])
             if self._fitted.loss_of_logits:
-                output = softmax(output, axis=1) if self._fitted.targets.kind == "multiclass" else expit(output)
+                output = softmax(output, axis=1) if exclusive else expit(output)
             parts.append((output, member.rows.y[rows], member.rows.weights[rows]))
-        return fit_temperature(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        return fit_temperature(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), exclusive)
 
-    def _label_hyper(self):
-        return {"label_smoothing": float(self.label_smoothing)} if self.label_smoothing else {}
+    def _label_hyper(self, loss, layout, width):
+        if not self.label_smoothing:
+            return {}
+        if loss.get_config().get("label_smoothing"):
+            raise ValueError(
+                f"label_smoothing={self.label_smoothing} and that of the loss must not both be set. Got a loss with "
+                f"label_smoothing={loss.get_config()['label_smoothing']}."
+            )
+        share, name = float(self.label_smoothing), f"{to_snake_case(type(loss).__name__)}_{loss.name}"
+        n_shares = 2 if layout == "binary" or "binary" in name else width  # as Keras has it
+        return {"label_smoothing": share, "smoothed_label": share / n_shares}
 
     def _strata(self, targets, y):
         return None if targets.kind == "multilabel" else targets.codes(y)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
@@ -27,9 +26,9 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     ----------
     model : callable or None, default=None
         A function that returns a new Keras model at each call, in place of the parameters that describe the network
-        (``n_hidden`` to ``batch_norm``). Its arguments are set by ``model__argument``; if it has arguments of the names
-        ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or ``compile_kwargs``, it gets
-        those.
+        (``categorical_features`` to ``aux_loss_weight``). Its arguments are set by ``model__argument``; if it has
+        arguments of the names ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or
+        ``compile_kwargs``, it gets those.
         A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
     categorical_features : "auto", columns or None, default="auto"
         Which columns of X hold categories: names, numbers, a mask and the like, as in
@@ -99,7 +98,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     learning_rate : float, default=3e-3
     weight_decay : float, default=0.02
         Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
-        arXiv 1711.05101). Biases and normalizations are exempt.
+        arXiv 1711.05101). Vectors, such as biases and normalizations, are exempt.
     lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default="cosine"
         Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "coslog4", "one_cycle", "plateau" (of
         ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
@@ -117,7 +116,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     early_stopping : bool, default=True
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
+        Share of the rows to hold out, at random. Not used with ``X_val``.
     patience : int, default=40
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
@@ -154,7 +153,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     Attributes
     ----------
     model_ : keras.Model
-        The trained network as a stock Keras model; a copy, made when it is first asked for.
+        The trained network; a copy, made when it is first asked for. With columns that are scaled, embedded or
+        categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`.
     history_ : dict of list of float
         One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``.
     n_iter_ : int
@@ -167,6 +167,13 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         Number of features seen during `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,), of str
         Names of the features, if X had names that are all strings.
+    categories_ : dict of ndarray
+        Categories of each categorical column, by its name or number, in the order of their codes.
+    column_statistics_ : list of dict of ndarray
+        What each member has learned of the columns of numbers: ``fill`` stands for a missing one, ``center`` is
+        subtracted, ``scale`` multiplies.
+    autoencoder_ : KerasMLPRegressor
+        Whose lower layers training started from, with ``pretrain``.
 
     Notes
     -----
@@ -187,8 +194,6 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     >>> mlp.score(X, y) > 0.9
     True
     """
-
-    scorer = staticmethod(r2_score)
 
     _parameter_constraints: dict = {
         **BaseKerasMLP._parameter_constraints,
@@ -311,7 +316,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
             In y's units.
         """
-        return self._in_y_units(self._output(X))
+        output = self._output(X)
+        return self._fitted.targets.decode(output)
 
     def partial_fit(self, X, y, sample_weight=None):
         """Train for one more epoch on these rows.
@@ -331,9 +337,6 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         """
         return self._one_epoch(X, y, sample_weight, None)
 
-    def _in_y_units(self, output):
-        return self._fitted.targets.decode(output)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
@@ -349,14 +352,19 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         targets = previous or regression_targets(y, np.ones(len(y)), standardise=False)
         return targets, targets.check(y)
 
-    def _with_units(self, targets, y, weights, blueprint):
+    def _with_units(self, targets, y, rows, weights, blueprint):
         if self._loss_name() == "poisson":
-            if (y < 0).any() or not y.any():
-                raise ValueError(f"y must be at least 0, and not 0 throughout, for loss='poisson'. Got {y.min()}.")
-            mean, scale = np.zeros(targets.n_outputs), np.average(y, axis=0, weights=weights)
+            mean, scale = np.zeros(targets.n_outputs), np.average(y[rows], axis=0, weights=weights)
+            if (y < 0).any() or not np.all(scale):
+                raise ValueError(
+                    "y must be at least 0, and no column of its training rows 0 throughout, for loss='poisson'. "
+                    f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
+                )
         else:
             linear = self.normalize_y and (self.model is None or has_linear_output(blueprint.sample))
-            learned = regression_targets(y, weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS)
+            learned = regression_targets(
+                y[rows], weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS
+            )
             mean, scale = learned.mean, learned.scale
         return RegressionTargets(mean, scale, targets.one_dimensional)
 

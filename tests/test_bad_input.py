@@ -245,6 +245,10 @@ def test_routed_argument_without_a_destination(name):
         ({"loss__delt": 0.9}, r"loss's arguments \{'delt': 0.9\} are not valid: .*delt"),
         ({"optimizer__learning_rate": 0.9}, r"optimizer__learning_rate=0.9 is set by the parameter 'learning_rate'"),
         ({"optimizer__weight_decay": 0.9}, r"optimizer__weight_decay=0.9 is set by the parameter 'weight_decay'"),
+        (
+            {"ema_momentum": 0.9, "optimizer__ema_momentum": 0.5},
+            r"optimizer must not be told of averages too. Got ema_momentum=0.9 and \{.ema_momentum.: 0.5\}",
+        ),
     ],
     ids=lambda value: " ".join(map(str, value.items())) if isinstance(value, dict) else "",
 )

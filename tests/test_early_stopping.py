@@ -365,3 +365,12 @@ def test_results_do_not_depend_on_threads():
     alone = cross_val_predict(mlp, X, TARGET, cv=4)
     with parallel_config(backend="threading"):
         np.testing.assert_array_equal(cross_val_predict(mlp, X, TARGET, cv=4, n_jobs=2), alone)
+
+
+def test_a_small_loss_in_the_units_of_y_is_not_taken_for_perfect():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    settings = {"n_neurons": 5, "n_hidden": 1, "epochs": 6, "random_state": 0}
+    mlp = plain_regressor(metrics=["mse"], monitor="val_mse", **settings).fit(X, 1e-4 * X[:, 0])
+    assert mlp.history_["val_mse"][0] < 1e-7
+    assert mlp.n_iter_ == 6

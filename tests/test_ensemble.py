@@ -98,7 +98,9 @@ def test_the_temperature_that_was_put_in_is_found(kind, true_temperature):
     else:
         codes = np.array([rng.choice(3, p=row) for row in softmax(z, axis=1)])
         labels, p = (np.eye(3)[codes] if kind == "one-hot" else codes[:, None]), softmax(z * true_temperature, axis=1)
-    assert fit_temperature(p, labels.astype(int), np.ones(len(z))) == pytest.approx(true_temperature, rel=0.05)
+    exclusive = kind in ("one-hot", "sparse")
+    found = fit_temperature(p, labels.astype(int), np.ones(len(z)), exclusive)
+    assert found == pytest.approx(true_temperature, rel=0.05)
 
 
 def test_calibration_lowers_the_log_loss_of_held_out_rows():
@@ -141,3 +143,9 @@ def test_calibrate_with_a_model_of_the_users_own_is_refused():
 
     with pytest.raises(ValueError, match="calibrate=True is of the estimator's own network"):
         plain_classifier(build, calibrate=True, epochs=1).fit(X_LABELS, LABELS)
+
+
+def test_several_labels_are_calibrated_one_by_one_even_where_each_row_has_one():
+    p = np.array([[0.9, 0.9], [0.9, 0.9]] * 50)
+    labels = np.array([[1, 0], [0, 1]] * 50)
+    assert fit_temperature(p, labels, np.ones(100), exclusive=False) == pytest.approx(10, rel=1e-2)  # p should be 0.5

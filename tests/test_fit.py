@@ -776,3 +776,18 @@ def test_predictions_do_not_depend_on_the_number_of_threads():
         alone = mlp.predict_proba(X)
     with threadpoolctl.threadpool_limits(2):
         np.testing.assert_array_equal(mlp.predict_proba(X), alone)
+
+
+def test_class_weight_where_a_class_does_not_occur():
+    mlp = classifier(class_weight={1: 5.0}).partial_fit(X, np.zeros(len(X), int), classes=[0, 1])
+    assert mlp.classes_.tolist() == [0, 1]
+    no_row = MULTILABEL.copy()
+    no_row[:, 0] = 0
+    classifier(class_weight=[{1: 5.0}] + [{}] * (no_row.shape[1] - 1)).fit(X, no_row)
+
+
+def test_class_weight_of_digits_as_strings():
+    weights = {"0": 0.5, "1": 5.0}
+    of_strings = classifier(class_weight=weights).fit(X, LABELS.astype(str))
+    of_numbers = classifier(class_weight={int(label): w for label, w in weights.items()}).fit(X, LABELS)
+    np.testing.assert_array_equal(of_strings.predict_proba(X), of_numbers.predict_proba(X))

@@ -1,10 +1,12 @@
 """Successive halving and Hyperband."""
 
+import keras
 import numpy as np
 import pytest
 from plain import plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import clone
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -143,3 +145,29 @@ def test_a_candidate_that_diverges_does_not_survive():
 def test_bad_input(settings, message):
     with pytest.raises(ValueError, match=message):
         PopulationHalvingSearchCV(**{"estimator": pipeline(), "param_distributions": SPACE} | settings).fit(X, Y)
+
+
+@pytest.mark.parametrize("search", [HyperbandSearchCV, PopulationHalvingSearchCV])
+def test_epochs_of_networks_that_train_one_by_one(search):
+    searching = search(pipeline(engine="keras", epochs=3), SPACE, cv=2, random_state=0, refit=False)
+    if search is PopulationHalvingSearchCV:
+        searching.set_params(n_candidates=3)
+    with pytest.warns(UserWarning, match="trained one by one"):
+        searching.fit(X[:60], Y[:60])
+    assert searching.max_epochs_ == 3
+    assert searching.n_candidates_[0] == 3
+
+
+def test_epochs_of_a_builder_that_needs_what_candidates_set():
+    def build(width):
+        return keras.Sequential([keras.Input((5,)), keras.layers.Dense(width, "relu"), keras.layers.Dense(1)])
+
+    search = PopulationHalvingSearchCV(
+        plain_regressor(build, epochs=3, random_state=0), {"model__width": [4, 5, 6]}, n_candidates=3, cv=2, refit=False
+    )
+    assert search.fit(X[:60], Y[:60]).n_epochs_ == [1, 3]
+
+
+def test_an_estimator_without_a_network_is_refused():
+    with pytest.raises(ValueError, match=r"estimator must have a KerasMLPClassifier or .*Got Ridge"):
+        PopulationHalvingSearchCV(Ridge(), {"alpha": [1.0, 2.0]}, cv=2).fit(X, Y)

@@ -111,6 +111,11 @@ CLASSIFICATION = {
     "frozen_epochs": {"init_from": FITTED, "frozen_epochs": 1},
     "pretrain": {"pretrain": "autoencoder", "pretrain__epochs": 2, "pretrain__learning_rate": 3e-3},
 }
+MULTILABEL = {
+    "label_smoothing": {"label_smoothing": 0.2},
+    "focal and label_smoothing": {"loss": "focal", "label_smoothing": 0.2},
+    "class_weight": {"class_weight": [{0: 1.0, 1: 3.0}, {1: 2.0}, {0: 0.5}]},
+}
 BINARY = {
     "cross-entropy": {"loss": "binary_crossentropy"},
     "focal": {"loss": "focal", "loss__gamma": 3.0},
@@ -162,11 +167,12 @@ def cases():
         (KerasMLPRegressor, Y, REGRESSION),
         (KerasMLPClassifier, LABELS, CLASSIFICATION),
         (KerasMLPClassifier, LABELS > 0, BINARY),
+        (KerasMLPClassifier, np.column_stack([k == LABELS for k in range(3)]).astype(int), MULTILABEL),
         (KerasMLPRegressor, COUNTS, {"poisson": {"loss": "poisson"}}),
     ]
     for cls, y, table in tables:
         for name, params in table.items():
-            kind = f"{cls.__name__}-binary" if y.dtype == bool else cls.__name__
+            kind = cls.__name__ + ("-binary" if y.dtype == bool else "-multilabel" if y.ndim > 1 else "")
             yield pytest.param(cls, params, y, AGAINST.get(name, {}), id=f"{kind}-{name}")
 
 
@@ -266,6 +272,25 @@ def test_label_smoothing_needs_columns():
     settings = SMALL | {"label_smoothing": 0.1, "loss": "sparse_categorical_crossentropy"}
     with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss of a column a class"):
         plain_classifier(**settings).fit(X, LABELS)
+
+
+def test_labels_are_not_smoothed_twice():
+    settings = SMALL | {"label_smoothing": 0.1, "loss": "categorical_crossentropy", "loss__label_smoothing": 0.2}
+    with pytest.raises(ValueError, match=r"must not both be set\. Got a loss with label_smoothing=0\.2"):
+        plain_classifier(**settings).fit(X, LABELS)
+
+
+def test_poisson_loss_wants_counts():
+    for y in (np.column_stack([COUNTS, 0 * COUNTS]), np.where(np.arange(300) == 7, -1, COUNTS)):
+        with pytest.raises(ValueError, match="y must be at least 0, and no column of its training rows 0 throughout"):
+            plain_regressor(**SMALL, loss="poisson").fit(X, y)
+    with pytest.raises(ValueError, match="y must be at least 0"):
+        plain_regressor(**SMALL, loss="poisson").fit(X, COUNTS, X_val=X, y_val=-COUNTS)
+
+
+def test_wide_features_need_a_deep_path():
+    with pytest.raises(ValueError, match=r"wide_features=\[0\] needs a deep path"):
+        plain_regressor(**SMALL | {"n_hidden": 0}, skip_connection=True, wide_features=[0]).fit(X, Y)
 
 
 def test_grid_search_over_names():

@@ -21,6 +21,7 @@ LAYERS = [
     {"_starting", "_plan"},
     {"_deferred", "_sklearn_callbacks", "_export"},
     {"_checks"},
+    {"_design"},
     {"_training"},
     {"_base"},
     {"regressor"},
@@ -72,4 +73,4 @@ def test_who_imports_what_from_outside(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_stay_readable(path):
-    assert len(path.read_text().splitlines()) <= 500
+    assert len(path.read_text().splitlines()) <= 450

@@ -399,3 +399,13 @@ def test_callbacks_that_must_be_set_on_the_search():
     for kind in (GridSearchCV, PopulationGridSearchCV):
         with pytest.raises(ValueError, match="Register them directly on the meta-estimator"):
             kind(regressor().set_callbacks(Propagated()), RATES, cv=2).fit(X, TARGET)
+
+
+@both_engines
+def test_an_ensemble_stops_with_its_first_member(engine):
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    mlp = classifier(engine=engine, epochs=5, ensemble_size=2, early_stopping=engine == "compiled")
+    assert mlp.set_callbacks(monitor).fit(X, LABELS).n_iter_ == 5  # scored with the calibration of that member
+    assert len(monitor.get_logs().data) == 6
+    stopping = clone(mlp).set_callbacks(Recorder(stop_at=1))
+    assert stopping.fit(X, LABELS).n_iter_ == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sk_mlp._split import hold_out
+from sk_mlp._split import hold_out, hold_outs
 
 
 def test_every_row_is_on_one_side():
@@ -47,3 +47,10 @@ def test_too_few_rows(n, codes):
 def test_large_fraction_leaves_a_row_to_train_on():
     train, validation = hold_out(3, 0.9, seed=0, codes=None)
     assert len(train) >= 1 <= len(validation)
+
+
+def test_members_whose_classes_cannot_be_split_again_begin_anew():
+    codes = np.array([0, 0, *range(1, 29)])
+    for _, validation in hold_outs(30, 0.1, [0, 1, 2, 3], codes):
+        assert len(validation) == 1
+        assert validation[0] < 2

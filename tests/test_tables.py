@@ -1,15 +1,19 @@
 """Tables with columns of several types, missing values and all."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from plain import plain_classifier, plain_regressor
+from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, _columns
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -233,3 +237,73 @@ def test_init_from_an_estimator_of_other_categories_is_refused():
 def test_init_from_an_estimator_that_is_not_fitted_is_refused_with_categories():
     with pytest.raises((ValueError, NotFittedError), match="fitted"):
         plain_classifier(**SCALED | {"epochs": 1, "init_from": plain_classifier(**SCALED)}).fit(TABLE, LABELS)
+
+
+def test_numbers_that_are_categories_in_a_population_search():
+    X = np.column_stack([RNG.choice([0.1, 0.2, 0.3], N), RNG.normal(size=N)])
+    y = np.where(X[:, 0] == 0.2, "yes", "no")
+    search = PopulationGridSearchCV(
+        plain_classifier(**SCALED | {"categorical_features": [0]}), {"learning_rate": [3e-2]}, cv=2
+    )
+    assert search.fit(X, y).best_score_ == 1.0
+
+
+def test_sparse_rows_for_a_network_of_dense_ones():
+    X = np.where(RNG.random((N, 3)) < 0.3, 0, RNG.normal(size=(N, 3)))
+    mlp = plain_regressor(**SCALED | {"epochs": 2}).fit(X, X[:, 0], X_val=X[:50], y_val=X[:50, 0])
+    np.testing.assert_array_equal(mlp.predict(csr_array(X)), mlp.predict(X))
+    held_out = plain_regressor(**SCALED | {"epochs": 2}).fit(X, X[:, 0], X_val=csr_array(X[:50]), y_val=X[:50, 0])
+    np.testing.assert_array_equal(held_out.predict(X), mlp.predict(X))
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"numerical_embedding": "plr"},
+        {"learned_scale": True},
+        {"input_scaling": "robust"},
+        {"categorical_features": [0]},
+    ],
+    ids=lambda params: next(iter(params)),
+)
+def test_what_needs_dense_rows_is_refused_for_sparse_ones(params):
+    X = csr_array(np.eye(30, 3))
+    with pytest.raises(ValueError, match=rf"{next(iter(params))}=.* needs a dense X. Got a sparse matrix"):
+        KerasMLPRegressor(**params).fit(X, np.arange(30.0))
+
+
+def test_a_rare_category_is_known_however_many_rows_there_are(monkeypatch):
+    monkeypatch.setattr(_columns, "SAMPLE", 10)
+    town = np.array(["a"] * 150 + ["b"] * 80 + ["c"] * 10, dtype=object)[:, None]
+    mlp = plain_classifier(**SCALED | {"categorical_features": [0], "early_stopping": False}).fit(town, town[:, 0])
+    assert mlp.predict(town[-1:]) == "c"
+
+
+def test_a_model_of_a_table_with_any_names():
+    table = pd.DataFrame(RNG.normal(size=(40, 3)), columns=["table", "mlp", "codes_0"])
+    mlp = plain_regressor(**SCALED | {"epochs": 1}).fit(table, table["mlp"])
+    columns = {name: table[[name]].to_numpy(np.float32) for name in table}
+    output = mlp.to_keras(include_preprocessing=True).predict(columns, verbose=0)
+    np.testing.assert_allclose(output[:, 0], mlp.predict(table), rtol=1e-4, atol=1e-5)
+    speeds = table.rename(columns={"mlp": "km/h"})
+    with pytest.raises(ValueError, match=r"without '/', .* Got \['km/h'\]"):
+        plain_regressor(**SCALED | {"epochs": 1}).fit(speeds, table["mlp"]).to_keras(include_preprocessing=True)
+
+
+def test_a_model_of_a_table_for_a_builder_with_several_inputs():
+    def build():
+        parts = [keras.Input((1,)), keras.Input((2,))]
+        return keras.Model(parts, keras.layers.Dense(1)(keras.layers.Concatenate()(parts)))
+
+    table = pd.DataFrame(RNG.normal(size=(40, 3)), columns=["a", "b", "c"])
+    mlp = plain_regressor(build, epochs=1, input_columns=(["b"], ["a", "c"])).fit(table, table["b"])
+    columns = {name: table[[name]].to_numpy(np.float32) for name in table}
+    output = mlp.to_keras(include_preprocessing=True).predict(columns, verbose=0)
+    np.testing.assert_allclose(output[:, 0], mlp.predict(table), rtol=1e-4, atol=1e-5)
+
+
+def test_keras_loads_a_saved_model_in_another_process(tmp_path):
+    mlp = plain_regressor(**SCALED | {"epochs": 1, "parametric_activation": True}).fit(TABLE[["income"]], TARGET)
+    mlp.model_.save(tmp_path / "mlp.keras")
+    code = f"import keras, sk_mlp.table_layers; keras.models.load_model({str(tmp_path / 'mlp.keras')!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -216,18 +216,18 @@ def with_smoothing(loss: keras.losses.Loss, hyper: dict[str, float]) -> keras.lo
     config = loss.get_config()
     if "label_smoothing" in config:
         return type(loss).from_config({**config, "label_smoothing": hyper["label_smoothing"]})
-    return Smoothed(loss, hyper["label_smoothing"])
+    return Smoothed(loss, hyper)
 
 
 class Smoothed(keras.losses.Loss):
     """A loss of smoothed labels."""
 
-    def __init__(self, loss: keras.losses.Loss, share: float):
+    def __init__(self, loss: keras.losses.Loss, hyper: dict[str, float]):
         super().__init__(name=loss.name)
-        self._loss, self._share = loss, tf.constant(share, tf.float32)
+        self._loss, self._hyper = loss, {name: tf.constant(value, tf.float32) for name, value in hyper.items()}
 
     def call(self, y_true, y_pred):
-        return self._loss.call(smoothed(y_true, {"label_smoothing": self._share}), y_pred)
+        return self._loss.call(smoothed(y_true, self._hyper), y_pred)
 
 
 class BatchEventsOnly(keras.callbacks.Callback):

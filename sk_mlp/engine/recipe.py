@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -56,7 +56,7 @@ class Recipe:
     blueprint: Blueprint
     traits: tuple
     optimizer_class: type
-    optimizer_config: dict[str, Any] = field(hash=False)
+    optimizer_config: dict[str, Any]
     slots: tuple
     loss: keras.losses.Loss
     make_metrics: Callable[[], list]

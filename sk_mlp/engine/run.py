@@ -7,10 +7,7 @@ import numpy as np
 from sk_mlp._spec import Member, State, Trained
 from sk_mlp.engine.recipe import Recipe, StateLayout
 
-# Nothing is left to improve within float32's resolution of 1 from the best: 0 for what is to fall (a loss; sign 1), and
-# minus 1 for what is to rise (a share of rows; sign -1).
-RESOLUTION = float(np.finfo(np.float32).eps)
-IDEAL = {1: 0.0, -1: -1.0}
+RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal
 
 # Dropout that adapts: after how many epochs without improvement it begins; which share of y's variance may be left
 # unexplained without any, for dropout ruins what can be fitted nearly exactly; and the largest rate.
@@ -130,7 +127,7 @@ class Run:
             self.best, self.best_epoch = watched, self.epoch
         if not finite:
             self.stopped_by = "non-finite"
-        elif member.patience is not None and abs(watched - IDEAL[member.sign]) <= RESOLUTION:  # some fall below zero
+        elif self._is_perfect(watched):
             self.stopped_by = "perfect"
         elif member.patience is not None and self.epoch - self.best_epoch >= member.patience:
             self.stopped_by = "patience"
@@ -139,6 +136,10 @@ class Run:
         self.has_stalled |= self.epoch - self.best_epoch >= STALL
         self.epoch += 1
         return improved
+
+    def _is_perfect(self, watched: float) -> bool:
+        ideal = self.member.ideal if self.member.patience is not None else None
+        return ideal is not None and abs(watched - ideal) <= RESOLUTION  # some losses fall below zero
 
     def outcome(self) -> Trained:
         """What has been trained, after the run has left its population."""

@@ -198,8 +198,7 @@ def smoothed(y: tf.Tensor, hyper: dict[str, tf.Tensor]) -> tf.Tensor:
     """Labels with a share of the weight spread evenly, where asked for (Szegedy et al. 2016, arXiv 1512.00567)."""
     if "label_smoothing" not in hyper:
         return y
-    share = hyper["label_smoothing"]
-    return y * (1 - share) + share / max(y.shape[1], 2)
+    return y * (1 - hyper["label_smoothing"]) + hyper["smoothed_label"]
 
 
 def evaluation_step(

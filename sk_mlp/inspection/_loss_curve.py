@@ -5,7 +5,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._base import BaseKerasMLP
-from sk_mlp._targets import RegressionTargets
 
 # Losses that span more than this factor are drawn on a logarithmic axis.
 LOG_FROM = 10.0
@@ -181,19 +180,15 @@ class LossCurveDisplay:
                 f"in one of them. Got {mlp!r} instead."
             )
         check_is_fitted(mlp)
+        is_standardised = getattr(mlp._fitted.targets, "is_standardised", False)
         display = cls(
             mlp.history_["loss"],
             mlp.history_.get("val_loss"),
             best_epoch=mlp.best_epoch_,
             name=name,
-            loss_name="loss (standardised target)" if _target_is_standardised(mlp) else "loss",
+            loss_name="loss (standardised target)" if is_standardised else "loss",
         )
         return display.plot(ax, log_scale=log_scale, line_kw=line_kw)
-
-
-def _target_is_standardised(mlp: BaseKerasMLP) -> bool:
-    targets = mlp._fitted.targets
-    return isinstance(targets, RegressionTargets) and bool(targets.mean.any() or (targets.scale != 1).any())
 
 
 def _spans_decades(losses: np.ndarray) -> bool:

@@ -138,13 +138,14 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Its splits are the same in all rounds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far.
+        From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
+        trains (with ``n_jobs`` from 2 on, others do).
     error_score : "raise" or number, default=nan
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
     checkpoint_dir : str or path-like, default=None
-        As in `PopulationRandomizedSearchCV`.
+        As in `PopulationGridSearchCV`.
 
     Attributes
     ----------

@@ -195,6 +195,8 @@ class Session:
     ----------
     alone : Counter
         How many are trained one by one, by the reason.
+    most_epochs : int
+        That a network may have; 0 if none has been prepared.
     """
 
     def __init__(
@@ -205,6 +207,7 @@ class Session:
         checkpoint: Checkpoint | None = None,
     ):
         self.alone: Counter = Counter()
+        self.most_epochs = 0
         self._checkpoint = checkpoint
         self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
         self._runs: dict[Fit, list[tuple[DeferredFit, list[Run]]]] = {fit: [] for fit in fits}
@@ -224,21 +227,21 @@ class Session:
         transformers = TransformerCache()
         for fit in fits:
             call = partial(fit.estimator.fit, *arguments, **params)
+            wants_predictions = False
             with fit.timed(), transformers.serve(fit.estimator), deferred_fits(collector):
                 try:
                     call()
                 except NotFittedError:
-                    collector.fits.clear()
-                    reason = f"{type(fit.estimator).__name__}, which wants predictions while it is fitted"
-                    self._alone(fit, reason, call)
-            for deferred in collector.fits:
-                self._sort_in(fit, deferred)
+                    wants_predictions = True
+            members = [member for deferred in collector.fits for member in deferred.task.members]
+            self.most_epochs = max([self.most_epochs, *(member.epochs for member in members)])
+            if wants_predictions:
+                reason = f"{type(fit.estimator).__name__}, which wants predictions while it is fitted"
+                self._alone(fit, reason, call)
+            else:
+                for deferred in collector.fits:
+                    self._sort_in(fit, deferred)
             collector.fits.clear()
-
-    @property
-    def most_epochs(self) -> int:
-        """How many epochs a run may have, at most."""
-        return max((run.member.epochs for fit in self._runs for run in self._runs_of(fit)), default=1)
 
     def pause(self, fits: list[Fit], before: float) -> None:
         """Let fits pause before this epoch."""

@@ -39,7 +39,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         X, y, routed, _ = self._data
         splits = self._splits()
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
-        self.max_epochs_ = Session(self._fits([{}], splits[:1]), data).most_epochs
+        self.max_epochs_ = self._most_epochs(data, splits[:1])
         self.n_candidates_, self.n_epochs_ = [], []
         rng = check_random_state(self.random_state)
         brackets = [
@@ -69,6 +69,17 @@ class Rungs(PopulationSearch, BaseSearchCV):
                         scores = self._scores(evaluate_candidates, kept, splits, settings, iteration)
                         survivors[b] = survivors[b][_best(scores, max(1, floor(len(kept) / self.factor)))]
         warn_of(session.alone)
+
+    def _most_epochs(self, data: Folds, splits: list) -> int:
+        """How many epochs the estimator's network may have; as some candidate's, if it needs what candidates set."""
+        for params in [{}, *ParameterSampler(self.param_distributions, 1, random_state=0)]:
+            fits = self._fits([params], splits)
+            if epochs := Session(fits, data).most_epochs:
+                return epochs
+        raise ValueError(
+            "The estimator must have a KerasMLPClassifier or KerasMLPRegressor that can be fitted: its epochs are "
+            f"shared out. Got {self.estimator!r}."
+        ) from fits[0].error
 
     def _scores(self, evaluate_candidates, candidates: list[dict], splits: list, more: dict[str, int], context: Any):
         """Let scikit-learn's search score fitted candidates of a rung."""
@@ -137,7 +148,7 @@ class PopulationHalvingSearchCV(Rungs):
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
     checkpoint_dir : str or path-like, default=None
-        As in `PopulationRandomizedSearchCV`.
+        As in `PopulationGridSearchCV`.
 
     Attributes
     ----------
@@ -244,7 +255,7 @@ class HyperbandSearchCV(Rungs):
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
     checkpoint_dir : str or path-like, default=None
-        As in `PopulationRandomizedSearchCV`.
+        As in `PopulationGridSearchCV`.
 
     Attributes
     ----------

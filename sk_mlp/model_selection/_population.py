@@ -1,9 +1,6 @@
 """scikit-learn's searches, whose candidates and folds are trained together."""
 
-import copy
-import itertools
 import os
-from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
@@ -12,75 +9,18 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
-from sk_mlp._sklearn_callbacks import announce_fit, context_argument, subtask, training_task
+from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import Fit, Folds, fit_all
+from sk_mlp.model_selection._stage import Stage
 
 CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
-
-
-class Stage:
-    """Between a search of scikit-learn's and its estimator: hands out fitted clones.
-
-    scikit-learn's search clones its estimator for every candidate and fold, sets the candidate's parameters, fits and
-    scores. Here the clones come from a queue, are fitted already, and have the parameters: all else, from splits and
-    scorers to errors and metadata, is scikit-learn's own code.
-
-    Parameters
-    ----------
-    estimator : estimator
-
-    Attributes
-    ----------
-    estimator : estimator
-        A copy, which `sklearn.base.clone` takes clones from here for.
-    seconds : list of float
-        What the fits took, in their order.
-    numbers : iterator of int
-        For the fits to come.
-    """
-
-    def __init__(self, estimator: BaseEstimator):
-        self._original = estimator
-        self._queue: deque[Fit] | None = None
-        self.seconds: list[float] = []
-        self.numbers = itertools.count()
-        self.estimator = copy.copy(estimator)
-        vars(self.estimator)["__sklearn_clone__"] = self._clone
-
-    def clone_with(self, params: dict[str, Any]) -> BaseEstimator:
-        """A real clone of the original with these parameters."""
-        return clone(self._original).set_params(**clone(params, safe=False))
-
-    def hand_out(self, fits: list[Fit]) -> None:
-        """Let the next clones be these."""
-        self._queue = deque(fits)
-        self.seconds += [fit.seconds for fit in fits]
-
-    def _clone(self) -> BaseEstimator:
-        if self._queue is None:  # nothing has been fitted yet: the search makes its base for other clones
-            return self.estimator
-        if not self._queue:  # all have been scored: the search refits
-            return clone(self._original)
-        fit = self._queue.popleft()
-        estimator = fit.estimator
-        own_callbacks = getattr(estimator, "_skl_callbacks", [])
-
-        def finish(X, y=None, **params):
-            del vars(estimator)["fit"], vars(estimator)["set_params"]
-            if fit.error is not None:
-                raise fit.error
-            announce_fit(estimator, X, y, params.get("sample_weight"), own_callbacks)
-            return estimator
-
-        vars(estimator).update(fit=finish, set_params=lambda **params: estimator)
-        return estimator
 
 
 class PopulationSearch(BaseSearchCV):
@@ -205,7 +145,8 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far.
+        From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
+        trains (with ``n_jobs`` from 2 on, others do).
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
@@ -314,7 +255,8 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far.
+        From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
+        trains (with ``n_jobs`` from 2 on, others do).
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
@@ -322,6 +264,8 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
+    checkpoint_dir : str or path-like, default=None
+        As in `PopulationGridSearchCV`.
 
     Attributes
     ----------
