@@ -370,7 +370,7 @@ def run_rule(member, logs):
         ({"patience": 2, "min_delta": 0.5}, losses(3, 2.8, 2.6, 1), ("patience", 0, 3)),
         ({"patience": 9, "epochs": 3}, losses(3, 2, 2.5), ("epochs", 1, 3)),
         ({"patience": None, "epochs": 3}, losses(3, 2, 2.5), ("epochs", 2, 3)),
-        ({"patience": 9}, losses(3, 0.0, 1), ("perfect", 1, 2)),
+        ({"patience": 9, "ideal": 0.0}, losses(3, 0.0, 1), ("perfect", 1, 2)),
         ({"patience": 9}, losses(3, np.nan, 1), ("non-finite", 0, 2)),
         ({"patience": None}, losses(1, 1, training=[1, np.inf]), ("non-finite", 0, 2)),
         ({"patience": None}, losses(np.inf), ("non-finite", -1, 1)),
