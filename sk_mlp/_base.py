@@ -13,6 +13,7 @@ from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._resolve import resolve_loss
+from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
 from sk_mlp.network import averaged, weights_of
@@ -82,7 +83,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
             return self._adopt(work)
         with deferred_fits(None):
-            shared = X if work._names_categories else collector.input(X)  # whose numbers are to be taken as they are
+            # Categories that are numbers are looked up as they are, not as float32.
+            shared = X if names_columns(work.categorical_features) else collector.input(X)
             task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, **settings)
         collector.defer(self, work, task)
         return self

@@ -31,12 +31,6 @@ class DataChecks(Parameters, ABC):
     def _takes_missing(self) -> bool:
         return self.model is None and self.pretrain is None and self.handle_missing != "error"
 
-    @property
-    def _names_categories(self) -> bool:
-        """Whether the user says which columns are categories."""
-        columns = self.categorical_features
-        return columns is not None and not (isinstance(columns, str) and columns == "auto")
-
     def _finite(self, X) -> bool | str:
         """``ensure_all_finite`` of scikit-learn's checks: nan may be where the network has something to put there."""
         spec = self._fitted.spec if hasattr(self, "_fitted") else None

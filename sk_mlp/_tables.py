@@ -38,16 +38,14 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
         If there is no such column, and for a frame with a column of dates or the like.
     """
     if issparse(X):
-        if not _is_none(categorical_features) and not (
-            isinstance(categorical_features, str) and categorical_features == "auto"
-        ):
+        if names_columns(categorical_features):
             raise ValueError(
                 f"categorical_features={categorical_features!r} needs a dense X. Got a sparse matrix; set "
                 "categorical_features='auto' or call toarray()."
             )
         return ()
     frame = frame_of(X)
-    if isinstance(categorical_features, str) and categorical_features == "auto":
+    if _is_auto(categorical_features):
         columns = frame.iter_columns() if frame is not None else ()
         return tuple(number for number, column in enumerate(columns) if _is_categorical(column))
     chosen = () if _is_none(categorical_features) else column_numbers(X, categorical_features, "categorical_features")
@@ -58,6 +56,15 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
                 f"{column.name!r} and categorical_features={categorical_features!r}."
             )
     return tuple(sorted(chosen))
+
+
+def names_columns(categorical_features: Any) -> bool:
+    """Whether the user says which columns are categories."""
+    return not _is_auto(categorical_features) and not _is_none(categorical_features)
+
+
+def _is_auto(columns: Any) -> bool:
+    return isinstance(columns, str) and columns == "auto"
 
 
 def _is_none(columns: Any) -> bool:
