@@ -19,6 +19,7 @@ from sk_mlp.exceptions import NotCompilableError
 # longer to compile, a program of one member for the last runs is 1 s more, and for larger networks, whose matrix
 # products are what takes time, it saves nothing.
 MAPPED_SLOTS = 16
+MOST_SLOTS = 128  # where there are so many runs that empty slots at their end matter little: a quarter faster than 16
 MAPPED_WEIGHTS = 6_000  # of a network, at most
 MAPPED_STEPS = 250_000  # of all its members, at least
 Report = Callable[[Run], None]
@@ -50,7 +51,8 @@ class Cohort:
         self.n_threads = 0
         n_steps = share * sum(len(run.member.train) * run.member.epochs for run in runs) / recipe.batch_size
         is_mapped = recipe.blueprint.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS
-        self.n_slots = min(MAPPED_SLOTS, -(-len(runs) // 2)) if is_mapped else 1  # half of them, for another may help
+        wanted = min(max(MAPPED_SLOTS, -(-len(runs) // 4)), MOST_SLOTS)
+        self.n_slots = min(wanted, -(-len(runs) // 2)) if is_mapped else 1  # half of them, for another may help
         self._data: DeviceRows | None = None
         self._waiting: deque[Run] = deque()
         self._lock = threading.Lock()

@@ -1,7 +1,8 @@
 """Members in training by one compiled program, and what any way to train them must offer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,14 @@ from sk_mlp.engine.widths import corner, in_corner
 from sk_mlp.exceptions import NotCompilableError
 
 
-def epoch_order(member: Member, epoch: int, shuffle: bool) -> NDArray:
+def permutation(seed: int, epoch: int, n: int) -> NDArray:
+    """An order of n rows."""
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def epoch_order(member: Member, epoch: int, shuffle: bool, permuted: Callable = permutation) -> NDArray:
     """The member's training rows in the order of this epoch, which follows from its seed alone."""
-    if not shuffle:
-        return member.train
-    return np.random.default_rng([member.seed, epoch]).permutation(member.train)
+    return member.train[permuted(member.seed, epoch, len(member.train))] if shuffle else member.train
 
 
 def step_rates(member: Member, epoch: int, batch_size: int, learning_rate: float) -> NDArray:
@@ -199,9 +203,10 @@ class CompiledPopulation(Population):
         numbers = np.zeros((self.n_slots, self._data.n_train), np.int32)
         table = np.zeros((self.n_slots, self._data.n_train // self.batch_size), np.float32)
         sizes = np.zeros((self.n_slots, 2), np.int32)
+        permuted = cache(permutation)  # a search's candidates often have the same seed
         for m, epoch in epochs.items():
             member = self._runs[m].member
-            numbers[m, : len(member.train)] = epoch_order(member, epoch, self._shuffle)
+            numbers[m, : len(member.train)] = epoch_order(member, epoch, self._shuffle, permuted)
             table[m, : len(rates[m])] = rates[m]
             sizes[m] = len(member.train), len(evaluation_rows(member))
         batches = numbers.reshape(self.n_slots, -1, self.batch_size)

@@ -1,6 +1,7 @@
 """What both engines train: a model, an optimizer, a loss and metrics, and the layout of their state."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -231,6 +232,7 @@ class Parts:
         own = blueprint.sample is None
         self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model)] if own else []
         self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index] if own else []
+        self._drawn = functools.lru_cache(maxsize=2)(self._draw)  # a search's candidates often have the same seed
 
     def start(self, member: Member, state: State | None) -> State:
         """The state from which a member trains: the given one, or one from its seed; at its learning rate."""
@@ -244,13 +246,7 @@ class Parts:
 
     def _initial_state(self, member: Member) -> State:
         """Initial weights and optimizer slots that follow from the member alone."""
-        arrays = list(self.built_with)
-        seeds = np.random.SeedSequence(member.seed).generate_state(len(self.redrawn) + len(self.seeded)) >> 1
-        for (i, initializer), part in zip(self.redrawn, seeds, strict=False):
-            config = {**initializer.get_config(), "seed": int(part)}
-            arrays[i] = np.asarray(type(initializer).from_config(config)(arrays[i].shape, dtype=arrays[i].dtype))
-        for i, part in zip(self.seeded, seeds[len(self.redrawn) :], strict=True):
-            arrays[i] = np.array([part, 0], arrays[i].dtype)
+        arrays = list(self._drawn(member.seed))
         for i, name in enumerate(self.layout.names[: self.n_weights]):
             if name in member.learned:
                 arrays[i] = member.learned[name]
@@ -259,6 +255,17 @@ class Parts:
         for i, average in enumerate(self.layout.averages):
             arrays[average] = arrays[i]
         return self.layout.pack(arrays)
+
+    def _draw(self, seed: int) -> list[np.ndarray]:
+        """The variables' initial values that follow from a seed."""
+        arrays = list(self.built_with)
+        seeds = np.random.SeedSequence(seed).generate_state(len(self.redrawn) + len(self.seeded)) >> 1
+        for (i, initializer), part in zip(self.redrawn, seeds, strict=False):
+            config = {**initializer.get_config(), "seed": int(part)}
+            arrays[i] = np.asarray(type(initializer).from_config(config)(arrays[i].shape, dtype=arrays[i].dtype))
+        for i, part in zip(self.seeded, seeds[len(self.redrawn) :], strict=True):
+            arrays[i] = np.array([part, 0], arrays[i].dtype)
+        return arrays
 
     def read(self) -> State:
         """The variables' present values."""
