@@ -72,7 +72,7 @@ class Population(ABC):
         Parameters
         ----------
         epochs : dict of int to int
-            Number of the epoch, by slot. Members that are not named do not change.
+            Number of the epoch, by slot: of all slots that have a member.
         rates : dict of int to ndarray
             Learning rate of each step, by slot.
 
@@ -111,6 +111,8 @@ class DeviceRows:
         For the id of each `Rows`, where its X begins in ``X``, and where its y and weights begin in ``y``, ``weights``.
     n_train, n_validation : int
         Width of a table of row numbers that holds any member's, whole batches.
+    uneven : bool
+        Whether some members have fewer batches in an epoch than others.
     """
 
     def __init__(self, recipe: Recipe, members: list[Member]):
@@ -124,6 +126,7 @@ class DeviceRows:
         n_rows = padded_size(sum(len(rows.y) for rows in self._rows))
         self.y = _tensor(_padded([rows.y for rows in self._rows], n_rows))
         self.weights = _tensor(_padded([rows.weights for rows in self._rows], n_rows))
+        self.uneven = len({-(-len(member.train) // recipe.batch_size) for member in members}) > 1
         self.n_train = _whole_batches(max(len(member.train) for member in members), recipe.batch_size)
         self.n_validation = _whole_batches(max(len(evaluation_rows(member)) for member in members), EVALUATION_BATCH)
 
@@ -159,7 +162,7 @@ class CompiledPopulation(Population):
         self.n_slots, self.batch_size = n_slots, recipe.batch_size
         self._shuffle, self._data = recipe.shuffle, data
         self._hyper_names = (*hyper_names, *(["frozen"] if recipe.frozen else []))
-        self._program = PROGRAMS.get(recipe, self._hyper_names, n_slots, record)
+        self._program = PROGRAMS.get(recipe, self._hyper_names, n_slots, record, n_slots > 1 and data.uneven)
         self.parts = self._program.parts
         self._runs: dict[int, Run] = {}
         self._layouts: dict[int, StateLayout] = {}

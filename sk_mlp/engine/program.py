@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import tensorflow as tf
 
@@ -28,12 +29,16 @@ class Program:
     n_members : int
     record : bool
         Whether it returns the loss of every step instead of the epoch's figures.
+    uneven : bool
+        Whether some members have fewer batches in an epoch than others, and have to wait for those.
     """
 
     jit_compile = True  # tests of other things than the programs do without
 
-    def __init__(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False):
-        self.record = record
+    def __init__(
+        self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False, uneven: bool = False
+    ):
+        self.record, self.uneven = record, uneven
         self.parts = Parts(recipe)
         self.grouping = Grouping(recipe, self.parts)
         self.hyper_names = hyper_names
@@ -138,7 +143,7 @@ class Program:
 
         def step(values, metrics, total, hyper, rate, seed, units, begins, numbers, n):
             batch = rows(numbers, n, begins)
-            values, output, losses = train_step(parts, grouping, values, named(hyper), rate, seed, batch)
+            values, output, losses = train_step(parts, grouping, values, named(hyper), rate, seed, batch, self.uneven)
             metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
             return values, metrics, total + losses
 
@@ -256,12 +261,12 @@ class ProgramCache:
         self._programs: OrderedDict[Hashable, Program] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False) -> Program:
-        """The program for this structure, made if need be."""
-        key = (recipe.key, hyper_names, n_members, record)
+    def get(self, recipe: Recipe, *kind: Any) -> Program:
+        """The program for this structure, made if need be; ``kind`` as in `Program`."""
+        key = (recipe.key, *kind)
         with self._lock:
             if key not in self._programs:
-                self._programs[key] = Program(recipe, hyper_names, n_members, record)
+                self._programs[key] = Program(recipe, *kind)
             self._programs.move_to_end(key)
             while len(self._programs) > self.size:
                 self._programs.popitem(last=False)
