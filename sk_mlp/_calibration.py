@@ -8,23 +8,38 @@ from scipy.special import log_expit, log_softmax, logit
 LARGEST = 10.0  # temperature; the smallest is one over it
 
 
-def fit_temperature(probabilities: NDArray, labels: NDArray, weights: NDArray, exclusive: bool) -> float:
-    """The number by which to divide the logits for the least log-loss (Guo et al. 2017, arXiv 1706.04599).
+def fit_temperature(outputs: list[NDArray], held_out: list[tuple], exclusive: bool) -> float:
+    """The number by which to divide the logits of the members' mean (Guo et al. 2017, arXiv 1706.04599).
+
+    Averaging makes probabilities less extreme, with n members by what the variance of their mean has lost, which goes
+    with 1 / n. Where only neighbours hold out the same rows, the temperatures of one and of the mean of two are found,
+    and the logarithm is taken to be a + b / n.
 
     Parameters
     ----------
-    probabilities : ndarray of shape (n_rows, n_columns)
-        Of each label, or of each of several classes that exclude each other.
-    labels : ndarray of shape (n_rows, n_columns) of 0 and 1, or of shape (n_rows, 1), int, the numbers of classes
-    weights : ndarray of shape (n_rows,)
+    outputs : list of ndarray of shape (n_rows, n_columns)
+        A member's probabilities for the rows that it holds out.
+    held_out : list of (ndarray of int, ndarray, ndarray)
+        Numbers of these rows, and labels and weights of all rows. Labels are (n, n_columns) of 0 and 1, or (n, 1) of
+        the numbers of classes.
     exclusive : bool
         Whether a row has one label only, whose probabilities sum to 1.
-
-    Returns
-    -------
-    float
-        1 if no temperature does better.
     """
+    labels, weights = ([all_rows[i][rows] for rows, *all_rows in held_out] for i in (0, 1))
+    if all(np.array_equal(rows, held_out[0][0]) for rows, *_ in held_out):
+        return _least_log_loss(np.mean(outputs, axis=0), labels[0], weights[0], exclusive)
+    pairs = [(one + two) / 2 for one, two in zip(outputs[::2], outputs[1::2], strict=False)]
+
+    def log_temperature(*parts: list[NDArray]) -> float:
+        p, of_rows, weight = map(np.concatenate, parts)
+        return float(np.log(_least_log_loss(p, of_rows, weight, exclusive)))
+
+    of_one, of_two = log_temperature(outputs, labels, weights), log_temperature(pairs, labels[1::2], weights[1::2])
+    return float(np.exp(2 * of_two - of_one + 2 / len(outputs) * (of_one - of_two)))
+
+
+def _least_log_loss(probabilities: NDArray, labels: NDArray, weights: NDArray, exclusive: bool) -> float:
+    """The temperature of the least log-loss; 1 if none does better."""
     p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
     logits = np.log(p) if exclusive else logit(p)
     if labels.shape[1] != p.shape[1]:

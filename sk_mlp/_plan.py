@@ -129,7 +129,7 @@ def automatic_batch_size(n_rows: int) -> int:
 
 def automatic_epochs(n_rows: int, batch_size: int) -> int:
     """As many as 2,400 steps take, within limits."""
-    return int(np.clip(-(-2400 * batch_size // n_rows), 16, 128))
+    return int(np.clip(-(-2400 * batch_size // n_rows), 16, 256))
 
 
 def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:

@@ -106,13 +106,13 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     batch_size : int or "auto", default="auto"
         Rows a step; all rows if they are fewer. "auto" takes a 40th of the rows, as a power of 2 from 32 to 256.
     epochs : int or "auto", default="auto"
-        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 128;
+        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 256;
         `partial_fit` then trains at a constant rate.
     early_stopping : bool, default=True
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
-    patience : int, default=16
+    patience : int, default=8
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
@@ -128,8 +128,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
-    ensemble_size : int, default=4
-        How many networks to train, each from a seed of its own and with other rows held out, whose outputs are
+    ensemble_size : int, default=8
+        How many networks to train, each from a seed of its own, each pair with other rows held out, whose outputs are
         averaged. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
@@ -149,7 +149,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         Share of a label's weight that is spread over all classes (Szegedy et al. 2016, arXiv 1512.00567).
     calibrate : bool or "auto", default="auto"
         Whether to divide the logits by the temperature for which the log-loss of the held-out rows is least (Guo et al.
-        2017, arXiv 1706.04599); "auto" for an ensemble's.
+        2017, arXiv 1706.04599); "auto" for an ensemble's, whose temperature follows from those of one network and of a
+        pair.
 
     Attributes
     ----------
@@ -238,14 +239,14 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         epochs="auto",
         early_stopping=True,
         validation_fraction=0.1,
-        patience=16,
+        patience=8,
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
         callbacks=None,
-        ensemble_size=4,
+        ensemble_size=8,
         engine="auto",
         warm_start=False,
         random_state=None,
@@ -386,15 +387,16 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
             return 1.0
         if self._fitted.spec is None or not len(members[0].validation):
             return 1.0  # a model of the user's own, or no rows that were not trained on
-        parts = []
         exclusive = self._fitted.targets.kind == "multiclass"
-        for m, member in enumerate(members[: len(self._fitted.states)]):  # hooks of an ensemble see its first member
-            rows = member.validation
-            output = network_output(self._fitted.spec, self._fitted.named_weights(m), member.rows.X[rows])
+        members = members[: len(self._fitted.states)]  # hooks of an ensemble see its first member
+        outputs = []
+        for m, member in enumerate(members):
+            output = network_output(self._fitted.spec, self._fitted.named_weights(m), member.rows.X[member.validation])
             if self._fitted.loss_of_logits:
                 output = softmax(output, axis=1) if exclusive else expit(output)
-            parts.append((output, member.rows.y[rows], member.rows.weights[rows]))
-        return fit_temperature(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)), exclusive)
+            outputs.append(output)
+        held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
+        return fit_temperature(outputs, held_out, exclusive)
 
     def _label_hyper(self, loss, layout, width):
         if not self.label_smoothing:

@@ -111,13 +111,13 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     batch_size : int or "auto", default="auto"
         Rows a step; all rows if they are fewer. "auto" takes a 40th of the rows, as a power of 2 from 32 to 256.
     epochs : int or "auto", default="auto"
-        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 128;
+        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 256;
         `partial_fit` then trains at a constant rate.
     early_stopping : bool, default=True
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random. Not used with ``X_val``.
-    patience : int, default=40
+    patience : int, default=64
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
@@ -133,8 +133,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
-    ensemble_size : int, default=4
-        How many networks to train, each from a seed of its own and with other rows held out, whose outputs are
+    ensemble_size : int, default=8
+        How many networks to train, each from a seed of its own, each pair with other rows held out, whose outputs are
         averaged. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
@@ -238,14 +238,14 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         epochs="auto",
         early_stopping=True,
         validation_fraction=0.1,
-        patience=40,
+        patience=64,
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
         callbacks=None,
-        ensemble_size=4,
+        ensemble_size=8,
         engine="auto",
         warm_start=False,
         random_state=None,

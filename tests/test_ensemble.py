@@ -47,12 +47,13 @@ def test_the_same_seed_gives_the_same_ensemble():
     np.testing.assert_array_equal(clone(mlp).fit(X, Y).predict(X), mlp.fit(X, Y).predict(X))
 
 
-def test_members_hold_out_other_rows():
-    seeds = member_seeds(0, 12)
-    assert len(set(seeds)) == 12
+def test_pairs_of_members_hold_out_other_rows():
+    seeds = member_seeds(0, 24)
+    assert len(set(seeds)) == 24
     splits = hold_outs(100, 0.1, seeds, np.arange(100) % 3)
     held_out = [set(validation) for _, validation in splits]
-    assert all(not held_out[i] & held_out[j] for i in range(9) for j in range(i))
+    assert held_out[::2] == held_out[1::2]
+    assert all(not held_out[i] & held_out[j] for i in range(0, 18, 2) for j in range(0, i, 2))
     assert all(set(train) == set(range(100)) - rows for (train, _), rows in zip(splits, held_out, strict=True))
     assert {len(rows) for rows in held_out} == {10}
 
@@ -99,8 +100,25 @@ def test_the_temperature_that_was_put_in_is_found(kind, true_temperature):
         codes = np.array([rng.choice(3, p=row) for row in softmax(z, axis=1)])
         labels, p = (np.eye(3)[codes] if kind == "one-hot" else codes[:, None]), softmax(z * true_temperature, axis=1)
     exclusive = kind in ("one-hot", "sparse")
-    found = fit_temperature(p, labels.astype(int), np.ones(len(z)), exclusive)
+    found = fit_temperature([p], [(np.arange(len(z)), labels.astype(int), np.ones(len(z)))], exclusive)
     assert found == pytest.approx(true_temperature, rel=0.05)
+
+
+def test_the_temperature_of_an_ensemble_follows_from_pairs():
+    n_rows, n_members = 40_000, 8
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(n_rows, 1)) * 2
+    labels, weights = (rng.random(z.shape) < expit(z)).astype(int), np.ones(n_rows)
+    members = [expit(z + rng.normal(size=z.shape)) for _ in range(n_members)]  # each right but for its own noise
+    parts = np.repeat(np.array_split(np.arange(n_rows), n_members // 2), 2, axis=0)
+    from_pairs = fit_temperature(
+        [p[rows] for p, rows in zip(members, parts, strict=True)], [(rows, labels, weights) for rows in parts], False
+    )
+    of_all = fit_temperature(members, [(np.arange(n_rows), labels, weights)] * n_members, False)
+    of_one = fit_temperature(members[:1], [(np.arange(n_rows), labels, weights)], False)
+    assert of_all < 0.95
+    assert of_one > 1.1
+    assert from_pairs == pytest.approx(of_all, rel=0.05)
 
 
 def test_calibration_lowers_the_log_loss_of_held_out_rows():
@@ -148,4 +166,5 @@ def test_calibrate_with_a_model_of_the_users_own_is_refused():
 def test_several_labels_are_calibrated_one_by_one_even_where_each_row_has_one():
     p = np.array([[0.9, 0.9], [0.9, 0.9]] * 50)
     labels = np.array([[1, 0], [0, 1]] * 50)
-    assert fit_temperature(p, labels, np.ones(100), exclusive=False) == pytest.approx(10, rel=1e-2)  # p should be 0.5
+    found = fit_temperature([p], [(np.arange(100), labels, np.ones(100))], exclusive=False)
+    assert found == pytest.approx(10, rel=1e-2)  # p should be 0.5
