@@ -23,7 +23,7 @@ SHIFT = 0.01  # of errors, as in bench_quality.py
 WITHOUT: dict[str, dict[str, Any]] = {
     "defaults": {},
     "no ensemble": {"ensemble_size": 1},
-    "ensemble of 8": {"ensemble_size": 8},
+    "ensemble of 4": {"ensemble_size": 4},
     "no numerical embedding": {"numerical_embedding": None},
     "periodic embedding (pbld)": {"numerical_embedding": "pbld"},
     "periodic embedding (plr)": {"numerical_embedding": "plr"},
@@ -39,7 +39,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "averaged weights (ema 0.98)": {"ema_momentum": 0.98},
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "no calibration": {"calibrate": False},
-    "patience 10": {"patience": 10},
+    "patience 16": {"patience": 16},
     "batches of 32": {"batch_size": 32},
 }
 OF_CLASSIFIERS = ("label_smoothing", "calibrate")
