@@ -54,11 +54,15 @@ def options(description: str | None, repeats: dict[str, int]) -> tuple[bool, dic
     }
 
 
-def environment() -> str:
-    """A line on the machine and the versions."""
+def processor() -> str:
+    """Its name."""
     cpuinfo = Path("/proc/cpuinfo")
     named = re.search(r"model name\s*: (.*)", cpuinfo.read_text() if cpuinfo.exists() else "")
-    machine = named[1] if named else platform.processor() or platform.machine()
+    return named[1] if named else platform.processor() or platform.machine()
+
+
+def environment() -> str:
+    """A line on the machine and the versions."""
     versions = [f"sk_mlp {sk_mlp.__version__}"]
     for package in PACKAGES:
         try:
@@ -66,7 +70,7 @@ def environment() -> str:
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"no {package}")
     load = f", load {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
-    return f"{joblib.cpu_count()} CPUs, {machine}{load}; Python {platform.python_version()}, {', '.join(versions)}"
+    return f"{joblib.cpu_count()} CPUs, {processor()}{load}; Python {platform.python_version()}, {', '.join(versions)}"
 
 
 def seconds(function: Callable, *arguments) -> float:

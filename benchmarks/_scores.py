@@ -6,6 +6,7 @@ from typing import Any
 import joblib
 import numpy as np
 import psutil
+from _common import processor
 from _methods import Fit
 from _tables import Split, Table
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def busy_seconds() -> float:
     return sum(times) - times.idle - getattr(times, "iowait", 0) - getattr(times, "guest", 0)
 
 
-def measure(fit: Fit, rows: Split, seed: int) -> dict[str, float | None]:
+def measure(fit: Fit, rows: Split, seed: int) -> dict[str, Any]:
     """Fit and judge a method; beside the measures, what its time depends on."""
     start, own, machine = time.perf_counter(), time.process_time(), busy_seconds()
     model = fit(rows.train.X, rows.train.y, seed)
@@ -64,9 +65,11 @@ def measure(fit: Fit, rows: Split, seed: int) -> dict[str, float | None]:
         "processor_seconds": own,
         "cores": joblib.cpu_count(),
         "busy_cores_of_others": others,
+        "processor": processor(),
     }
 
 
 def badly_timed(entry: dict[str, Any]) -> bool:
-    """Whether a fit had fewer cores than there are now, or had to share them."""
-    return entry["busy_cores_of_others"] > QUIET or entry["cores"] < joblib.cpu_count()
+    """Whether a fit had another processor or fewer cores than there are now, or had to share them."""
+    same_machine = entry.get("processor") == processor() and entry["cores"] >= joblib.cpu_count()
+    return entry["busy_cores_of_others"] > QUIET or not same_machine

@@ -65,16 +65,17 @@ TARGETS = {
 }
 SMALL_SETS, SMALL_PEERS = ("credit_g", "energy"), ("scikit-learn MLP", "scikit-learn linear")
 Run = tuple[str, int]  # data set, number of the split
-Results = dict[str, dict[Run, dict[str, float | None]]]  # by method
+Results = dict[str, dict[Run, dict[str, Any]]]  # by method
 
 
-def read_cache() -> dict[str, dict[str, float | None]]:
+def read_cache() -> dict[str, dict[str, Any]]:
     return json.loads(CACHE.read_text()) if CACHE.exists() else {}
 
 
-def write_cache(key: str, entry: dict[str, float | None]) -> None:
+def write_cache(key: str, entry: dict[str, Any]) -> None:
     """Add an entry to the file, one a line, sorted."""
-    entries = read_cache() | {key: {name: value if value is None else round(value, 6) for name, value in entry.items()}}
+    rounded = {name: round(value, 6) if isinstance(value, float) else value for name, value in entry.items()}
+    entries = read_cache() | {key: rounded}
     lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(entries[key])}" for key in sorted(entries))
     CACHE.with_suffix(".part").write_text(f"{{\n{lines}\n}}\n")
     CACHE.with_suffix(".part").replace(CACHE)
@@ -99,10 +100,10 @@ def peer_entry(name: str, peer: Method, rows: Split, run: Run, chosen: argparse.
     return entry
 
 
-def measured(name: str, fit: Fit, rows: Split, run: Run) -> dict[str, float | None]:
+def measured(name: str, fit: Fit, rows: Split, run: Run) -> dict[str, Any]:
     """A measurement, and a line on it."""
     entry = measure(fit, rows, run[1])
-    figures = " ".join(f"{key} {value:.4f}" for key, value in entry.items() if value is not None)
+    figures = " ".join(f"{key} {value:.4f}" for key, value in entry.items() if isinstance(value, float))
     print(f"{name}, {run[0]}, split {run[1]}: {figures}", file=sys.stderr, flush=True)
     return entry
 
@@ -125,7 +126,7 @@ def collect(tables: dict[str, Any], chosen: argparse.Namespace) -> Results:
     return {name: runs for name, runs in results.items() if runs}
 
 
-def values(runs: dict[Run, dict[str, float | None]], measure: str, chosen: Iterable[Run] | None = None) -> NDArray:
+def values(runs: dict[Run, dict[str, Any]], measure: str, chosen: Iterable[Run] | None = None) -> NDArray:
     """A measure's values in some runs, or all of them, where it has one."""
     found = [runs[run][measure] for run in (runs if chosen is None else chosen)]
     return np.array([value for value in found if value is not None], float)
@@ -135,7 +136,7 @@ def shifted_geometric_mean(errors: NDArray, shift: float = SHIFT) -> float:
     return float(np.exp(np.mean(np.log(errors + shift))))
 
 
-def set_means(runs: dict[Run, dict[str, float | None]], measure: str) -> dict[str, float]:
+def set_means(runs: dict[Run, dict[str, Any]], measure: str) -> dict[str, float]:
     """Means over the splits of each set that has the measure."""
     names = dict.fromkeys(run[0] for run in runs)
     means = {name: values(runs, measure, [run for run in runs if run[0] == name]) for name in names}
