@@ -273,6 +273,6 @@ def _mixed_bins(weights: dict[str, NDArray], z: NDArray) -> NDArray:
         b = np.clip(np.searchsorted(bounds[: n + 1], x, side="right") - 1, 0, n - 1)
         share = np.clip((x - bounds[b]) / np.maximum(bounds[b + 1] - bounds[b], SMALLEST_BIN), 0, 1)
         below = np.cumsum(mixing[:n], axis=0) - mixing[:n]
-        above_all = np.clip((x - bounds[n]) / SMALLEST_BIN, 0, 1)
-        mixed[:, column] = below[b] + share[:, None] * mixing[b] + above_all[:, None] * mixing[n:].sum(axis=0)
+        has_bins = bounds[n] > bounds[0]
+        mixed[:, column] = (below[b] + share[:, None] * mixing[b]) * has_bins
     return mixed

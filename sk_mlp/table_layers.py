@@ -105,7 +105,8 @@ class ColumnEncoding(keras.layers.Layer):
     def _basis(self, z):
         if self.plan.embedding == "ple":
             low, high = self.boundaries[:, :-1], self.boundaries[:, 1:]
-            return ops.clip((z[..., None] - low) / ops.maximum(high - low, SMALLEST_BIN), 0, 1)
+            share = ops.clip((z[..., None] - low) / ops.maximum(high - low, SMALLEST_BIN), 0, 1)
+            return share * ops.cast(high > low, z.dtype)  # bins that only fill up the array have no part
         angle = 2 * np.pi * z[..., None] * self.frequency
         if self._has_phase:
             return ops.cos(angle + self.phase)

@@ -63,7 +63,7 @@ def two_branches(meta, width=16):
     return keras.Model(inputs, keras.layers.Dense(meta["n_outputs_"], activation=activation)(joined))
 
 
-@common_checks(ensemble_size=2)  # rather than 8 networks of the same kind, which would take minutes
+@common_checks()
 def test_defaults(estimator, check, no_xla):
     run(check, estimator)
 
