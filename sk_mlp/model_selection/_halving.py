@@ -52,21 +52,23 @@ class Rungs(PopulationSearch, BaseSearchCV):
         survivors = [np.arange(len(candidates)) for candidates, _ in brackets]
         n_rungs = max(len(rungs) for _, rungs in brackets)
         with subtask(callback_ctx, self, "search", max_subtasks=n_rungs) as search:
-            for rung in range(n_rungs):
-                present = [b for b, (_, rungs) in enumerate(brackets) if rung < len(rungs)]
-                with subtask(search, self, "halving-iteration", max_subtasks=1 + len(present)) as iteration:
-                    chosen = [[fit for number in survivors[b] for fit in fits[b][number]] for b in present]
-                    for b, of_bracket in zip(present, chosen, strict=True):
+            for iteration in range(n_rungs):
+                # All brackets end together, so that what trains side by side has about as many epochs to go.
+                rung_of = {b: iteration - n_rungs + len(rungs) for b, (_, rungs) in enumerate(brackets)}
+                present = {b: rung for b, rung in rung_of.items() if rung >= 0}
+                with subtask(search, self, "halving-iteration", max_subtasks=1 + len(present)) as context:
+                    chosen = {b: [fit for number in survivors[b] for fit in fits[b][number]] for b in present}
+                    for b, rung in present.items():
                         epochs = brackets[b][1][rung]
-                        session.pause(of_bracket, before=np.inf if epochs >= self.max_epochs_ else epochs)
-                    watch = partial(training_task, iteration, self)
-                    side_by_side = list(itertools.chain.from_iterable(chosen))
+                        session.pause(chosen[b], before=np.inf if epochs >= self.max_epochs_ else epochs)
+                    watch = partial(training_task, context, self)
+                    side_by_side = list(itertools.chain.from_iterable(chosen.values()))
                     session.advance(side_by_side, verbose=self.verbose, watch=watch)
-                    for b, of_bracket in zip(present, chosen, strict=True):
-                        self._stage.hand_out(of_bracket)
+                    for b, rung in present.items():
+                        self._stage.hand_out(chosen[b])
                         kept = [brackets[b][0][number] for number in survivors[b]]
                         settings = {"bracket": b, "iter": rung, "n_epochs": brackets[b][1][rung]}
-                        scores = self._scores(evaluate_candidates, kept, splits, settings, iteration)
+                        scores = self._scores(evaluate_candidates, kept, splits, settings, context)
                         survivors[b] = survivors[b][_best(scores, max(1, floor(len(kept) / self.factor)))]
         warn_of(session.alone)
 
@@ -264,7 +266,7 @@ class HyperbandSearchCV(Rungs):
         then. A candidate ended where it appears last in its bracket.
     max_epochs_ : int
     n_candidates_, n_epochs_ : list of int
-        Of each rung of each bracket, in the order of ``cv_results_``: the first rungs of all brackets come first.
+        Of each rung of each bracket, in the order of ``cv_results_``: by epochs, for brackets wait for each other.
     best_estimator_, best_score_, best_params_, best_index_
         As in scikit-learn, among the candidates that have come to the last epoch.
 
@@ -278,7 +280,7 @@ class HyperbandSearchCV(Rungs):
     >>> estimator = KerasMLPClassifier(**PLAIN_MLP | {"epochs": 9}, n_neurons=10, random_state=0)
     >>> search = HyperbandSearchCV(estimator, {"learning_rate": loguniform(1e-4, 1e-1)}, cv=2, random_state=0)
     >>> search.fit(X, y).n_candidates_
-    [9, 5, 3, 3, 1, 1]
+    [9, 3, 5, 1, 1, 3]
     """
 
     _parameter_constraints: dict = {
