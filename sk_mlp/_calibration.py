@@ -6,6 +6,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax, logit
 
 LARGEST = 10.0  # temperature; the smallest is one over it
+# Standard deviation of the temperature's logarithm, before any row is seen: that of few rows which all are right would
+# be as low as can be.
+PRIOR_DEVIATION = 0.4
 
 
 def fit_temperature(outputs: list[NDArray], held_out: list[tuple], exclusive: bool) -> float:
@@ -27,29 +30,29 @@ def fit_temperature(outputs: list[NDArray], held_out: list[tuple], exclusive: bo
     """
     labels, weights = ([all_rows[i][rows] for rows, *all_rows in held_out] for i in (0, 1))
     if all(np.array_equal(rows, held_out[0][0]) for rows, *_ in held_out):
-        return _least_log_loss(np.mean(outputs, axis=0), labels[0], weights[0], exclusive)
+        return _likeliest(np.mean(outputs, axis=0), labels[0], weights[0], exclusive)
     pairs = [(one + two) / 2 for one, two in zip(outputs[::2], outputs[1::2], strict=False)]
 
     def log_temperature(*parts: list[NDArray]) -> float:
         p, of_rows, weight = map(np.concatenate, parts)
-        return float(np.log(_least_log_loss(p, of_rows, weight, exclusive)))
+        return float(np.log(_likeliest(p, of_rows, weight, exclusive)))
 
     of_one, of_two = log_temperature(outputs, labels, weights), log_temperature(pairs, labels[1::2], weights[1::2])
     return float(np.exp(2 * of_two - of_one + 2 / len(outputs) * (of_one - of_two)))
 
 
-def _least_log_loss(probabilities: NDArray, labels: NDArray, weights: NDArray, exclusive: bool) -> float:
-    """The temperature of the least log-loss; 1 if none does better."""
+def _likeliest(probabilities: NDArray, labels: NDArray, weights: NDArray, exclusive: bool) -> float:
+    """The likeliest temperature, by the log-loss and a normal distribution of its logarithm; 1 if none does better."""
     p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
     logits = np.log(p) if exclusive else logit(p)
     if labels.shape[1] != p.shape[1]:
         labels = np.eye(p.shape[1])[labels[:, 0]]
 
-    def log_loss(log_temperature: float) -> float:
+    def cost(log_temperature: float) -> float:
         z = logits / np.exp(log_temperature)
         losses = labels * log_softmax(z, axis=1) if exclusive else labels * log_expit(z) + (1 - labels) * log_expit(-z)
-        return -np.average(losses.sum(axis=1), weights=weights)
+        return -np.average(losses.sum(axis=1), weights=weights) + (log_temperature / PRIOR_DEVIATION) ** 2 / 2 / len(p)
 
     limit = np.log(LARGEST)
-    found = minimize_scalar(log_loss, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x)) if found.fun < log_loss(0.0) else 1.0
+    found = minimize_scalar(cost, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(found.x)) if found.fun < cost(0.0) else 1.0

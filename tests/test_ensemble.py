@@ -164,7 +164,17 @@ def test_calibrate_with_a_model_of_the_users_own_is_refused():
 
 
 def test_several_labels_are_calibrated_one_by_one_even_where_each_row_has_one():
-    p = np.array([[0.9, 0.9], [0.9, 0.9]] * 50)
-    labels = np.array([[1, 0], [0, 1]] * 50)
-    found = fit_temperature([p], [(np.arange(100), labels, np.ones(100))], exclusive=False)
+    p = np.array([[0.9, 0.9], [0.9, 0.9]] * 5_000)
+    labels = np.array([[1, 0], [0, 1]] * 5_000)
+    found = fit_temperature([p], [(np.arange(10_000), labels, np.ones(10_000))], exclusive=False)
     assert found == pytest.approx(10, rel=1e-2)  # p should be 0.5
+
+
+def test_few_rows_that_are_all_right_do_not_make_it_certain():
+    def found(n_rows):
+        return fit_temperature(
+            [np.full((n_rows, 1), 0.9)], [(np.arange(n_rows), np.ones((n_rows, 1)), np.ones(n_rows))], False
+        )
+
+    assert 0.5 < found(20) < 1
+    assert found(20_000) < 0.25
