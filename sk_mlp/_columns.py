@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeRegressor
 
 from sk_mlp._tables import MISSING, Categories
 
@@ -17,7 +18,9 @@ N_FREQUENCIES, PERIODIC_DIM = 16, 3
 N_BINS, PIECEWISE_DIM = 48, 6
 SMALLEST_BIN = 1e-6
 CLIP = 3.0
-SAMPLE = 200_000  # rows, at most, that quantiles are taken of
+SAMPLE = 50_000  # rows, at most, that quantiles are taken of and trees are fitted to
+N_CUTS = 512  # places, at most, where a tree may divide a column
+SMALLEST_LEAF = 8  # rows of a tree's
 
 
 @dataclass(frozen=True)
@@ -125,13 +128,17 @@ def plan_columns(
     )
 
 
-def learn_columns(plan: ColumnPlan, X: NDArray, rows: NDArray, weights: NDArray, scaling: str | None) -> dict:
+def learn_columns(
+    plan: ColumnPlan, X: NDArray, y: NDArray, rows: NDArray, weights: NDArray, scaling: str | None
+) -> dict[str, NDArray]:
     """What the training rows tell of the columns.
 
     Parameters
     ----------
     plan : ColumnPlan
     X : ndarray of shape (n_rows, n_columns)
+    y : ndarray of shape (n_rows, n_outputs)
+        Numbers; or, in a single column, the integers of classes.
     rows : ndarray of int
     weights : ndarray of shape (n_rows,)
     scaling : {"robust", "standard"} or None
@@ -158,7 +165,7 @@ def learn_columns(plan: ColumnPlan, X: NDArray, rows: NDArray, weights: NDArray,
         learned[:, j] = _location_and_scale(values, value_weights, scaling)
         if plan.embedding == "ple":
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
-            boundaries[j] = _bins(scaled)
+            boundaries[j] = _bins(scaled, y[rows[known]], value_weights)
     known_slots = [np.isin([one, other], X[every_row, column]).any() for column, one, other in plan.slots]
     arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
     if plan.slots:
@@ -193,15 +200,38 @@ def quantiles(values: NDArray, weights: NDArray, shares: NDArray) -> NDArray:
     return values[order][np.minimum(places, len(values) - 1)]
 
 
-def _bins(values: NDArray) -> NDArray:
-    """Boundaries of bins: quantiles in which a value that occurs n times counts for the square root of n.
+def _bins(values: NDArray, y: NDArray, weights: NDArray) -> NDArray:
+    """Boundaries of bins: where a decision tree of this column alone divides y, and quantiles for what is left.
+
+    Gorishniy et al. 2022 (arXiv 2203.05556).
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    starts = distinct if len(distinct) <= N_CUTS else _spread(distinct, counts, N_CUTS)
+    part = np.searchsorted(starts, values, side="right") - 1
+    totals = np.bincount(part, weights)
+    sums = np.stack([np.bincount(part, weights * column) for column in _indicators(y).T], axis=1)
+    leaf = min(0.5, SMALLEST_LEAF / len(values))
+    tree = DecisionTreeRegressor(max_leaf_nodes=N_BINS, min_weight_fraction_leaf=leaf, random_state=0)
+    centers = np.bincount(part, values) / np.bincount(part)
+    tree.fit(centers[:, None], sums / totals[:, None], totals)
+    divided = tree.tree_.threshold[tree.tree_.feature >= 0]
+    found = np.concatenate([divided, _spread(distinct, counts, N_BINS - len(divided))])
+    found = np.unique(found.astype(np.float32))
+    return np.concatenate([found, np.full(N_BINS + 1 - len(found), found[-1])])
+
+
+def _indicators(y: NDArray) -> NDArray:
+    """Targets as numbers: a column a class for class numbers."""
+    return y if y.dtype.kind == "f" else (y == np.unique(y)).astype(np.float32)
+
+
+def _spread(distinct: NDArray, counts: NDArray, n: int) -> NDArray:
+    """Boundaries of at most n bins: quantiles in which a value that occurs n times counts for the square root of n.
 
     Spikes, such as a zero that most rows have, would otherwise take all bins but one.
     """
-    distinct, counts = np.unique(values, return_counts=True)
-    inner = quantiles(distinct, np.sqrt(counts), np.arange(1, N_BINS) / N_BINS)
-    found = np.unique(np.concatenate([distinct[:1], inner, distinct[-1:]]))
-    return np.concatenate([found, np.full(N_BINS + 1 - len(found), found[-1])])
+    inner = quantiles(distinct, np.sqrt(counts), np.arange(1, n) / n)
+    return np.unique(np.concatenate([distinct[:1], inner, distinct[-1:]]))
 
 
 def smooth_clip(z: NDArray, clip: bool) -> NDArray:

@@ -144,15 +144,17 @@ class Design(DataChecks, ABC):
         params = {**params, "optimizer": model.optimizer, "loss": loss}
         return {name: v for name, v in params.items() if not name.startswith(("optimizer__", "loss__"))}
 
-    def _learned(self, blueprint: Blueprint, X: Matrix, rows: NDArray, weights: NDArray) -> dict[str, NDArray]:
-        """What the training rows tell of X's columns, by the variable's layer and name."""
+    def _learned(
+        self, blueprint: Blueprint, X: Matrix, y: NDArray, rows: NDArray, weights: NDArray
+    ) -> dict[str, NDArray]:
+        """What the training rows tell of X's columns, by the variable's layer and name; y is what the loss gets."""
         spec = blueprint.spec
         plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {}
         return {
             f"{layer}/{name}": array
             for layer, plan in plans.items()
             if plan
-            for name, array in learn_columns(plan, X, rows, weights, self._scaling(X)).items()
+            for name, array in learn_columns(plan, X, y, rows, weights, self._scaling(X)).items()
         }
 
     # What classification and regression do each in their own way

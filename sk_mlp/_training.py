@@ -154,7 +154,7 @@ class Training(Design, ABC):
                 ),
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
-                learned={} if previous else self._learned(blueprint, X, train, weights),
+                learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
                 adapts_dropout=self._adapts_dropout,
             )
             for seed, (train, validation), start in zip(seeds, splits, starts, strict=True)

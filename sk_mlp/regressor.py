@@ -43,9 +43,10 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         and clips smoothly to (-3, 3); "standard" divides by the standard deviation; "auto" is "robust", and None for a
         sparse X.
     numerical_embedding : {"auto", "ple", "plr", "pbld"} or None, default="auto"
-        Learned features of each scaled number, beside itself: piecewise linear in 48 bins ("ple": Gorishniy et al.
-        2022, arXiv 2203.05556), periodic with relu ("plr": the same), or periodic with a phase ("pbld": Holzmueller et
-        al. 2024, arXiv 2407.04491). "auto" is "ple", and None for a sparse X or one of more than 200 columns.
+        Learned features of each scaled number, beside itself: piecewise linear in 48 bins, between which a decision
+        tree of that column alone tells y apart ("ple": Gorishniy et al. 2022, arXiv 2203.05556), periodic with relu
+        ("plr": the same), or periodic with a phase ("pbld": Holzmueller et al. 2024, arXiv 2407.04491). "auto" is
+        "ple", and None for a sparse X or one of more than 200 columns.
     learned_scale : bool or "auto", default="auto"
         Whether each feature is multiplied by a weight of its own that learns fast (Holzmueller et al. 2024); "auto" for
         where numbers are scaled.

@@ -126,6 +126,19 @@ def test_embeddings_learn_what_is_not_linear(embedding):
     assert plain_regressor(numerical_embedding=embedding, **settings).fit(X, y).score(X, y) > plain + 0.2
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_bins_are_divided_where_y_changes(n_classes):
+    X = np.random.default_rng(0).random((400, 1))
+    steps = [0.731, 0.317][: n_classes - 1]
+    labels = sum((X[:, 0] > step).astype(int) for step in steps)
+    settings = SMALL | {"epochs": 1, "numerical_embedding": "ple", "early_stopping": False}
+    for net in (plain_classifier(**settings).fit(X, labels), plain_regressor(**settings).fit(X, labels)):
+        boundaries = np.asarray(net.model_.get_layer("columns").boundaries)[0]
+        for step in steps:
+            below, above = X[step > X].max(), X[step < X].min()
+            assert ((boundaries >= below) & (boundaries <= above)).any()
+
+
 def test_a_number_above_all_trained_ones_counts_as_the_largest_of_them():
     """A column of few distinct values has fewer bins than the arrays have room for; what is left is never trained."""
     X = np.tile(np.arange(3.0), 80)[:, None]
