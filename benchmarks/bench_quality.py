@@ -34,6 +34,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 CACHE = Path(__file__).with_name("quality_peers.json")
 SHIFT = 0.01
+ROUNDING = 1e-6  # of the entries of the file
 SLOW = ("scikeras MLP", "RealMLP-TD-S", "RealMLP-TD")  # left out of --smoke, unless named
 MEASURES = {
     "error": "class error or nRMSE",
@@ -208,7 +209,7 @@ def figures_against(own: dict[Run, Any], peer: dict[Run, Any]) -> tuple[int, dic
     ours, theirs = (set_means({run: runs[run] for run in common}, "error") for runs in (own, peer))
     figures = {
         "error": percent_lower("error", SHIFT),
-        "wins": sum(ours[name] < theirs[name] for name in ours),
+        "wins": sum(ours[name] < theirs[name] - ROUNDING for name in ours),
         "time": ratio("fit_seconds"),
         "processor_time": ratio("processor_seconds"),
     }

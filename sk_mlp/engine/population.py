@@ -1,7 +1,7 @@
 """Members in training by one compiled program, and what any way to train them must offer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 from typing import Any
 
@@ -113,9 +113,12 @@ class DeviceRows:
         Width of a table of row numbers that holds any member's, whole batches.
     uneven : bool
         Whether some members have fewer batches in an epoch than others.
+    parts : dict of Hashable to Parts
+        Of the members' networks, by the key of their recipes: made by the first population that needs them.
     """
 
     def __init__(self, recipe: Recipe, members: list[Member]):
+        self.parts: dict[Hashable, Parts] = {}
         self._rows = list({id(member.rows): member.rows for member in members}.values())  # kept: so ids remain theirs
         matrices = list({id(rows.X): rows.X for rows in self._rows}.values())
         x_begins = dict(zip(map(id, matrices), _begins(matrices), strict=True))
@@ -166,7 +169,7 @@ class CompiledPopulation(Population):
         self.parts = self._program.parts
         self._runs: dict[int, Run] = {}
         self._layouts: dict[int, StateLayout] = {}
-        self._parts = {recipe.key: self.parts}
+        data.parts.setdefault(recipe.key, self.parts)
         self._seeds = np.zeros(n_slots, np.int32)
         self._begins = np.zeros((n_slots, 2), np.int32)
         self._units = np.ones((n_slots, 2, data.y.shape[1]), np.float32)
@@ -198,9 +201,9 @@ class CompiledPopulation(Population):
                 self.replace(m, state)
 
     def _parts_of(self, recipe: Recipe) -> Parts:
-        if recipe.key not in self._parts:  # of a narrower network
-            self._parts[recipe.key] = Parts(recipe)
-        return self._parts[recipe.key]
+        if recipe.key not in self._data.parts:  # of a narrower network
+            self._data.parts[recipe.key] = Parts(recipe)
+        return self._data.parts[recipe.key]
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
         numbers = np.zeros((self.n_slots, self._data.n_train), np.int32)
