@@ -6,8 +6,8 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax, logit
 
 LARGEST = 10.0  # temperature; the smallest is one over it
-# Standard deviation of the temperature's logarithm, before any row is seen: that of few rows which all are right would
-# be as low as can be.
+# Standard deviation of the temperature's logarithm, before any row is seen. Without it, few rows that are all right
+# would make the temperature as low as can be, and a single wrong row later on very dear.
 PRIOR_DEVIATION = 0.4
 
 

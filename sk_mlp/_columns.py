@@ -1,6 +1,6 @@
 """What a network does with the columns of X before its first hidden layer: plan, learned numbers, and the arithmetic.
 
-Plain numpy; `sk_mlp.table_layers.ColumnEncoding` is the same as a layer.
+Numpy, and a tree of scikit-learn's; `sk_mlp.table_layers.ColumnEncoding` is the same arithmetic as a layer.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SMALLEST_BIN = 1e-6
 CLIP = 3.0
 SAMPLE = 50_000  # rows, at most, that quantiles are taken of and trees are fitted to
 N_CUTS = 512  # places, at most, where a tree may divide a column
-SMALLEST_LEAF = 8  # rows of a tree's
+SMALLEST_LEAF = 8  # rows, at least, on each side of such a place
 
 
 @dataclass(frozen=True)

@@ -713,6 +713,7 @@ def test_model_predicts_as_the_estimator_for_every_kind_of_target(make, y):
     expected = output(mlp)
     if len(getattr(mlp, "classes_", ())) == 2 and y.ndim == 1:
         expected = expected[:, 1:]
+    # Keras computes in float32: an output near 0 is a sum of terms near 1, exact to 1e-7 of those.
     np.testing.assert_allclose(model.predict(X, verbose=0), expected.reshape(120, -1), rtol=1e-5, atol=1e-6)
 
 
