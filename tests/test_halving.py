@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_mlp.engine import train
 from sk_mlp.model_selection import HyperbandSearchCV, PopulationHalvingSearchCV
-from sk_mlp.model_selection._halving import rungs
+from sk_mlp.model_selection._rungs import rungs
 
 RNG = np.random.default_rng(0)
 X = 10 * RNG.standard_normal((240, 5)) + 3

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from functools import partial
-from math import floor, log
+from math import floor
 from numbers import Integral, Real
 from typing import Any
 
@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval
 from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._fits import Folds, Session, warn_of
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
+from sk_mlp.model_selection._rungs import divided, rungs
 
 
 class Rungs(PopulationSearch, BaseSearchCV):
@@ -327,27 +328,6 @@ class HyperbandSearchCV(Rungs):
         most = len(rungs(self.max_epochs_, self.factor, self.min_epochs)) - 1
         halvings = np.arange(most, -1, -1)
         published = np.ceil((most + 1) / (halvings + 1) * self.factor**halvings).astype(int)
-        n_candidates = published if self.n_candidates is None else _divided(self.n_candidates, published)
+        n_candidates = published if self.n_candidates is None else divided(self.n_candidates, published)
         for n, times in zip(n_candidates.tolist(), halvings.tolist(), strict=True):
             yield n, rungs(self.max_epochs_, self.factor, self.min_epochs, self.factor**times)
-
-
-def _divided(n: int, published: NDArray) -> NDArray:
-    """n candidates in about these proportions, one for each bracket first; of the rest, largest remainders decide."""
-    if n < len(published):
-        raise ValueError(
-            f"The 'n_candidates' parameter must be at least the number of brackets, {len(published)}. Got {n}."
-        )
-    others = published - (len(published) > 1)
-    quotas = (n - len(published)) * others / others.sum()
-    numbers = 1 + np.floor(quotas).astype(int)
-    numbers[np.argsort(np.floor(quotas) - quotas, kind="stable")[: n - numbers.sum()]] += 1
-    return numbers
-
-
-def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float = np.inf) -> list[int]:
-    """Epochs at which candidates are compared: the last one, and earlier ones by the factor, as long as it pays."""
-    most = max(0, floor(log(max_epochs / min(min_epochs, max_epochs), factor) + 1e-9))
-    if np.isfinite(n_candidates):
-        most = min(most, floor(log(n_candidates, factor) + 1e-9))
-    return [round(max_epochs / factor**halvings) for halvings in range(most, -1, -1)]

@@ -1,0 +1,27 @@
+"""When candidates are compared, and how many there are. Plain numpy."""
+
+from math import floor, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def divided(n: int, published: NDArray) -> NDArray:
+    """n candidates in about these proportions, one for each bracket first; of the rest, largest remainders decide."""
+    if n < len(published):
+        raise ValueError(
+            f"The 'n_candidates' parameter must be at least the number of brackets, {len(published)}. Got {n}."
+        )
+    others = published - (len(published) > 1)
+    quotas = (n - len(published)) * others / others.sum()
+    numbers = 1 + np.floor(quotas).astype(int)
+    numbers[np.argsort(np.floor(quotas) - quotas, kind="stable")[: n - numbers.sum()]] += 1
+    return numbers
+
+
+def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float = np.inf) -> list[int]:
+    """Epochs at which candidates are compared: the last one, and earlier ones by the factor, as long as it pays."""
+    most = max(0, floor(log(max_epochs / min(min_epochs, max_epochs), factor) + 1e-9))
+    if np.isfinite(n_candidates):
+        most = min(most, floor(log(n_candidates, factor) + 1e-9))
+    return [round(max_epochs / factor**halvings) for halvings in range(most, -1, -1)]
