@@ -306,8 +306,8 @@ SEARCHES = {
     HyperbandSearchCV: (
         {"param_distributions": SPACE, "random_state": 0},
         [
-            *["halving-iteration", "train", "candidates", *["fit"] * 6, "candidates", *["fit"] * 4],
-            *["halving-iteration", "train", "candidates", *["fit"] * 2],
+            *["halving-iteration", "train", "candidates", *["fit"] * 6],
+            *["halving-iteration", "train", "candidates", *["fit"] * 2, "candidates", *["fit"] * 4],
         ],
     ),
     CoarseToFineSearchCV: (
