@@ -11,11 +11,11 @@ from scipy.sparse import issparse
 from sk_mlp._builder import blueprint_of_builder, call_builder
 from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
+from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
 from sk_mlp._resolve import is_of_logits, resolve_loss
 from sk_mlp._spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._targets import Targets
-from sk_mlp.engine.run import MOST_DROPOUT
 from sk_mlp.network import blueprint_of_spec
 
 EMBEDDED_COLUMNS = 200  # at most, for numerical_embedding="auto"

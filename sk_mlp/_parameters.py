@@ -48,7 +48,7 @@ class Parameters(BaseWrapper, ABC):
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
         "activation": [StrOptions(set(ACTIVATIONS) - {"exponential", "linear", "softmax"})],
         "parametric_activation": ["boolean"],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "batch_norm": ["boolean"],
         "kernel_initializer": [str],
         "skip_connection": ["boolean"],

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._columns import ColumnPlan
+from sk_mlp._dropout import DropoutRule
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ class Member:
         Until which epoch the recipe's frozen variables stay as they are.
     learned : dict of str to ndarray
         What is known of X's columns: values of variables that no step changes, by layer and name.
-    adapts_dropout : bool
-        Whether the dropout rates follow the loss on the held-out rows, see `Run.hyper`.
+    dropout_rule : DropoutRule or None
+        What the dropout rates follow, if they adapt.
     """
 
     seed: int
@@ -196,7 +197,7 @@ class Member:
     initial: dict[int, NDArray] = field(default_factory=dict)
     frozen_epochs: float = 0
     learned: dict[str, NDArray] = field(default_factory=dict)
-    adapts_dropout: bool = False
+    dropout_rule: DropoutRule | None = None
 
 
 @dataclass(frozen=True, eq=False)

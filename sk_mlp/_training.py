@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from sk_mlp._checks import rows_with_weight, without_zero_total
 from sk_mlp._design import Design
+from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, same_paths
 from sk_mlp._resolve import (
@@ -135,6 +136,7 @@ class Training(Design, ABC):
         sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         data = Rows(X, encoded, weights.astype(np.float32), *units)
+        adapts = self.dropout == "auto" and self.model is None and stop_early
         members = [
             Member(
                 seed=seed,
@@ -155,7 +157,7 @@ class Training(Design, ABC):
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
-                adapts_dropout=self._adapts_dropout,
+                dropout_rule=self._dropout_rule(recipe.loss, encoded[train], weights[train]) if adapts else None,
             )
             for seed, (train, validation), start in zip(seeds, splits, starts, strict=True)
         ]
@@ -169,15 +171,10 @@ class Training(Design, ABC):
             **({"aux_loss_weight": float(self.aux_loss_weight)} if blueprint.n_heads > 1 else {}),
             **optimizer_data(recipe.optimizer_config),
             **{
-                f"dropout/{number}": 0.0 if blueprint.spec and self.dropout == "auto" else rate
+                f"dropout/{number}": self._fixed_dropout if blueprint.spec and self.dropout == "auto" else rate
                 for number, rate in enumerate(blueprint.rates)
             },
         }
-
-    @property
-    def _adapts_dropout(self) -> bool:
-        """Whether the dropout rate follows the loss on the held-out rows."""
-        return False
 
     def _schedule(self, n_steps: int, n_epochs: int, is_partial: bool) -> Schedule:
         """The learning rate's schedule, for a fit of so many epochs of so many steps."""
@@ -307,6 +304,12 @@ class Training(Design, ABC):
         self, targets: Targets, y: NDArray, rows: NDArray, weights: NDArray, blueprint: Blueprint
     ) -> Targets:
         """Targets with what is learned from the training rows of y alone; the weights are theirs."""
+
+    _fixed_dropout: float  # of dropout="auto", where there is no rule
+
+    @abstractmethod
+    def _dropout_rule(self, loss: keras.losses.Loss, y: NDArray, weights: NDArray) -> DropoutRule | None:
+        """What dropout="auto" follows, if held-out rows tell; y and the weights are those of the training rows."""
 
     def _temperature(self, members: tuple[Member, ...]) -> float:
         """By which logits are divided."""

@@ -2,11 +2,11 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import column_or_1d
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._builder import has_linear_output
+from sk_mlp._dropout import once_stalled
 from sk_mlp._resolve import to_snake_case
 from sk_mlp._targets import RegressionTargets, regression_targets
 
@@ -198,7 +198,6 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
 
     _parameter_constraints: dict = {
         **BaseKerasMLP._parameter_constraints,
-        "dropout": [*BaseKerasMLP._parameter_constraints["dropout"], StrOptions({"auto"})],
         "normalize_y": ["boolean"],
     }
 
@@ -369,10 +368,10 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
             mean, scale = learned.mean, learned.scale
         return RegressionTargets(mean, scale, targets.one_dimensional)
 
-    @property
-    def _adapts_dropout(self):
-        of_variance = self.normalize_y and self._loss_name() in ("mean_squared_error", "mse")
-        return bool(self.dropout == "auto" and self.model is None and self.early_stopping and of_variance)
+    _fixed_dropout = 0.0
+
+    def _dropout_rule(self, loss, y, weights):
+        return once_stalled if self.normalize_y and self._loss_name() in ("mean_squared_error", "mse") else None
 
     def _loss_name(self):
         loss = "mean_squared_error" if self.loss is None else self.loss

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 from plain import plain_regressor
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import log_loss
 
-from sk_mlp import KerasMLPClassifier
+from sk_mlp import PLAIN_MLP, KerasMLPClassifier
+from sk_mlp._dropout import by_unexplained_share
 from sk_mlp.engine.run import STALL
 
 rng = np.random.default_rng(0)
@@ -53,6 +56,62 @@ def test_a_member_of_an_ensemble_follows_its_own_rows():
     np.testing.assert_array_equal(once, again)
 
 
-def test_a_classifier_wants_a_number():
-    with pytest.raises(ValueError, match="The 'dropout' parameter of KerasMLPClassifier"):
-        KerasMLPClassifier(dropout="auto").fit(X, NOISE > 0)
+LABELS = {
+    "binary": np.where(EXACT > 0, "b", "a"),
+    "multiclass": np.digitize(EXACT, [-1, 1]),
+    "multilabel": np.column_stack([EXACT > 0, X[:, 0] > 1]).astype(int),
+}
+
+
+def classifier(**settings):
+    return KerasMLPClassifier(**PLAIN_MLP | SETTINGS | {"epochs": 6, "optimizer": "adam"} | settings)
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("kind", LABELS)
+def test_a_classifier_drops_by_the_share_of_the_loss_that_is_left(kind, engine, monkeypatch):
+    rates, shares = [], []
+
+    def recorded(of_constant, losses, has_stalled):
+        shares.append(min(losses, default=np.nan) / of_constant)
+        rates.append(by_unexplained_share(of_constant, losses, has_stalled))
+        return rates[-1]
+
+    monkeypatch.setattr("sk_mlp.classifier.by_unexplained_share", recorded)
+    mlp = classifier(dropout="auto", engine=engine).fit(X, LABELS[kind])
+    frequencies = DummyClassifier(strategy="prior").fit(X, LABELS[kind]).predict_proba(X)
+    if kind == "multilabel":
+        frequencies = np.column_stack([p[:, 1] for p in frequencies])
+        constant = np.mean([log_loss(LABELS[kind][:, i], frequencies[:, i]) for i in range(2)])
+    else:
+        constant = log_loss(LABELS[kind], frequencies)
+    expected = np.minimum.accumulate(mlp.history_["val_loss"]) / constant
+    np.testing.assert_allclose(shares[1 : len(expected)], expected[:-1], rtol=0.02)  # of other rows: the training part
+    assert rates[0] == 0.1
+    np.testing.assert_allclose(rates[1:], 0.25 * np.array(shares[1:]))
+
+
+def test_dropout_of_a_classifier_that_has_learned_nothing_yet():
+    assert by_unexplained_share(0.7, [0.8, 0.69], False) == 0.1
+    assert by_unexplained_share(0.7, [0.8, 0.68], False) == pytest.approx(0.25 * 0.68 / 0.7)
+    assert by_unexplained_share(0.0, [0.1], False) == 0.1, "one class only"
+
+
+def test_a_classifier_finds_a_checkerboard():
+    X = np.random.default_rng(0).random((4000, 6))
+    y = (np.floor(X[:, :2] * 6).sum(axis=1) % 2).astype(int)
+    mlp = KerasMLPClassifier(ensemble_size=4, random_state=0).fit(X[:3000], y[:3000])
+    assert mlp.score(X[3000:], y[3000:]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "settings", [{"early_stopping": False}, {"label_smoothing": 0.1}, {"loss": "binary_focal_crossentropy"}]
+)
+def test_without_a_cross_entropy_to_follow_a_classifier_drops_a_tenth(settings):
+    fits = [classifier(dropout=rate, **settings).fit(X, LABELS["binary"]) for rate in ("auto", 0.1)]
+    np.testing.assert_allclose(*(fit.history_["loss"] for fit in fits), rtol=1e-5)
+
+
+def test_partial_fit_of_a_classifier_drops_a_tenth():
+    fits = [classifier(dropout=rate).partial_fit(X, LABELS["binary"], ["a", "b"]) for rate in ("auto", 0.1)]
+    np.testing.assert_allclose(*(fit.predict_proba(X) for fit in fits), rtol=1e-5)

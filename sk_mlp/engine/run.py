@@ -9,11 +9,7 @@ from sk_mlp.engine.recipe import Recipe, StateLayout
 
 RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal
 
-# Dropout that adapts: after how many epochs without improvement it begins; which share of y's variance may be left
-# unexplained without any, for dropout ruins what can be fitted nearly exactly; and the largest rate.
-STALL = 8
-NEARLY_EXACT = 0.02
-MOST_DROPOUT = 0.15
+STALL = 8  # epochs without improvement
 
 
 @dataclass(eq=False)
@@ -75,15 +71,10 @@ class Run:
 
     @property
     def hyper(self) -> dict[str, float]:
-        """The member's numbers in the next epoch.
-
-        Dropout that adapts begins when the member has stalled. Its rate is the share of y's variance that is not
-        explained so far, for the noisier y is, the more there is to overfit.
-        """
-        if not self.member.adapts_dropout:
+        """The member's numbers in the next epoch; its dropout may adapt."""
+        if not self.member.dropout_rule:
             return self.member.hyper
-        unexplained = min(self.history["val_loss"]) if self.has_stalled else 0.0
-        rate = float(np.clip(unexplained - NEARLY_EXACT, 0, MOST_DROPOUT))
+        rate = self.member.dropout_rule(self.history.get("val_loss", []), self.has_stalled)
         return {name: rate if name.startswith("dropout/") else n for name, n in self.member.hyper.items()}
 
     @property
