@@ -36,6 +36,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "no weight decay": {"weight_decay": 0.0},
     "dropout 0": {"dropout": 0.0},
     "dropout 0.1": {"dropout": 0.1},
+    "dropout 0.25": {"dropout": 0.25},
     "averaged weights (ema 0.98)": {"ema_momentum": 0.98},
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "no calibration": {"calibrate": False},
