@@ -1,4 +1,4 @@
-"""Dropout that adapts: a member's rate in the next epoch, by its losses on the held-out rows. Plain numpy and scipy.
+"""Dropout that adapts: a member's rate in the next epoch, by its losses on the held-out rows. Plain numpy.
 
 The noisier y is, the more there is to overfit; and dropout ruins what can be fitted nearly exactly. So rates follow the
 share of y that is not explained so far: of its variance, or of the loss of the constant that predicts it best.
@@ -7,8 +7,6 @@ share of y that is not explained so far: of its variance, or of the loss of the 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import entr
 
 # Of the losses so far, and whether the member has gone without improvement for a while, the next epoch's rate.
 DropoutRule = Callable[[list[float], bool], float]
@@ -30,23 +28,6 @@ def once_stalled(losses: list[float], has_stalled: bool) -> float:
 
 
 def by_unexplained_share(of_constant: float, losses: list[float], has_stalled: bool) -> float:
-    """Classification's; ``of_constant`` is what `loss_of_constant` returns."""
+    """Classification's; ``of_constant`` is the loss of predicting the classes' frequencies."""
     share = min(losses) / of_constant if losses and of_constant else 1.0
     return float(RATE_OF_SHARE * share) if share < NOTHING_LEARNED else FIRST_RATE
-
-
-def loss_of_constant(labels: NDArray, weights: NDArray, exclusive: bool) -> float:
-    """Cross-entropy of predicting each row's class, or labels, to be as frequent as they are.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_rows, 1), numbers of the classes, or (n_rows, n_columns) of 0 and 1
-    weights : ndarray of shape (n_rows,)
-    exclusive : bool
-        Whether a row has one label only.
-    """
-    if labels.shape[1] == 1:
-        shares = np.bincount(labels[:, 0].astype(int), weights) / weights.sum()
-        return float(entr(shares).sum())
-    shares = np.average(labels, axis=0, weights=weights)
-    return float(entr(shares).sum() if exclusive else (entr(shares) + entr(1 - shares)).mean())

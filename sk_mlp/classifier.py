@@ -3,9 +3,7 @@
 from functools import partial
 from numbers import Real
 
-import keras
 import numpy as np
-from keras.src.utils.naming import to_snake_case
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
@@ -13,17 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._calibration import fit_temperature
-from sk_mlp._dropout import FIRST_RATE, by_unexplained_share, loss_of_constant
+from sk_mlp._dropout import FIRST_RATE, by_unexplained_share
 from sk_mlp._resolve import target_layout
 from sk_mlp._targets import class_targets, weights_of_classes
 from sk_mlp.engine.predict import network_output
+from sk_mlp.losses import label_smoothing, loss_of_frequencies
 from sk_mlp.regressor import KerasMLPRegressor
-
-CROSS_ENTROPIES = (
-    keras.losses.BinaryCrossentropy,
-    keras.losses.CategoricalCrossentropy,
-    keras.losses.SparseCategoricalCrossentropy,
-)
 
 
 class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
@@ -355,8 +348,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         ndarray of shape (n_samples, n_classes), float64
             Columns in the order of ``classes_``, rows summing to 1; for multilabel, the probability of each label.
         """
-        output = self._output(X)
-        return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits)
+        return self._fitted.targets.probabilities(self._output(X), self._fitted.loss_of_logits)
 
     def predict(self, X):
         """Predict labels.
@@ -369,8 +361,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         -------
         ndarray of shape (n_samples,), dtype of ``classes_``, or of shape (n_samples, n_labels), int
         """
-        probabilities = self.predict_proba(X)
-        return self._fitted.targets.labels(probabilities)
+        return self._fitted.targets.labels(self.predict_proba(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -399,10 +390,8 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     _fixed_dropout = FIRST_RATE
 
     def _dropout_rule(self, loss, y, weights):
-        if not isinstance(loss, CROSS_ENTROPIES) or self.label_smoothing or loss.get_config().get("label_smoothing"):
-            return None
-        exclusive = not isinstance(loss, keras.losses.BinaryCrossentropy)
-        return partial(by_unexplained_share, loss_of_constant(y, weights, exclusive))
+        of_constant = None if self.label_smoothing else loss_of_frequencies(loss, y, weights)
+        return None if of_constant is None else partial(by_unexplained_share, of_constant)
 
     def _temperature(self, members):
         if not (self.ensemble_size > 1 if self.calibrate == "auto" else self.calibrate):
@@ -421,16 +410,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         return fit_temperature(outputs, held_out, exclusive)
 
     def _label_hyper(self, loss, layout, width):
-        if not self.label_smoothing:
-            return {}
-        if loss.get_config().get("label_smoothing"):
-            raise ValueError(
-                f"label_smoothing={self.label_smoothing} and that of the loss must not both be set. Got a loss with "
-                f"label_smoothing={loss.get_config()['label_smoothing']}."
-            )
-        share, name = float(self.label_smoothing), f"{to_snake_case(type(loss).__name__)}_{loss.name}"
-        n_shares = 2 if layout == "binary" or "binary" in name else width  # as Keras has it
-        return {"label_smoothing": share, "smoothed_label": share / n_shares}
+        return label_smoothing(loss, float(self.label_smoothing), layout, width)
 
     def _strata(self, targets, y):
         return None if targets.kind == "multilabel" else targets.codes(y)
@@ -445,9 +425,7 @@ class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
         return default, "categorical_focal_crossentropy"
 
     def _widths(self, targets):
-        if targets.kind == "binary":
-            return (1, 2)
-        return (targets.n_outputs,)
+        return (1, 2) if targets.kind == "binary" else (targets.n_outputs,)
 
     def _meta(self, targets):
         target_type = {"multilabel": "multilabel-indicator"}.get(targets.kind, targets.kind)

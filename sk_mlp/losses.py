@@ -1,9 +1,19 @@
-"""Losses that Keras lacks, and the losses of a network with several outputs."""
+"""Losses that Keras lacks, and what one has to know of a loss."""
 
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
+from keras.src.utils.naming import to_snake_case
+from numpy.typing import NDArray
+from scipy.special import entr
+
+CROSS_ENTROPIES = (
+    keras.losses.BinaryCrossentropy,
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.SparseCategoricalCrossentropy,
+)
 
 
 class Quantile(keras.losses.Loss):
@@ -40,3 +50,40 @@ def losses_of_outputs(loss: keras.losses.Loss, aux_share: float | None) -> dict[
     if aux_share is None:
         return {"loss": loss}
     return {"loss": [loss, loss], "loss_weights": [1 - aux_share, aux_share]}
+
+
+def label_smoothing(loss: keras.losses.Loss, share: float, layout: str | None, width: int) -> dict[str, float]:
+    """Label smoothing as numbers of a program: the share, and what of it each column gets."""
+    if not share:
+        return {}
+    if loss.get_config().get("label_smoothing"):
+        raise ValueError(
+            f"label_smoothing={share} and that of the loss must not both be set. Got a loss with "
+            f"label_smoothing={loss.get_config()['label_smoothing']}."
+        )
+    name = f"{to_snake_case(type(loss).__name__)}_{loss.name}"
+    n_shares = 2 if layout == "binary" or "binary" in name else width  # as Keras has it
+    return {"label_smoothing": share, "smoothed_label": share / n_shares}
+
+
+def loss_of_frequencies(loss: keras.losses.Loss, labels: NDArray, weights: NDArray) -> float | None:
+    """Cross-entropy of predicting each row's class, or labels, to be as frequent as they are.
+
+    Parameters
+    ----------
+    loss : Loss
+    labels : ndarray of shape (n_rows, 1), numbers of the classes, or (n_rows, n_columns) of 0 and 1
+    weights : ndarray of shape (n_rows,)
+
+    Returns
+    -------
+    float or None
+        None for a loss that is no cross-entropy, or that smooths labels.
+    """
+    if not isinstance(loss, CROSS_ENTROPIES) or loss.get_config().get("label_smoothing"):
+        return None
+    if labels.shape[1] == 1:
+        return float(entr(np.bincount(labels[:, 0].astype(int), weights) / weights.sum()).sum())
+    shares = np.average(labels, axis=0, weights=weights)
+    by_label = isinstance(loss, keras.losses.BinaryCrossentropy)
+    return float((entr(shares) + entr(1 - shares)).mean() if by_label else entr(shares).sum())
