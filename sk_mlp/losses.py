@@ -9,6 +9,7 @@ from keras.src.utils.naming import to_snake_case
 from numpy.typing import NDArray
 from scipy.special import entr
 
+# Not the focal ones: what frequencies cost by them is no entropy.
 CROSS_ENTROPIES = (
     keras.losses.BinaryCrossentropy,
     keras.losses.CategoricalCrossentropy,

@@ -8,8 +8,7 @@ from sk_mlp._spec import Member, State, Trained
 from sk_mlp.engine.recipe import Recipe, StateLayout
 
 RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal
-
-STALL = 8  # epochs without improvement
+STALL = 8  # epochs without improvement, after which a member counts as stalled
 
 
 @dataclass(eq=False)
