@@ -23,7 +23,7 @@ LAYERS = [
     {"_checks"},
     {"_design"},
     {"_training"},
-    {"_base"},
+    {"_base", "_classification", "_regression"},
     {"regressor"},
     {"classifier"},
     {"inspection", "model_selection"},

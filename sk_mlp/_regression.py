@@ -1,0 +1,75 @@
+"""What regression does in training: y's units, losses, dropout."""
+
+from abc import ABC
+
+import numpy as np
+from sklearn.utils.validation import column_or_1d
+
+from sk_mlp._builder import has_linear_output
+from sk_mlp._dropout import once_stalled
+from sk_mlp._resolve import to_snake_case
+from sk_mlp._targets import RegressionTargets, regression_targets
+from sk_mlp._training import Training
+
+# They mean nothing for a standardised y.
+LOSSES_OF_RATIOS = {"mean_squared_logarithmic_error", "msle", "mean_absolute_percentage_error", "mape"}
+
+
+class Regression(Training, ABC):
+    """Training of regressors. Abstract; Training says what the arguments are."""
+
+    _y_checks = {"y_numeric": True}
+    _fixed_dropout = 0.0
+
+    def _learn_targets(self, y, classes, previous):
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        targets = previous or regression_targets(y, np.ones(len(y)), standardise=False)
+        return targets, targets.check(y)
+
+    def _with_units(self, targets, y, rows, weights, blueprint):
+        if self._loss_name() == "poisson":
+            mean, scale = np.zeros(targets.n_outputs), np.average(y[rows], axis=0, weights=weights)
+            if (y < 0).any() or not np.all(scale):
+                raise ValueError(
+                    "y must be at least 0, and no column of its training rows 0 throughout, for loss='poisson'. "
+                    f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
+                )
+        else:
+            linear = self.normalize_y and (self.model is None or has_linear_output(blueprint.sample))
+            learned = regression_targets(
+                y[rows], weights, standardise=linear and self._loss_name() not in LOSSES_OF_RATIOS
+            )
+            mean, scale = learned.mean, learned.scale
+        return RegressionTargets(mean, scale, targets.one_dimensional)
+
+    def _dropout_rule(self, loss, y, weights):
+        return once_stalled if self.normalize_y and self._loss_name() in ("mean_squared_error", "mse") else None
+
+    def _loss_name(self):
+        loss = "mean_squared_error" if self.loss is None else self.loss
+        return to_snake_case(str(getattr(loss, "name", getattr(loss, "__name__", loss))))
+
+    def _class_weights(self, targets, y):
+        return 1.0
+
+    def _strata(self, targets, y):
+        return None
+
+    def _output_activation(self, targets):
+        return "exponential" if self._loss_name() == "poisson" else "linear"
+
+    def _loss_defaults(self, targets, width):
+        return "mean_squared_error", ""
+
+    def _widths(self, targets):
+        return (targets.n_outputs,)
+
+    def _meta(self, targets):
+        return {"target_type_": "continuous" if targets.n_outputs == 1 else "continuous-multioutput"}
+
+    def _encode(self, targets, y, loss, width):
+        return targets.encode(y), None
+
+    def _set_target_attributes(self, targets):
+        self.n_outputs_ = targets.n_outputs
