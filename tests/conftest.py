@@ -16,8 +16,11 @@ def data_dir():
     return Path(os.environ["SK_MLP_DATA"])
 
 
+GRAPHS = program.ProgramCache(size=64)
+
+
 @pytest.fixture
 def no_xla(monkeypatch):
     """Run programs as TensorFlow graphs, in tests that are about other things: XLA takes seconds for each structure."""
     monkeypatch.setattr(program.Program, "jit_compile", False)
-    monkeypatch.setattr(population, "PROGRAMS", program.ProgramCache(size=32))
+    monkeypatch.setattr(population, "PROGRAMS", GRAPHS)

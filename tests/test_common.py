@@ -64,7 +64,7 @@ def two_branches(meta, width=16):
 
 
 @common_checks()
-def test_defaults(estimator, check, no_xla):
+def test_defaults(estimator, check):
     run(check, estimator)
 
 

@@ -191,6 +191,8 @@ class CompiledPopulation(Population):
             evaluated = evaluation_rows(member)
             self._validation[m, : len(evaluated)] = evaluated
             self._validation[m, len(evaluated) :] = 0
+        validation = self._validation.reshape(self.n_slots, -1, EVALUATION_BATCH)
+        self._of_members = [tf.constant(array) for array in (self._seeds, self._units, self._begins, validation)]
         if len(runs) == self.n_slots or not hasattr(self, "states"):
             arrays = {m: self._arrays(m, state) for m, state in started.items()}
             any_arrays = next(iter(arrays.values()))
@@ -243,20 +245,20 @@ class CompiledPopulation(Population):
 
     def _call(self, epochs: dict[int, int], batches: NDArray, rates: NDArray, n_steps: int, sizes: NDArray) -> NDArray:
         n_validation_steps = -(-int(sizes[:, 1].max()) // EVALUATION_BATCH)
-        data = self._data
+        data, (seeds, units, begins, validation) = self._data, self._of_members
         try:
             self.states, logs = self._program(
                 self.states,
                 tf.constant(self._hyper(epochs)),
-                tf.constant(self._seeds),
+                seeds,
                 data.y,
                 data.weights,
-                tf.constant(self._units),
-                tf.constant(self._begins),
+                units,
+                begins,
                 tf.constant(batches),
                 tf.constant(rates),
                 tf.constant(n_steps),
-                tf.constant(self._validation.reshape(self.n_slots, -1, EVALUATION_BATCH)),
+                validation,
                 tf.constant(n_validation_steps),
                 tf.constant(sizes),
                 *data.X,

@@ -44,7 +44,7 @@ class Program:
         self.hyper_names = hyper_names
         self.n_members = n_members
         self.log_names = [*self.parts.log_names, *(f"val_{name}" for name in self.parts.log_names)]
-        self._run: Callable | None = None
+        self._run: Any = None  # tf.types.experimental.ConcreteFunction
         self._lock = threading.Lock()
 
     def __call__(self, values: list[tf.Tensor], *data: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -86,10 +86,11 @@ class Program:
         with self._lock:
             if self._run is None:
                 self._run = self._trace([*data, *values])
-        logs, *values = self._run(*data, *values)
+        # Not self._run(...): checking the arguments' types once more would take it a millisecond.
+        logs, *values = self._run.inference_fn.call_flat(*data, *values, *self._run.captured_inputs)
         return values, logs
 
-    def _trace(self, arguments: list[tf.Tensor]) -> Callable:
+    def _trace(self, arguments: list[tf.Tensor]) -> Any:
         signature = [tf.TensorSpec(argument.shape, argument.dtype) for argument in arguments]
         n_matrices = 3 if self.parts.row_nonzeros else 1  # with as many rows as X has rows or entries
         row_axes = [(2, 0), (3, 0), (6, 1), (7, 1), (9, 1)]  # y, weights, train, rates, validation
