@@ -1,8 +1,8 @@
 """scikit-learn's own checks, over both estimators in fourteen configurations.
 
 The checks are about the estimators' manners, on data of all shapes, for each of which XLA would compile a program for
-seconds: most configurations run the same programs as TensorFlow graphs. Plain networks are compiled, as they are
-everywhere else.
+seconds: most configurations run the same programs as TensorFlow graphs. Plain networks and the defaults are compiled,
+as they are everywhere else.
 """
 
 import keras
