@@ -6,6 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from plain import plain_regressor
 
 from sk_mlp.engine.program import PROGRAMS
@@ -273,3 +274,19 @@ def test_a_fit_gets_the_program_of_its_own_builder(builder):
     assert len(PROGRAMS._programs) == 2
     plain_regressor(**settings | {"random_state": 3}, engine="compiled").fit(X, y)
     assert len(PROGRAMS._programs) == 2
+
+
+@pytest.mark.parametrize("is_global", [False, True])
+def test_a_variable_that_is_not_of_keras(is_global):
+    def builder(value):
+        variable = tf.Variable(value, trainable=False)
+        names = {"factor": variable, "__name__": __name__}
+        of_globals = types.FunctionType((lambda x: factor * x).__code__, names)  # noqa: F821
+        scale = of_globals if is_global else lambda x: variable * x
+        return lambda: sequential(before=[keras.layers.Lambda(scale)])
+
+    first, other = builder(2.0), builder(2.0)
+    assert structure_of_model(first()) == structure_of_model(first()) != structure_of_model(other())
+    settings = {"epochs": 1, "random_state": 0}
+    fits = [plain_regressor(first, **settings, engine=engine).fit(X, X[:, 0]) for engine in ("compiled", "keras")]
+    np.testing.assert_allclose(*(fit.history_["loss"] for fit in fits), rtol=1e-4)

@@ -90,6 +90,8 @@ class _Structure:
             return type(value), repr(value)
         if isinstance(value, keras.Variable):
             return "variable", tuple(value.shape), value.dtype, value.trainable
+        if isinstance(value, tf.Variable):  # not Keras', so the program holds the variable itself
+            return value.ref()
         if isinstance(value, (np.ndarray, tf.Tensor)):
             array = np.asarray(value)
             return "array", array.shape, array.dtype.str, array.tobytes() if array.dtype != object else repr(array)
@@ -166,7 +168,7 @@ class _Structure:
         """What a function knows by a global name: other modules' things are taken to stay what they are."""
         if isinstance(value, types.FunctionType):
             return self.of(value) if value.__globals__ is user.__globals__ else value
-        if isinstance(value, (*PLAIN, list, tuple, dict, set, np.ndarray, tf.Tensor)):
+        if isinstance(value, (*PLAIN, list, tuple, dict, set, np.ndarray, tf.Tensor, tf.Variable)):
             return self.of(value)
         return value if isinstance(value, Hashable) else object()
 
