@@ -15,6 +15,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
 import argparse
 import ast
+import contextlib
 import functools
 import json
 import sys
@@ -22,6 +23,9 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+with contextlib.suppress(ImportError):
+    import pytabkit  # noqa: F401  before TensorFlow, or else torch's LLVM ends the process when it finds TensorFlow's
 
 import numpy as np
 from _common import Target, environment, number, print_table, target_cells
