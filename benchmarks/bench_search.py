@@ -203,7 +203,7 @@ def hyperband(data: Data, n: int, epochs: int, repeats: int) -> None:
         time, loss = median(ratios[name]), median(losses[name])
         rows.append((f"{name}: time", number(time), *target_cells(Target("<=", 0.25), time)))
         rows.append((f"{name}: error of the best", f"{loss:+.1%}", *target_cells(Target("<=", 0.01), loss)))
-    print_table(("against the population search", "median", "target", ""), rows)
+    print_table(("against the population search", "median", "Hyperband's target", ""), rows)
 
 
 def in_a_process(search: Any, data: Data) -> tuple[float, float]:
