@@ -19,6 +19,8 @@ from _methods import fit_sk_mlp
 from _scores import measure
 from _tables import TABLES, split, synthetic
 
+from sk_mlp.engine.program import PROGRAMS
+
 SHIFT = 0.01  # of errors, as in bench_quality.py
 WITHOUT: dict[str, dict[str, Any]] = {
     "defaults": {},
@@ -84,6 +86,7 @@ def main() -> int:
             parameters = parameters_of(part, tables[name].classification)
             if parameters is None:
                 continue
+            PROGRAMS.clear()  # each part pays for its own compiling
             data = split(tables[name], seed, True, *((150, 100) if chosen.smoke else ()))
             entry = measure(functools.partial(fit_sk_mlp, **parameters), data, seed)
             defaults.setdefault((name, seed), entry)

@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import csv
+import math
 import os
 import sys
 import time
@@ -83,10 +84,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
 
-    def at_least(least: int) -> Callable[[str], int]:
+    def at_least(least: int, most: float = math.inf) -> Callable[[str], int]:
         def integer(text: str) -> int:
-            if int(text) < least:
-                raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+            if not least <= int(text) <= most:
+                limits = f"at least {least}" + (f" and at most {most}" if most < math.inf else "")
+                raise argparse.ArgumentTypeError(f"must be {limits}, got {text}")
             return int(text)
 
         return integer
@@ -100,7 +102,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--n-iter", type=at_least(1), default=10, metavar="N", help="candidates to try")
     parser.add_argument("--cv", type=at_least(2), default=3, metavar="N", help="folds")
     parser.add_argument("--epochs", type=at_least(1), default=100, metavar="N", help="epochs of a fit, at most")
-    parser.add_argument("--seed", type=at_least(0), default=0, metavar="N", help="of everything random")
+    parser.add_argument("--seed", type=at_least(0, 2**32 - 1), default=0, metavar="N", help="of everything random")
     parser.add_argument("--n-jobs", type=int, default=1, metavar="N", help="fits at once, -1 for one a core")
     parser.add_argument("--output", type=Path, default="sk_mlp_results", metavar="DIR", help="folder of the results")
     arguments = parser.parse_args(argv)

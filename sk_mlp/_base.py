@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments
 from sk_mlp._compat import CallbackSupportMixin
-from sk_mlp._deferred import deferred_fits, present_collector
+from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
-from sk_mlp._resolve import resolve_loss
+from sk_mlp._resolve import FunctionLoss, resolve_loss
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
@@ -86,8 +86,16 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             # Categories that are numbers are looked up as they are, not as float32.
             shared = X if names_columns(work.categorical_features) else collector.input(X)
             task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, **settings)
+        work._set_target_attributes(task.targets)
+        self._adopt(work)  # as far as it is fitted: meta-estimators look for classes_ and names of columns
         collector.defer(self, work, task)
         return self
+
+    def __sklearn_is_fitted__(self):
+        collector = present_collector()
+        if collector and collector.has(self):
+            raise PredictionsWanted
+        return hasattr(self, "_fitted")
 
     def _worker(self, keep_fitted: bool):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
@@ -99,10 +107,10 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def _adopt(self, work):
         # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
-        own = {name: value for name, value in vars(self).items() if _is_of_callbacks(name)}
+        others = {name: value for name, value in vars(self).items() if not _is_learned(name)}  # of the user's, too
         learned = {name: value for name, value in vars(work).items() if not _is_of_callbacks(name)}
         self.__dict__.clear()
-        self.__dict__.update(learned | own)
+        self.__dict__.update(others | learned)
         return self
 
     def _one_epoch(self, X, y, sample_weight, classes):
@@ -205,18 +213,27 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if "model" not in self._live:
             targets = self._fitted.targets
             model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]
+            own = model if model.compiled else None
             if others:
                 model = averaged([model, *others], self.n_features_in_, self._fitted.columns)
             model = self._in_units(model, targets)
-            if not model.compiled:
+            if not model.compiled and own:  # by the user's builder
+                model.compile(type(own.optimizer).from_config(own.optimizer.get_config()), own.loss)
+            elif not model.compiled:
                 params = self.get_params(deep=False)
                 loss = resolve_loss(params, *self._loss_defaults(targets, targets.n_outputs))
+                loss = loss.function if isinstance(loss, FunctionLoss) else loss  # as whoever loads the model has it
                 two = self._fitted.spec is not None and self._fitted.spec.aux_output
                 aux_share = float(self.aux_loss_weight) if two else None
                 model.compile(**compile_arguments(params, loss, aux_share))
                 model.optimizer.build(model.trainable_variables)  # else a saved model complains when it is loaded
             self._live["model"] = model
         return self._live["model"]
+
+
+def _is_learned(name: str) -> bool:
+    """Whether an attribute is set by `fit`."""
+    return name.endswith("_") or name in ("_fitted", "_categories", "_live")
 
 
 def _is_of_callbacks(name: str) -> bool:

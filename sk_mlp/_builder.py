@@ -143,8 +143,28 @@ def call_builder(
     return model
 
 
+PASSING = (
+    keras.layers.Add,
+    keras.layers.Average,
+    keras.layers.Concatenate,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Identity,
+    keras.layers.Rescaling,
+    keras.layers.Reshape,
+)
+
+
 def has_linear_output(model: keras.Model) -> bool:
     """Whether the last layer lets any number through, so that it can learn a standardised target."""
     layers = [layer for layer in layers_of(model) if layer.weights or hasattr(layer, "activation")]
-    activation = getattr(layers[-1], "activation", None) if layers else None
+    last = layers[-1] if layers else None
+    if getattr(model, "outputs", None):
+        operation = model.outputs[0]._keras_history.operation
+        if isinstance(operation, keras.Model):
+            return has_linear_output(operation)
+        last = last if isinstance(operation, PASSING) else operation
+        if not hasattr(last, "activation") and not getattr(last, "weights", None):
+            return False  # an operation, or a layer such as ReLU
+    activation = getattr(last, "activation", None)
     return activation is None or activation is keras.activations.linear

@@ -9,7 +9,7 @@ from scipy.special import expit, softmax
 
 from sk_mlp._calibration import fit_temperature
 from sk_mlp._dropout import FIRST_RATE, by_unexplained_share
-from sk_mlp._resolve import target_layout
+from sk_mlp._resolve import is_of_classes, target_layout
 from sk_mlp._targets import class_targets, weights_of_classes
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import network_output
@@ -41,11 +41,13 @@ class Classification(Training, ABC):
         of_constant = None if self.label_smoothing else loss_of_frequencies(loss, y, weights)
         return None if of_constant is None else partial(by_unexplained_share, of_constant)
 
-    def _temperature(self, members):
+    def _temperature(self, members, previous):
         if not (self.ensemble_size > 1 if self.calibrate == "auto" else self.calibrate):
             return 1.0
-        if self._fitted.spec is None or not len(members[0].validation):
-            return 1.0  # a model of the user's own, or no rows that were not trained on
+        if self._fitted.spec is None:
+            return 1.0  # a model of the user's own
+        if not len(members[0].validation):  # no rows that were not trained on
+            return previous.temperature if previous else 1.0
         exclusive = self._fitted.targets.kind == "multiclass"
         members = members[: len(self._fitted.states)]  # hooks of an ensemble see its first member
         outputs = []
@@ -81,6 +83,11 @@ class Classification(Training, ABC):
 
     def _encode(self, targets, y, loss, width):
         layout = target_layout(loss, width, targets.kind)
+        if width == 1 and is_of_classes(loss):
+            raise ValueError(
+                f"The 'loss' parameter must be one of a single output for binary y, such as 'binary_crossentropy' or "
+                f"'focal'. Got {self.loss!r}, which compares outputs of all classes."
+            )
         if layout == "sparse" and self.label_smoothing:
             raise ValueError(
                 f"label_smoothing={self.label_smoothing} needs a loss of a column a class, such as "

@@ -18,6 +18,7 @@ N_FREQUENCIES, PERIODIC_DIM = 16, 3
 N_BINS, PIECEWISE_DIM = 48, 6
 SMALLEST_BIN = 1e-6
 CLIP = 3.0
+LARGEST, LARGEST_SCALE = 1e9, 1e30  # of a scaled number, and of what scales it: float32 ends at 3e38, its root at 2e19
 SAMPLE = 50_000  # rows, at most, that quantiles are taken of and trees are fitted to
 N_CUTS = 512  # places, at most, where a tree may divide a column
 SMALLEST_LEAF = 8  # rows, at least, on each side of such a place
@@ -163,10 +164,14 @@ def learn_columns(
             continue  # missing throughout: 0 for every row
         values, value_weights = values[known], weights[known]
         learned[:, j] = _location_and_scale(values, value_weights, scaling)
+        learned[2, j] = min(learned[2, j], LARGEST_SCALE)
         if plan.embedding == "ple":
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
             boundaries[j] = _bins(scaled, y[rows[known]], value_weights)
-    known_slots = [np.isin([one, other], X[every_row, column]).any() for column, one, other in plan.slots]
+    known_slots = [
+        np.isin([one] if other == NO_CODE else [one, other], X[every_row, column]).all()
+        for column, one, other in plan.slots
+    ]
     arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
     if plan.slots:
         arrays["known"] = np.array(known_slots, float)

@@ -1,6 +1,10 @@
 """Data for the main job: scikit-learn's own sets, and the user's table."""
 
+import lzma
 import os
+import tarfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,8 @@ BUNDLED = {
     "diabetes": ("regression", datasets.load_diabetes),
 }
 MAX_CLASSES = 20  # a target of more integer values than this is taken for a quantity
+# ValueError: not a table, not text, empty. The others: a compressed file that is cut short or none at all.
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError)
 MAX_CATEGORIES = 50  # of a string column; its rarer strings share one column
 
 
@@ -69,7 +75,7 @@ def load(name: str) -> Data:
                 X, y = arrays["data"], arrays["target"]
         else:
             X, y = datasets.fetch_california_housing(return_X_y=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         where = f"read {path}" if path.exists() else f"fetch {name} (set SK_MLP_DATA to a folder with {path.name})"
         raise UserError(f"cannot {where}: {one_line(error)}") from None
     return Data(name, X, y, "regression", StandardScaler())
@@ -85,7 +91,7 @@ def read_csv(path: Path, target: str, task: str | None) -> Data:
         ) from None
     try:
         frame = pd.read_csv(path, low_memory=False)
-    except (OSError, ValueError) as error:  # ValueError: not a table, not text, empty
+    except UNREADABLE as error:
         raise UserError(f"cannot read {path}: {one_line(error)}") from None
     if target not in frame:
         columns = f" Its columns are {', '.join(map(repr, frame.columns[:20]))}."

@@ -1,5 +1,6 @@
 """Fits that are only prepared when `fit` is called, and run later, many at once."""
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -47,8 +48,11 @@ class Collector:
     Attributes
     ----------
     fits : list of DeferredFit
+    shares : bool
+        Whether an X is as it was when it comes again. Some transformers write into it.
     """
 
+    shares: bool = True
     fits: list[DeferredFit] = field(default_factory=list)
     _inputs: dict[int, tuple[Any, Any]] = field(default_factory=dict)
     _fold: tuple[NDArray, NDArray, NDArray] | None = None
@@ -60,7 +64,7 @@ class Collector:
     def fold(self, X: Any, whole: Any, numbers: NDArray | None) -> Iterator[None]:
         """Know, within the context, that X is the rows of ``whole`` with these numbers, or else a matrix of its own."""
         if isinstance(whole, np.ndarray) and numbers is not None:
-            self._fold = X, whole, numbers.astype(np.int32)
+            self._fold = X, whole, np.arange(len(whole), dtype=np.int32)[numbers]  # which may be negative, or a mask
         try:
             yield
         finally:
@@ -68,9 +72,12 @@ class Collector:
             self._inputs = {i: pair for i, pair in self._inputs.items() if pair[0] is whole}
 
     def input(self, X: Any) -> Any:
-        """X in the type that networks are trained on, converted once."""
+        """X in the type that networks are trained on, converted once, or else a copy of it."""
         if not isinstance(X, np.ndarray) or X.dtype != np.float64:
-            return X
+            return X if self.shares else copy.deepcopy(X)
+        if not self.shares:
+            with np.errstate(over="ignore"):
+                return X.astype(np.float32)
         if id(X) not in self._inputs:
             with np.errstate(over="ignore"):  # the check of X that follows says what is wrong with infinite numbers
                 self._inputs[id(X)] = X, X.astype(np.float32)  # X is kept, so that its id remains its own
@@ -86,6 +93,10 @@ class Collector:
         shared = self._shared(members[0].rows)
         members = [self._with_shared(member, shared) for member in members]
         self.fits.append(DeferredFit(estimator, worker, replace(task, members=tuple(members))))
+
+    def has(self, estimator: Any) -> bool:
+        """Whether the estimator's fit has been deferred."""
+        return any(fit.estimator is estimator for fit in self.fits)
 
     def _with_shared(self, member: Member, rows: Rows) -> Member:
         train, validation = (
@@ -115,6 +126,10 @@ def _in_whole(members: list[Member], whole: NDArray, numbers: NDArray) -> list[M
     ]
 
 
+class PredictionsWanted(BaseException):
+    """Raised by an estimator whose fit has been deferred. No Exception: scikit-learn's searches go on after those."""
+
+
 _collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
 
 
@@ -136,23 +151,22 @@ def deferred_fits(collector: Collector | None) -> Iterator[None]:
 class TransformerCache:
     """What a Pipeline takes for its ``memory``, in which fitted transformers are kept for other pipelines.
 
-    Objects X and y are told apart by identity, so the caller must keep them.
+    Objects X and y are told apart by identity, and kept.
     """
 
     def __init__(self) -> None:
-        self._results: dict[tuple, tuple] = {}
+        self._results: dict[tuple, tuple[Any, tuple]] = {}
 
     @contextmanager
-    def serve(self, estimator: Any) -> Iterator[None]:
+    def serve(self, pipeline: Pipeline | None) -> Iterator[None]:
         """Be the memory of a Pipeline that has none, within the context."""
-        serves = isinstance(estimator, Pipeline) and estimator.memory is None
-        if serves:
-            estimator.memory = self
+        if pipeline is not None:
+            pipeline.memory = self
         try:
             yield
         finally:
-            if serves:
-                estimator.memory = None
+            if pipeline is not None:
+                pipeline.memory = None
 
     def cache(self, function: Any, ignore: Any = ()) -> Any:
         """The function, which fits and transforms, with its results kept."""
@@ -162,9 +176,9 @@ class TransformerCache:
             try:
                 key = (joblib.hash((transformer, settings)), id(X), id(y))
             except Exception:  # whatever pickling somebody's transformer raises: it is fitted each time
-                return function(transformer, X, y, **arguments)
-            if key not in self._results:
-                self._results[key] = (*function(transformer, X, y, **arguments), X, y)
-            return self._results[key][:2]
+                return function(transformer, copy.deepcopy(X), y, **arguments)
+            if key not in self._results:  # a copy of X, for a transformer with copy=False writes into it
+                self._results[key] = function(transformer, copy.deepcopy(X), y, **arguments), (X, y)
+            return self._results[key][0]
 
         return cached

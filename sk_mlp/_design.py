@@ -141,7 +141,8 @@ class Design(DataChecks, ABC):
         if model is None or not model.compiled:
             return params
         loss = model.loss if params["loss"] is None else params["loss"]
-        params = {**params, "optimizer": model.optimizer, "loss": loss}
+        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # under a policy of mixed precision
+        params = {**params, "optimizer": optimizer, "loss": loss}
         return {name: v for name, v in params.items() if not name.startswith(("optimizer__", "loss__"))}
 
     def _learned(

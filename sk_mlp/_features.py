@@ -32,6 +32,8 @@ def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
         If there is no such column, none at all, or one twice.
     """
     frame = X if hasattr(X, "shape") else np.asarray(X)
+    if len(frame.shape) != 2:
+        raise ValueError(f"Expected 2D array, got {len(frame.shape)}D array instead.")
     asked = columns(frame) if callable(columns) else columns
     try:
         numbers = [int(number) for number in np.atleast_1d(_get_column_indices(frame, asked))]

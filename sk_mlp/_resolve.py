@@ -5,6 +5,7 @@ import copy
 import functools
 import inspect
 import os
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -174,6 +175,16 @@ def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:
     return "sparse" if "sparse" in to_snake_case(type(loss).__name__) + "_" + str(loss.name) else "one-hot"
 
 
+def is_of_classes(loss: keras.losses.Loss) -> bool:
+    """Whether a loss is one of Keras' that compare the outputs of all classes, of which one is right."""
+    function = loss.function if isinstance(loss, FunctionLoss) else getattr(loss, "fn", None)
+    return function in (
+        keras.losses.categorical_crossentropy,
+        keras.losses.categorical_focal_crossentropy,
+        keras.losses.sparse_categorical_crossentropy,
+    )
+
+
 def resolve_metrics(params: Mapping[str, Any], layout: str | None) -> list[keras.metrics.Metric]:
     """Fresh Keras metrics from the ``metrics`` parameters.
 
@@ -229,19 +240,10 @@ def _metric_class(name: str, layout: str | None) -> Any:
     return keras.metrics.MeanMetricWrapper(found, name=name)
 
 
-RISING = (
-    "accuracy",
-    "auc",
-    "f1",
-    "iou",
-    "precision",
-    "r2",
-    "recall",
-    "score",
-    "similarity",
-    "specificity",
-    "sensitivity",
-)
+# In a metric's name, where the metric does not say itself which way it goes. There are scores that are to fall.
+RISING = re.compile("accuracy|auc|f1|iou(?!s)|precision|(?<!erro)r2|recall|score|sensitivity|similarity|specificity")
+FALLING = re.compile("brier|crps|deviance|distance|divergence|entropy|error|loss|pinball")
+SKILL = re.compile("(?<![a-z])d2|skill")  # against a constant prediction, whatever they measure
 
 
 def sign_of(monitor: str, metrics: list[keras.metrics.Metric], names: list[str]) -> int:
@@ -256,8 +258,12 @@ def sign_of(monitor: str, metrics: list[keras.metrics.Metric], names: list[str])
         raise unknown_name("monitor", monitor, names)
     name = monitor.removeprefix("val_")
     direction = {metric.name: getattr(metric, "_direction", None) for metric in metrics}.get(name)
-    rises = direction == "up" or (direction is None and any(word in name for word in RISING))
-    return -1 if rises else 1
+    return -1 if direction == "up" or (direction is None and _rises(name)) else 1
+
+
+def _rises(name: str) -> bool:
+    name = name.lower()
+    return bool(SKILL.search(name) or (RISING.search(name) and not FALLING.search(name)))
 
 
 def ideal_of(monitor: str, sign: int, scaled: bool) -> float | None:
@@ -273,7 +279,7 @@ def ideal_of(monitor: str, sign: int, scaled: bool) -> float | None:
     """
     name = monitor.removeprefix("val_")
     if sign == -1:
-        return -1.0 if any(word in name for word in RISING) else None
+        return -1.0 if _rises(name) else None
     return 0.0 if scaled and name.endswith("loss") else None
 
 
@@ -308,12 +314,24 @@ def _folder_of_this_fit(log_dir: str) -> str:
     return os.path.join(log_dir, f"fit-{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}")
 
 
-def check_monitors(callbacks: list[keras.callbacks.Callback], names: list[str]) -> None:
-    """Raise where Keras would only warn: for a callback that watches a figure which is not among ``names``."""
+def direct_monitors(
+    callbacks: list[keras.callbacks.Callback], names: list[str], metrics: list[keras.metrics.Metric]
+) -> None:
+    """Tell callbacks with ``mode="auto"`` which way the figure goes that they watch: no metric of the model's tells it.
+
+    Raises
+    ------
+    ValueError
+        Where Keras would only warn: for a callback that watches a figure which is not among ``names``.
+    """
     for callback in callbacks:
         monitor = getattr(callback, "monitor", None)
         idle = isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only
-        if isinstance(monitor, str) and monitor not in names and not idle:
+        if not isinstance(monitor, str) or idle:
+            continue
+        if monitor not in names:
             raise ValueError(
                 f"The callback {type(callback).__name__} must monitor one of {sorted(names)}. Got {monitor!r} instead."
             )
+        if getattr(callback, "mode", None) == "auto":
+            callback.mode = "min" if sign_of(monitor, metrics, names) == 1 else "max"

@@ -50,8 +50,8 @@ def hold_outs(n_samples: int, fraction: float, seeds: list[int], codes: NDArray 
 def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) -> tuple[NDArray, NDArray]:
     """Split the rows at random, stratified by class where that is possible.
 
-    A class with a single row stays in the training part, so that every class is seen in training. Where the held-out
-    part is too small for a row of each class, the split is not stratified.
+    Every class is seen in training: one with a single row is never held out. Where the held-out part is too small for
+    a row of each class, the split is not stratified.
 
     Parameters
     ----------
@@ -81,6 +81,10 @@ def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) 
         n_validation = min(n_validation, len(pool) - 1)
         if n_validation >= n_classes and len(pool) - n_validation >= n_classes:
             strata = codes[pool]
+        elif n_validation > 0:  # a row of each class stays in training
+            order = np.random.default_rng(seed).permutation(pool)
+            pool = np.setdiff1d(pool, order[np.unique(codes[order], return_index=True)[1]])
+            n_validation = min(n_validation, len(pool))
     if n_samples < 2 or not 0 < n_validation < n_samples:
         raise ValueError(
             f"early_stopping=True needs at least one row to train on and one to hold out, of classes with two rows or "

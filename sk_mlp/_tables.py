@@ -50,7 +50,7 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
         return tuple(number for number, column in enumerate(columns) if _is_categorical(column))
     chosen = () if _is_none(categorical_features) else column_numbers(X, categorical_features, "categorical_features")
     for number, column in enumerate(frame.iter_columns() if frame is not None else ()):
-        if number not in chosen and column.dtype == nw.String:
+        if number not in chosen and column.dtype == nw.String and _is_categorical(column):
             raise ValueError(
                 "Columns of X must hold numbers, or be among categorical_features. Got strings in the column "
                 f"{column.name!r} and categorical_features={categorical_features!r}."
@@ -81,8 +81,9 @@ def _is_categorical(column: nw.Series) -> bool:
             f"Columns of X must hold numbers or categories. Got the column {column.name!r} of dtype {dtype}; turn it "
             "into numbers first."
         )
-    if dtype == nw.Object:  # as pandas has them for mixtures
-        return any(isinstance(value, (str, bool)) for value in column.to_list())
+    if getattr(column.to_native(), "dtype", None) == np.dtype(object):  # pandas' own; narwhals reads some rows only
+        values = column.drop_nulls().to_list()
+        return not values or any(isinstance(value, (str, bool)) for value in values)
     return dtype in (nw.Boolean, nw.Categorical, nw.Enum, nw.String)
 
 
@@ -151,8 +152,15 @@ def _column(X: Any, number: int) -> tuple[list, NDArray]:
         values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number].tolist()
         missing = np.zeros(len(values), bool)
     for i in np.flatnonzero(~missing):
-        missing[i] = values[i] is None or values[i] != values[i]
+        missing[i] = values[i] is None or _is_nan(values[i])
     return values, missing
+
+
+def _is_nan(value: Any) -> bool:
+    try:
+        return bool(value != value)
+    except TypeError:  # pandas.NA is not even that
+        return True
 
 
 def _number_column(X: Any, number: int) -> NDArray:
@@ -161,7 +169,7 @@ def _number_column(X: Any, number: int) -> NDArray:
         if frame is not None:
             return frame[:, number].cast(nw.Float64).to_numpy().astype(np.float64)
         return np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number].astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # each library of frames has its own
         raise ValueError(
             f"Column {number} of X must hold numbers, or be one of categorical_features. Got {error}."
         ) from error

@@ -20,7 +20,7 @@ from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, same_paths
 from sk_mlp._resolve import (
-    check_monitors,
+    direct_monitors,
     ideal_of,
     is_of_logits,
     resolve_callbacks,
@@ -44,7 +44,9 @@ from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.losses import losses_of_outputs
 from sk_mlp.network import with_units
-from sk_mlp.schedules import ByStep, Schedule, resolve_schedule
+from sk_mlp.schedules import ByStep, Constant, Schedule, resolve_schedule
+
+DIVERGED = "The loss was no longer finite"
 
 
 class Training(Design, ABC):
@@ -144,7 +146,7 @@ class Training(Design, ABC):
                 train=train.astype(np.int32),
                 validation=validation.astype(np.int32),
                 learning_rate=float(self.learning_rate),
-                schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch is not None),
+                schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch),
                 hyper=self._hyper(recipe, blueprint, layout),
                 epochs=last_epoch or n_epochs,
                 patience=int(self.patience) if stop_early else None,
@@ -176,23 +178,23 @@ class Training(Design, ABC):
             },
         }
 
-    def _schedule(self, n_steps: int, n_epochs: int, is_partial: bool) -> Schedule:
-        """The learning rate's schedule, for a fit of so many epochs of so many steps."""
+    def _schedule(self, n_steps: int, n_epochs: int, last_epoch: int | None) -> Schedule:
+        """The learning rate's schedule, for a fit of so many epochs of so many steps, or for epochs one by one."""
         schedule = self.lr_schedule
-        if is_partial and self.epochs == "auto":  # nobody knows how many calls there will be
-            return resolve_schedule(None, {}, n_epochs)
         if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             by_step = partial(keras.ops.vectorized_map, schedule)
             schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(self.learning_rate), n_steps)
-        return resolve_schedule(schedule, routed_to(self.get_params(deep=False), "lr_schedule"), n_epochs)
+        resolved = resolve_schedule(schedule, routed_to(self.get_params(deep=False), "lr_schedule"), n_epochs)
+        # One by one, nobody knows how many there will be; and after the last of those that are known it would be 0.
+        has_no_end = last_epoch is not None and (self.epochs == "auto" or last_epoch > n_epochs)
+        return Constant() if has_no_end and resolved.ends_with_fit else resolved
 
     # The run
 
     def _run(self, task: Task, tasks: FitTasks | None) -> list[Trained]:
         """Train by the engine that the parameters ask for, or that can."""
         recipe, runs = task.recipe, task.runs()
-        callbacks = resolve_callbacks(self.get_params(deep=False))
-        check_monitors(callbacks, [*task.figures, "learning_rate"])
+        callbacks = self._fresh_callbacks(task)
         reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
         if reason and self.engine == "compiled":
             raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
@@ -209,7 +211,7 @@ class Training(Design, ABC):
         for run in runs:
             if tasks:
                 tasks.follow(run)
-            callbacks, parts = resolve_callbacks(self.get_params(deep=False)), Parts(recipe)
+            callbacks, parts = self._fresh_callbacks(task), Parts(recipe)
             population = KerasPopulation(parts, recipe, run.member, callbacks)
             bridge = self._bridge(task, run.member, parts, callbacks) if callbacks else None
             train(population, iter([run]), bridge, partial(self._report, population, tasks if run is runs[0] else None))
@@ -225,7 +227,7 @@ class Training(Design, ABC):
             return
         data = DeviceRows(task.recipe, [run.member for run in runs])
         for run in runs:
-            callbacks = resolve_callbacks(self.get_params(deep=False))
+            callbacks = self._fresh_callbacks(task)
             bridge = self._bridge(task, run.member, None, callbacks) if callbacks else None
             population = CompiledPopulation(task.recipe, data, run.member.hyper, 1)
             own_tasks = tasks if run is runs[0] else None  # of scikit-learn's callbacks, who know of one history
@@ -233,11 +235,16 @@ class Training(Design, ABC):
                 tasks.follow(run)
             train(population, iter([run]), bridge, partial(self._report, population, own_tasks))
 
+    def _fresh_callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
+        callbacks = resolve_callbacks(self.get_params(deep=False))
+        direct_monitors(callbacks, [*task.figures, "learning_rate"], task.recipe.make_metrics())
+        return callbacks
+
     def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:
         recipe = task.recipe
         parts = parts or Parts(recipe)
         model = self._in_units(parts.model, task.targets)
-        if not model.compiled:
+        if getattr(model, "optimizer", None) is not parts.optimizer:  # whose rate callbacks set
             model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
         steps = -(-len(member.train) // recipe.batch_size)
         return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
@@ -258,6 +265,9 @@ class Training(Design, ABC):
             if one.stopped_by == "non-finite":
                 kept = f"The weights of the best epoch before ({one.best_epoch + 1}) are kept."
                 warnings.warn(f"{self._divergence(task, one)} {kept}", ConvergenceWarning, stacklevel=4)
+            elif one.best_epoch < first_epoch:
+                wrong = f"{task.members[0].monitor} was not a number after any epoch. The initial weights are kept."
+                warnings.warn(wrong, ConvergenceWarning, stacklevel=4)
         new = mean_history([one.history for one in trained])
         history = getattr(self, "history_", {}) if first_epoch else {}
         before = [np.nan] * (len(history["loss"]) if history else 0)
@@ -278,13 +288,13 @@ class Training(Design, ABC):
             columns=recipe.blueprint.columns,
             frozen=recipe.frozen,
         )
-        self._fitted = replace(self._fitted, temperature=self._temperature(task.members))
+        self._fitted = replace(self._fitted, temperature=self._temperature(task.members, task.previous))
         self._live = {}
         self._set_target_attributes(task.targets)
 
     def _divergence(self, task: Task, trained: Trained) -> str:
         return (
-            f"The loss was no longer finite after epoch {task.first_epoch + len(trained.history['loss'])}. "
+            f"{DIVERGED} after epoch {task.first_epoch + len(trained.history['loss'])}. "
             f"Try a smaller learning_rate (it is {self.learning_rate}) or scale X."
         )
 
@@ -311,7 +321,7 @@ class Training(Design, ABC):
     def _dropout_rule(self, loss: keras.losses.Loss, y: NDArray, weights: NDArray) -> DropoutRule | None:
         """What dropout="auto" follows, if held-out rows tell; y and the weights are those of the training rows."""
 
-    def _temperature(self, members: tuple[Member, ...]) -> float:
+    def _temperature(self, members: tuple[Member, ...], previous: Fitted | None) -> float:
         """By which logits are divided."""
         return 1.0
 

@@ -7,6 +7,7 @@ alike and nothing remains of it in the user's model.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.network import layers_of
 
 
@@ -44,6 +46,8 @@ class RowMaskedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization over the real rows of a padded batch."""
 
     def _moments(self, inputs, mask):
+        if mask is not None:
+            raise NotCompilableError("batch normalization of masked inputs needs Keras' fit")
         real = tf.reshape(tf.cast(_traced.batch.real, inputs.dtype), (-1,) + (1,) * (len(inputs.shape) - 1))
         axes = self._reduction_axes
         others = float(np.prod([inputs.shape[axis] for axis in axes if axis != 0], dtype=int))
@@ -62,8 +66,10 @@ class CounterDropout(keras.layers.Dropout):
             return inputs
         number = _traced.numbers[id(self)]
         rate = _traced.batch.rates[number]
+        key = number + len(_traced.numbers) * _traced.calls[number]  # a layer may be called more than once
+        _traced.calls[number] += 1
         shape = [size or inputs.shape[axis] for axis, size in enumerate(self.noise_shape or inputs.shape)]
-        noise = uniform(_traced.batch.noise + tf.constant(number, tf.int32) * _SPREAD, shape)
+        noise = uniform(_traced.batch.noise + tf.constant(key, tf.int32) * _SPREAD, shape)
         return tf.where(noise >= rate, inputs / (1.0 - rate), 0.0)
 
 
@@ -104,13 +110,16 @@ def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
 def engine_layers(model: keras.Model, batch: Batch) -> Iterator[None]:
     """Run the model's batch normalization and dropout layers as above, on this batch, within the context."""
     numbers = {id(layer): number for number, layer in enumerate(dropout_layers(model))}
+    for layer in layers_of(model):
+        if isinstance(layer, keras.layers.BatchNormalization) and type(layer) is not keras.layers.BatchNormalization:
+            raise NotCompilableError(f"the layer {type(layer).__name__} would see the rows that fill up a batch")
     swapped = [layer for layer in layers_of(model) if type(layer) in _ENGINE_LAYERS]
     for layer in swapped:
         layer.__class__ = _ENGINE_LAYERS[type(layer)]
-    _traced.batch, _traced.numbers = batch, numbers
+    _traced.batch, _traced.numbers, _traced.calls = batch, numbers, Counter()
     try:
         yield
     finally:
         for layer in swapped:
             layer.__class__ = type(layer).__base__
-        _traced.batch = _traced.numbers = None
+        _traced.batch = _traced.numbers = _traced.calls = None

@@ -17,6 +17,7 @@ CROSS_ENTROPIES = (
 )
 
 
+@keras.saving.register_keras_serializable(package="sk_mlp")
 class Quantile(keras.losses.Loss):
     """Pinball loss, least at a quantile of y given X (Koenker and Bassett 1978).
 

@@ -117,8 +117,9 @@ def _path(
 def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
     """The blueprint of one of our own networks."""
     rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
+    structure = spec, keras.config.dtype_policy().name
     return Blueprint(
-        partial(build_network, spec, dropout), spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights
+        partial(build_network, spec, dropout), spec, None, structure, spec.n_outputs, rates, None, spec.n_kernel_weights
     )
 
 

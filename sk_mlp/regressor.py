@@ -115,7 +115,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
     monitor : str, default="val_loss"
-        What early stopping watches: "val_loss" or "val_" and the name of a metric.
+        What early stopping watches: "val_loss" or "val_" and the name of a metric. Whether a metric is to rise follows
+        from the metric, or from its name: "my_accuracy" is, "brier_score" is not.
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     loss : str, callable, keras.losses.Loss or None, default=None
@@ -315,7 +316,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         """Train for one more epoch on these rows.
 
         The first call starts a new network and learns mean and scale of y. No rows are held out, so early stopping does
-        not take part: ``early_stopping`` is for `fit`.
+        not take part: ``early_stopping`` is for `fit`. A schedule that spans all epochs, such as "cosine", is followed
+        if ``epochs`` is a number, and until then; ``learning_rate`` itself holds otherwise.
 
         Parameters
         ----------

@@ -20,9 +20,12 @@ class Schedule(ABC):
     ----------
     total : int
         Epochs that the fit takes at most.
+    ends_with_fit : bool
+        Whether the factors follow from ``total``, and there are none for later epochs.
     """
 
     total: int = 1
+    ends_with_fit = False
 
     @abstractmethod
     def factors(self, times: NDArray) -> NDArray:
@@ -92,6 +95,8 @@ class Cosine(Schedule):
     final : float, default=0.0
     """
 
+    ends_with_fit = True
+
     def __init__(self, final=0.0):
         self.final = final
 
@@ -105,6 +110,8 @@ class CosLog4(Schedule):
 
     (1 - cos(2 pi log2(1 + 15 t))) / 2 for t from 0 to 1 (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491).
     """
+
+    ends_with_fit = True
 
     def factors(self, times):
         """Cosines of logarithmic time."""
@@ -121,6 +128,8 @@ class OneCycle(Schedule):
         Share of all epochs at which the rate is highest.
     final : float, default=1e-3
     """
+
+    ends_with_fit = True
 
     def __init__(self, start=0.1, peak=0.45, final=1e-3):
         self.start, self.peak, self.final = start, peak, final

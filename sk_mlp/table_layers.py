@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from sk_mlp._columns import CATEGORY_DIM, CLIP, N_BINS, N_FREQUENCIES, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
+from sk_mlp._columns import CATEGORY_DIM, CLIP, LARGEST, N_BINS, N_FREQUENCIES, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
 from sk_mlp._tables import MISSING, UNKNOWN
 
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
@@ -81,7 +81,9 @@ class ColumnEncoding(keras.layers.Layer):
             z = _take(inputs, plan.numeric)
             missing = ops.isnan(z)
             z = (ops.where(missing, self.fill, z) - self.center) * self.scale
-            z = z * ops.rsqrt(1.0 + ops.square(z / CLIP)) if plan.clip else z
+            if plan.clip:
+                z = ops.clip(z, -LARGEST, LARGEST)
+                z = z * ops.rsqrt(1.0 + ops.square(z / CLIP))
             parts.append(z)
             if plan.embedding:
                 mixed = ops.einsum("bnk,nke->bne", self._basis(z), self.mixing) + self.mixing_bias
@@ -152,8 +154,8 @@ class CategoryCodes(keras.layers.Layer):
         missing = tf.equal(inputs, "") if self._of_strings else tf.math.is_nan(inputs)
         equal = tf.equal(inputs, tf.constant([self.categories])) if self.categories else tf.zeros_like(inputs, tf.bool)
         codes = tf.cast(tf.argmax(tf.cast(equal, tf.int32), axis=1)[:, None], tf.float32)
-        codes = tf.where(tf.reduce_any(equal, axis=1, keepdims=True), codes, float(UNKNOWN))
-        return tf.where(missing, float(MISSING), codes)
+        others = tf.where(missing, float(MISSING), float(UNKNOWN))
+        return tf.where(tf.reduce_any(equal, axis=1, keepdims=True), codes, others)  # "" may be a category
 
     def compute_output_spec(self, inputs):
         """A column of float32."""

@@ -269,7 +269,7 @@ def test_builders_train_compiled_as_by_keras(builder, columns):
 
 @every_builder
 def test_a_second_fit_of_a_builder_compiles_nothing(builder, columns):
-    PROGRAMS._programs.clear()
+    PROGRAMS.clear()
     mlp = plain_regressor(builder, input_columns=columns, engine="compiled", **BUILT).fit(X, Y)
     clone(mlp).set_params(random_state=1, learning_rate=2e-2, weight_decay=0.1).fit(X, Y)
     assert len(PROGRAMS._programs) == 1

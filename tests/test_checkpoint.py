@@ -83,6 +83,19 @@ def test_the_same_call_goes_on(uninterrupted, kind, tmp_path, monkeypatch):
     assert len(n_epochs) <= refit < total, "nothing but the refit is trained a second time"
 
 
+def test_a_generator_among_the_parameters(tmp_path):
+    """It has an address, which is another one in the next process, and a state, which is what counts."""
+
+    def search(seed):
+        estimator = pipeline(random_state=np.random.RandomState(seed))
+        grid = {"kerasmlpregressor__learning_rate": [1e-2]}
+        return PopulationGridSearchCV(estimator, grid, cv=2, checkpoint_dir=tmp_path / "search")
+
+    assert_same_results(search(0).fit(X, Y), search(0).fit(X, Y))
+    with pytest.raises(ValueError, match="one of another estimator"):
+        search(1).fit(X, Y)
+
+
 KILLED = """
 import sys
 import numpy as np

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, over both estimators in fourteen configurations.
+"""scikit-learn's own checks, over both estimators, or one, in fourteen configurations.
 
 The checks are about the estimators' manners, on data of all shapes, for each of which XLA would compile a program for
 seconds: most configurations run the same programs as TensorFlow graphs. Plain networks and the defaults are compiled,
@@ -93,12 +93,6 @@ def test_builder(estimator, check, no_xla):
     run(check, estimator)
 
 
-@pytest.mark.slow
-@common_checks(engine="keras", **SMALL | {"epochs": 5, "learning_rate": 5e-2})
-def test_keras_engine(estimator, check):
-    run(check, estimator)
-
-
 def double_precision(meta):
     """Build a small model that is trained in float64: the check of sample weights compares to a relative 1e-7."""
     activation = "linear"
@@ -145,6 +139,12 @@ def two_inputs(meta, width=20):
 
 
 # One estimator each: what differs between the two is covered above, and each check compiles programs of its own.
+
+
+@pytest.mark.slow
+@common_checks(estimators=[KerasMLPClassifier], engine="keras", **SMALL | {"epochs": 5, "learning_rate": 5e-2})
+def test_keras_engine(estimator, check):
+    run(check, estimator)
 
 
 @common_checks(

@@ -72,6 +72,14 @@ def test_training_goes_on_with_all_members():
         mlp.set_params(ensemble_size=3).fit(X, Y)
 
 
+def test_partial_fit_keeps_the_calibration():
+    above = np.where(Y > 0, "above", "below")
+    mlp = plain_classifier(ensemble_size=2, calibrate=True, **SMALL).fit(X, above)
+    temperature = mlp._fitted.temperature
+    assert temperature != 1
+    assert mlp.partial_fit(X, above)._fitted.temperature == temperature
+
+
 def test_a_population_search_over_ensembles_is_scikit_learns():
     mlp, grid = plain_regressor(ensemble_size=2, **SMALL), {"learning_rate": [1e-3, 1e-2]}
     ours = PopulationGridSearchCV(mlp, grid, cv=2).fit(X, Y)

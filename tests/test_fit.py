@@ -22,7 +22,7 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, losses
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
@@ -129,10 +129,10 @@ def test_partial_fit_goes_on_from_fit(make, y):
 
 def test_history_keeps_an_entry_an_epoch_through_partial_fit():
     mlp = regressor().fit(X, TARGET)
-    losses = mlp.history_["val_loss"]
+    before = mlp.history_["val_loss"]
     mlp.set_params(metrics=["mean_absolute_error"]).partial_fit(X, TARGET)
     assert {name: len(values) for name, values in mlp.history_.items()} == dict.fromkeys(mlp.history_, 4)
-    assert mlp.history_["val_loss"][:3] == losses
+    assert mlp.history_["val_loss"][:3] == before
 
 
 @two_kinds
@@ -153,6 +153,32 @@ def test_clone_starts_anew():
     fresh = clone(mlp)
     assert not hasattr(fresh, "n_iter_")
     np.testing.assert_array_equal(fresh.partial_fit(X, TARGET).predict(X), mlp.predict(X))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "coslog4", "one_cycle"])
+@pytest.mark.parametrize("epochs", ["auto", 3])
+def test_partial_fit_learns_after_the_schedules_end(schedule, epochs):
+    mlp = regressor(lr_schedule=schedule, epochs=epochs).fit(X, TARGET)
+    mlp.set_params(epochs=mlp.n_iter_)
+    before = mlp.predict(X)
+    mlp.partial_fit(X, TARGET)
+    assert mlp.history_["learning_rate"][-1] == pytest.approx(mlp.learning_rate)
+    assert np.abs(mlp.predict(X) - before).max() > 1e-3 * np.ptp(before)
+
+
+def test_partial_fit_follows_a_schedule_to_its_end():
+    mlp = regressor(lr_schedule="cosine", epochs=2)
+    for _ in range(2):
+        mlp.partial_fit(X, TARGET)
+    first, second = mlp.history_["learning_rate"]
+    assert first > 1.5 * second
+
+
+def test_fit_leaves_attributes_of_the_users_alone():
+    mlp = regressor()
+    mlp.tag, mlp._note = "run 7", "mine"
+    for _ in range(2):
+        assert (mlp.fit(X, TARGET).tag, mlp._note) == ("run 7", "mine")
 
 
 def test_partial_fit_with_weights():
@@ -608,6 +634,37 @@ def test_losses_of_one_name(loss):
     )
     assert np.mean(y < low) < 0.3
     assert np.mean(y < high) > 0.7
+
+
+class OwnMetric(keras.metrics.MeanSquaredError):
+    def __init__(self, factor=1, name="own"):
+        super().__init__(name=name)
+        self.factor = factor
+
+    def get_config(self):
+        return {"factor": self.factor, "name": self.name}
+
+
+class OwnSGD(keras.optimizers.SGD):
+    pass
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda mlp: pickle.loads(pickle.dumps(mlp)), clone])
+def test_copies_keep_objects_of_classes_that_keras_does_not_know(copied):
+    objects = {"loss": QuantileLoss(0.9), "optimizer": OwnSGD(1e-3, momentum=0.5), "metrics": [OwnMetric(3)]}
+    params = copied(regressor(**objects, weight_decay=0.0)).get_params()
+    assert (type(params["loss"]), params["loss"].q) == (QuantileLoss, 0.9)
+    assert (type(params["optimizer"]), float(params["optimizer"].momentum)) == (OwnSGD, 0.5)
+    assert (type(params["metrics"][0]), params["metrics"][0].factor) == (OwnMetric, 3)
+    assert copied(regressor(loss=losses.Quantile(0.9))).loss.quantile == 0.9
+
+
+def test_keras_loads_a_saved_model_of_our_own_loss(tmp_path):
+    mlp = regressor(loss="quantile:0.9").fit(X, TARGET)
+    mlp.model_.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(X, verbose=0)[:, 0], mlp.predict(X), rtol=1e-4, atol=1e-4)
+    assert loaded.loss.quantile == 0.9
 
 
 def scaled_error(factor):

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from plain import plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import clone
@@ -167,6 +168,23 @@ def test_epochs_of_a_builder_that_needs_what_candidates_set():
         plain_regressor(build, epochs=3, random_state=0), {"model__width": [4, 5, 6]}, n_candidates=3, cv=2, refit=False
     )
     assert search.fit(X[:60], Y[:60]).n_epochs_ == [1, 3]
+
+
+class Uncompilable(keras.layers.Layer):
+    def call(self, inputs):
+        return tf.ensure_shape(tf.numpy_function(lambda x: 2 * x, [inputs], tf.float32), inputs.shape)
+
+
+def test_what_cannot_be_compiled_is_trained_once():
+    def build():
+        return keras.Sequential([keras.Input((5,)), Uncompilable(), keras.layers.Dense(1)])
+
+    estimator = plain_regressor(build, epochs=9, random_state=0)
+    search = PopulationHalvingSearchCV(
+        estimator, {"learning_rate": [1e-3, 1e-2, 1e-1]}, n_candidates=3, cv=2, refit=False, random_state=0
+    )
+    with pytest.warns(UserWarning, match="6 fits are trained one by one"):
+        search.fit(X[:60], Y[:60])
 
 
 def test_an_estimator_without_a_network_is_refused():

@@ -8,10 +8,11 @@ import pytest
 from plain import plain_classifier, plain_regressor
 from scipy.sparse import csr_array, issparse
 from scipy.stats import loguniform
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._resolve import OPTIMIZERS
+from sk_mlp._resolve import OPTIMIZERS, sign_of
 from sk_mlp.engine.predict import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
 
@@ -185,8 +186,8 @@ def assert_engines_agree(cls, params, X, y):
         np.testing.assert_allclose(compiled.history_[name], values, rtol=1e-4, err_msg=name)
     assert compiled.best_epoch_ == by_keras.best_epoch_
     rows = X.toarray() if issparse(X) else X
-    output = compiled.model_.predict(rows.astype(np.float32), verbose=0)
-    output = output[0] if isinstance(output, list) else output  # the main one
+    output = compiled.model_(rows.astype(np.float32))  # not predict, which would take longer to trace than all else
+    output = np.asarray(output[0] if isinstance(output, list) else output)  # the main one
     ours = compiled.predict_proba(X) if hasattr(compiled, "predict_proba") else compiled.predict(X)[:, None]
     np.testing.assert_allclose(ours[:, -output.shape[1] :], output, rtol=1e-3, atol=1e-4)
     return compiled
@@ -219,7 +220,7 @@ def test_engines_agree_on_rows_as_they_are(cls, y, name, form):
 @pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"exponential", "linear", "softmax"}))
 def test_every_activation_predicts_as_its_keras_model(activation):
     estimator = plain_regressor(**SMALL | {"epochs": 1, "activation": activation}).fit(X, Y)
-    np.testing.assert_allclose(estimator.predict(X), estimator.model_.predict(X, verbose=0)[:, 0], atol=1e-4)
+    np.testing.assert_allclose(estimator.predict(X), estimator.model_(X.astype(np.float32))[:, 0], atol=1e-4)
 
 
 def test_schedules_reach_the_history():
@@ -264,6 +265,52 @@ def test_poisson_loss_is_of_counts():
 def test_bad_values(params, message):
     with pytest.raises(ValueError, match=message):
         plain_regressor(**SMALL | params).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+        keras.losses.CategoricalFocalCrossentropy(),
+        keras.losses.categorical_crossentropy,
+    ],
+)
+def test_a_loss_of_all_classes_is_refused_for_a_single_output(loss):
+    with pytest.raises(ValueError, match="The 'loss' parameter must be one of a single output for binary y, such as"):
+        plain_classifier(**SMALL, loss=loss).fit(X, LABELS > 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "rises"),
+    [
+        ("accuracy", True),
+        ("my_accuracy", True),
+        ("f1_score", True),
+        ("auc_1", True),
+        ("r2", True),
+        ("jaccard_score", True),
+        ("f1score", True),
+        ("macrof1", True),
+        ("d2_pinball_score", True),
+        ("brier_skill_score", True),
+        ("brier_score", False),
+        ("error2", False),
+        ("previous_step", False),
+        ("mae", False),
+    ],
+)
+def test_which_way_a_metric_of_the_users_goes(name, rises):
+    metric = keras.metrics.MeanMetricWrapper(absolute_loss, name=name)
+    assert sign_of(f"val_{name}", [metric], [f"val_{name}"]) == (-1 if rises else 1)
+
+
+def test_a_monitored_figure_that_is_never_a_number():
+    def nothing(y_true, y_pred):
+        return keras.ops.full_like(y_pred[:, 0], np.nan)
+
+    with pytest.warns(ConvergenceWarning, match="val_nothing was not a number after any epoch"):
+        plain_regressor(**SMALL | {"metrics": [nothing], "monitor": "val_nothing"}).fit(X, Y)
 
 
 def test_label_smoothing_needs_columns():

@@ -1,6 +1,7 @@
 """The main job, ``python -m sk_mlp``."""
 
 import csv
+import gzip
 import io
 import re
 import subprocess
@@ -283,6 +284,14 @@ def test_a_file_that_is_no_text(tmp_path, capsys):
     assert "cannot read" in one_line_of(capsys)
 
 
+@pytest.mark.parametrize("name", ["user.csv.gz", "user.zip", "user.csv.xz"])
+def test_a_compressed_file_that_is_cut_short(tmp_path, capsys, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(rows_of(y=float).encode())[:60])
+    assert run_csv(path, "y", tmp_path) == 2
+    assert "cannot read" in one_line_of(capsys)
+
+
 def test_strings_are_no_quantity(table, tmp_path, capsys):
     assert run_csv(table[0], "grade", tmp_path, "--task", "regression") == 2
     assert "regression needs finite numbers in column 'grade'" in one_line_of(capsys)
@@ -311,6 +320,7 @@ def test_output_that_is_a_file(tmp_path, capsys):
         (["--n-iter", "none"], "invalid integer value: 'none'"),
         (["--epochs", "0"], "must be at least 1, got 0"),
         (["--n-jobs", "0"], "must not be 0"),
+        (["--seed", "4294967296"], "must be at least 0 and at most 4294967295, got 4294967296"),
         (["--dataset", "boston"], "invalid choice: 'boston'"),
     ],
 )

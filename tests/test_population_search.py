@@ -10,13 +10,15 @@ import sklearn
 from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV, ShuffleSplit
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV, _fits
@@ -143,6 +145,46 @@ def test_splits_from_an_iterator():
     assert_same(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    "form", [list, lambda part: range(part[0], part[-1] + 1), lambda part: np.isin(range(240), part)]
+)
+@pytest.mark.parametrize("estimator", [pipeline(), plain_regressor(**FAST)], ids=["pipeline", "bare"])
+def test_splits_in_other_forms_than_arrays(estimator, form):
+    splits = [(np.arange(120), np.arange(120, 240)), (np.arange(120, 240), np.arange(120))]
+    name = "mlp__learning_rate" if isinstance(estimator, Pipeline) else "learning_rate"
+    searches = [PopulationGridSearchCV(clone(estimator), {name: [1e-2]}, cv=cv) for cv in (splits, None)]
+    searches[1].set_params(cv=[tuple(map(form, split)) for split in splits])
+    assert_same(*(search.fit(X, Y) for search in searches))
+
+
+class ByDate(KFold):
+    """A splitter that wants to know more than the groups."""
+
+    def split(self, X, y=None, groups=None, dates=None):
+        assert dates is not None
+        return super().split(X[np.argsort(dates)])
+
+    def get_n_splits(self, X=None, y=None, groups=None, dates=None):
+        return self.n_splits
+
+
+@pytest.mark.skipif(parse_version(sklearn.__version__) < parse_version("1.8"), reason="GridSearchCV itself raises")
+def test_metadata_of_a_splitter():
+    with sklearn.config_context(enable_metadata_routing=True):
+        cv, params = ByDate(2).set_split_request(dates=True), {"dates": np.arange(240)}
+        both(PopulationGridSearchCV, GridSearchCV, pipeline(), {"mlp__dropout": [0.0]}, cv=cv, fit_params=params)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_candidate_whose_network_cannot_be_made_takes_error_score():
+    """What is wrong shows when it is about to be trained."""
+    grid = [{"mlp__metrics": [None]}, {"mlp__metrics": [[keras.metrics.F1Score()]], "mlp__n_hidden": [1]}]
+    estimator = pipeline(plain_classifier)
+    with pytest.warns(Warning, match="must hold metrics that return a single number"):
+        search = PopulationGridSearchCV(estimator, grid, cv=2, refit=False).fit(X, LABELS)
+    np.testing.assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), [False, True])
+
+
 DIVERGING = {"mlp__learning_rate": [1e-2, 1e18]}
 
 
@@ -227,6 +269,66 @@ def test_an_estimator_that_wants_predictions_while_it_is_fitted():
         both(PopulationGridSearchCV, GridSearchCV, stack, {"mlp__mlp__learning_rate": [1e-2]}, cv=2)
 
 
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        CalibratedClassifierCV(pipeline(plain_classifier), cv=2),
+        MultiOutputClassifier(pipeline(plain_classifier)),
+        ClassifierChain(plain_classifier(**FAST)),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_what_meta_estimators_ask_of_a_classifier_right_after_its_fit(estimator):
+    y = LABELS == "low" if isinstance(estimator, CalibratedClassifierCV) else np.column_stack([Y > 100, Y > 110])
+    name = "estimator__learning_rate" if isinstance(estimator, ClassifierChain) else "estimator__mlp__learning_rate"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*trained one by one")
+        both(PopulationGridSearchCV, GridSearchCV, estimator, {name: [1e-3, 1e-2]}, cv=KFold(2), y=y)
+
+
+def test_a_search_within_a_search():
+    """The inner one would take an estimator that cannot predict yet for a failure, and go on."""
+    inner = GridSearchCV(pipeline(), {"mlp__learning_rate": [1e-4, 3e-2]}, cv=2)
+    with pytest.warns(UserWarning, match="2 fits are trained one by one.*because of GridSearchCV, which wants"):
+        ours, _ = both(PopulationGridSearchCV, GridSearchCV, inner, {"estimator__mlp__batch_size": [32]}, cv=2)
+    assert ours.best_estimator_.best_params_ == {"mlp__learning_rate": 3e-2}
+
+
+@pytest.mark.filterwarnings("ignore:4 fits are trained one by one")
+def test_divergence_within_an_estimator_that_wants_predictions_takes_error_score():
+    stack = StackingRegressor([("mlp", pipeline(optimizer="sgd"))], final_estimator=LinearRegression(), cv=2)
+    search = PopulationGridSearchCV(stack, {"mlp__mlp__learning_rate": [1e-2, 1e18]}, cv=2, error_score=-77)
+    with pytest.warns(FitFailedWarning, match="The loss was no longer finite"):
+        scores = search.fit(X, Y).cv_results_["mean_test_score"]
+    assert scores[0] > -77 == scores[1]
+
+
+SHIFT = ("shift", MinMaxScaler(copy=False))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (lambda steps: Pipeline(steps), ""),
+        (lambda steps: TransformedTargetRegressor(Pipeline(steps)), "regressor__"),
+        (lambda steps: Pipeline([SHIFT, ("all", Pipeline(steps))]), "all__"),
+        (lambda steps: VotingRegressor([("a", Pipeline(steps)), ("b", Pipeline([SHIFT, *steps]))]), "a__"),
+        (lambda steps: Pipeline([("f", FunctionTransformer(lambda X: np.add(X, 1, out=X))), *steps]), ""),
+    ],
+    ids=["pipeline", "transformed target", "pipeline in a pipeline", "voting", "function"],
+)
+def test_transformers_that_write_into_x(estimator, name):
+    steps = [("scale", StandardScaler(copy=False)), ("mlp", plain_regressor(**FAST))]
+    grid = {f"{name}scale__with_std": [True, False], f"{name}mlp__learning_rate": [1e-3, 1e-2]}
+    before = X.copy()
+    for rows in (X, X.astype(np.float32)):
+        searches = [
+            search(estimator(steps), grid, cv=2, refit=False) for search in (PopulationGridSearchCV, GridSearchCV)
+        ]
+        assert_same(*(search.fit(rows, Y) for search in searches))
+    np.testing.assert_array_equal(X, before)
+
+
 def test_an_estimator_without_a_network():
     both(PopulationGridSearchCV, GridSearchCV, LinearRegression(), {"fit_intercept": [True, False]}, cv=2)
 
@@ -267,6 +369,7 @@ def test_the_search_stays_an_ordinary_one():
     assert estimator.memory is search.best_estimator_.memory is None
     assert type(clone(search)) is PopulationGridSearchCV
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(search)).predict(X), search.predict(X))
+    assert not any("sk_mlp" in str(value) for value in vars(search.scorer_._estimator).values() if callable(value))
     failed = PopulationGridSearchCV(estimator, {"mlp__oops": [1]}, cv=2)
     with pytest.raises(ValueError, match="oops"):
         failed.fit(X, Y)

@@ -28,8 +28,10 @@ def test_a_class_of_one_row_is_trained_on():
 
 def test_more_classes_than_rows_held_out():
     codes = np.repeat(np.arange(30), 2)
-    train, validation = hold_out(60, 0.1, seed=0, codes=codes)
-    assert (len(train), len(validation)) == (54, 6)
+    for seed in range(20):
+        train, validation = hold_out(60, 0.1, seed=seed, codes=codes)
+        assert (len(train), len(validation)) == (54, 6)
+        assert len(np.unique(codes[train])) == 30, "every class is seen in training"
 
 
 def test_the_seed_decides():

@@ -266,7 +266,7 @@ def test_a_fit_gets_the_program_of_its_own_builder(builder):
     """Each fit by the compiled engine is that of Keras, whichever was compiled before."""
     name = {"normalized": "mean", "activated": "slope"}.get(builder.__name__, "factor")
     y = X[:, 0] + X[:, 1] ** 2
-    PROGRAMS._programs.clear()
+    PROGRAMS.clear()
     for value in (0.5, 2.0):
         settings = {"model": builder, f"model__{name}": value, "epochs": 1, "random_state": 0}
         ours, theirs = (plain_regressor(**settings, engine=engine).fit(X, y) for engine in ("compiled", "keras"))
@@ -290,3 +290,26 @@ def test_a_variable_that_is_not_of_keras(is_global):
     settings = {"epochs": 1, "random_state": 0}
     fits = [plain_regressor(first, **settings, engine=engine).fit(X, X[:, 0]) for engine in ("compiled", "keras")]
     np.testing.assert_allclose(*(fit.history_["loss"] for fit in fits), rtol=1e-4)
+
+
+class WithoutHash:
+    """What a user's function may know by a global name; an object of another library, say."""
+
+    __slots__ = ("factor",)
+
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __hash__(self):
+        raise TypeError("unhashable")
+
+
+def test_an_object_whose_hash_raises():
+    def builder(value):
+        names = {"held": WithoutHash(value), "__name__": __name__}
+        scale = types.FunctionType((lambda x: held.factor * x).__code__, names)  # noqa: F821
+        return lambda: sequential(before=[keras.layers.Lambda(scale)])
+
+    first = builder(2.0)
+    assert structure_of_model(first()) != structure_of_model(first()), "nothing tells whether it has changed"
+    assert np.isfinite(plain_regressor(first, epochs=1, random_state=0).fit(X, X[:, 0]).predict(X)).all()

@@ -84,6 +84,49 @@ def test_a_category_of_held_out_rows_alone_is_unknown():
     np.testing.assert_array_equal(mlp.predict_proba(table.iloc[:1]), mlp.predict_proba(new))
 
 
+def test_one_of_two_categories_that_no_row_to_train_on_has_is_unknown():
+    table = TABLE[["age", "owner"]].assign(owner=False)
+    table.loc[0, "owner"] = True
+    held_out = {"X_val": table.iloc[:20], "y_val": LABELS[:20]}
+    mlp = plain_classifier(**SCALED | {"epochs": 2})
+    mlp.fit(table, LABELS, sample_weight=np.r_[0, np.ones(N - 1)], **held_out)
+    np.testing.assert_array_equal(
+        mlp.predict_proba(table.iloc[:1]), mlp.predict_proba(table.iloc[:1].assign(owner=False))
+    )
+
+
+@pytest.mark.parametrize("fill", [1e20, 9.97e36])
+def test_huge_numbers_are_trained_on_as_they_are_predicted_from(fill):
+    """As some formats write a missing number."""
+    values = RNG.standard_normal((N, 2)) * 1e-3
+    values[::5, 0] = fill
+    y = values[:, 1] * 1e3 + 3.0 * (values[:, 0] == fill)
+    settings = SCALED | {"numerical_embedding": "ple", "early_stopping": False}
+    mlp = plain_regressor(**settings).fit(values, y)
+    assert mlp.score(values, y) > 0.8
+    in_keras = np.asarray(mlp.model_(values.astype(np.float32)))[:, 0]
+    np.testing.assert_allclose(in_keras, mlp.predict(values), rtol=1e-3, atol=1e-3)
+
+
+def test_numbers_that_begin_with_missing_ones():
+    """pandas keeps whole numbers from a database as objects; the first hundred say nothing."""
+    late = pd.Series([None] * 150 + list(range(90)), dtype=object)
+    mlp = plain_regressor(**SCALED | {"epochs": 1}).fit(TABLE[["age"]].assign(late=late), TARGET)
+    assert not mlp.categories_
+    mlp = plain_regressor(**SCALED | {"epochs": 1, "categorical_features": None})
+    mlp.fit(TABLE[["age"]].assign(late=late), TARGET)
+
+
+def test_missing_categories_of_an_object_array():
+    rows = TABLE[["age", "town"]].astype(object).to_numpy()
+    missing = rows.copy()
+    missing[pd.isna(missing)] = pd.NA
+    missing[:, 0] = rows[:, 0]
+    settings = SCALED | {"categorical_features": [1], "epochs": 2}
+    one, other = (plain_classifier(**settings).fit(X, LABELS) for X in (rows, missing))
+    np.testing.assert_array_equal(one.predict_proba(rows), other.predict_proba(missing))
+
+
 def test_missing_numbers_are_filled_with_the_median_of_the_training_rows():
     table = TABLE[["age", "sex"]]
     with_feature = plain_classifier(**SCALED | {"epochs": 3}).fit(table, LABELS)
@@ -230,6 +273,12 @@ def test_a_table_of_other_columns_to_predict():
         mlp.predict(TABLE.rename(columns={"age": "years"}))
     with pytest.raises(ValueError, match="Column 1 of X must hold numbers"):
         mlp.predict(TABLE.assign(age="old"))
+    polars = pl.from_pandas(TABLE)
+    mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(polars, LABELS)
+    with pytest.raises(ValueError, match="Column 1 of X must hold numbers"):
+        mlp.predict(polars.with_columns(age=pl.lit("old")))
+    with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
+        plain_classifier(**SCALED, categorical_features=[0]).fit(np.arange(N), LABELS)
 
 
 @pytest.mark.parametrize("estimator", [KerasMLPClassifier, KerasMLPRegressor])

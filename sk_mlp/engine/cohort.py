@@ -13,7 +13,6 @@ from sk_mlp.engine.recipe import Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 from sk_mlp.engine.widths import family, merged, widest
-from sk_mlp.exceptions import NotCompilableError
 
 # Mapping a step over members saves what it costs to start small kernels: some 8 us a step and member. It takes 1.5 s
 # longer to compile, a program of one member for the last runs is 1 s more, and for larger networks, whose matrix
@@ -39,15 +38,15 @@ class Cohort:
 
     Attributes
     ----------
-    error : NotCompilableError or None
-        Why the runs could not be trained.
+    error : Exception or None
+        Why the runs could not be trained: their program cannot be compiled, or code of the user's has raised it.
     n_slots : int
         Members of the program that is to train the runs that wait: many, or one.
     """
 
     def __init__(self, recipe: Recipe, runs: list[Run], share: float = 1.0):
         self.recipe, self.runs = recipe, runs
-        self.error: NotCompilableError | None = None
+        self.error: Exception | None = None
         self.n_threads = 0
         n_steps = share * sum(len(run.member.train) * run.member.epochs for run in runs) / recipe.batch_size
         is_mapped = recipe.blueprint.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS
@@ -80,7 +79,7 @@ class Cohort:
             entered: list[Run] = []
             runs = self._take(reserved, entered)
             train(population, runs, report=report, idle_limit=idle_limit, ended=ended)
-        except NotCompilableError as error:
+        except Exception as error:
             self.error = error
         else:
             left = [run for run in entered if not run.is_done]
@@ -114,6 +113,24 @@ class _Aborted(BaseException):
     """Raised in the other threads when one has failed or the user has interrupted."""
 
 
+class _OfCaller(BaseException):
+    """Carries what a function of the caller's has raised through the engine: it is no error of a cohort."""
+
+    def __init__(self, error: Exception):
+        super().__init__(error)
+        self.error = error
+
+
+def _carried(call: Report) -> Report:
+    def carrying(run: Run) -> None:
+        try:
+            call(run)
+        except Exception as error:
+            raise _OfCaller(error) from None
+
+    return carrying
+
+
 def train_cohorts(
     cohorts: list[Cohort],
     chosen: Set[Run] | None = None,
@@ -124,7 +141,7 @@ def train_cohorts(
     """Train all runs until each has stopped, or has come to where it pauses.
 
     A small program keeps one core busy, so several threads run one each. A cohort that cannot be compiled has ``error``
-    set.
+    set, and so has one within which code of the user's raises.
 
     Parameters
     ----------
@@ -140,6 +157,7 @@ def train_cohorts(
     """
     n_threads = n_threads or joblib.cpu_count()
     change, aborted = threading.Condition(), threading.Event()
+    report, ended = (call and _carried(call) for call in (report, ended))
     for cohort in cohorts:
         cohort.queue(set(cohort.runs) if chosen is None else chosen)
 
@@ -182,6 +200,9 @@ def train_cohorts(
         try:
             for future in [pool.submit(work) for _ in range(n_threads)]:
                 future.result()
+        except _OfCaller as carrier:
+            aborted.set()
+            raise carrier.error from carrier.error.__cause__
         except BaseException:
             aborted.set()
             raise

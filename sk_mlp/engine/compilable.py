@@ -35,6 +35,7 @@ RULES = {
     "RMSprop",
     "SGD",
 }
+STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")  # of a model, which Keras' `fit` calls
 # Settings of an optimizer by which Keras' `fit` does more than apply the rule.
 OUTSIDE_THE_RULE = ("ema_overwrite_frequency", "gradient_accumulation_steps", "loss_scale_factor")
 
@@ -56,6 +57,10 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
     for callback in callbacks:
         if wants_batches(callback):
             return f"the callback {type(callback).__name__} wants to be called at every batch"
+    for name in STEPS:
+        method = getattr(type(recipe.blueprint.sample), name, None)
+        if method and not method.__module__.startswith("keras."):
+            return f"the model's own {name} needs Keras' fit"
     optimizer = recipe.optimizer_class
     if optimizer.__module__.startswith("keras.") and optimizer.__name__ not in RULES:
         return f"the optimizer {optimizer.__name__} needs Keras' fit"

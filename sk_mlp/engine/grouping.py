@@ -54,13 +54,16 @@ class Grouping:
         may_join = recipe.optimizer_class in ELEMENTWISE and not recipe.optimizer_config.get("clipnorm")
         groups: dict[Hashable, list[int]] = {}
         for i, variable in enumerate(trainable):
-            is_small = np.prod(variable.shape, dtype=int) <= SMALL and i not in recipe.frozen
-            groups.setdefault(variable.dtype if may_join and is_small else i, []).append(i)
+            is_small = np.prod(variable.shape, dtype=int) <= SMALL
+            joins = may_join and is_small and i not in recipe.frozen and variable.constraint is None
+            groups.setdefault(variable.dtype if joins else i, []).append(i)
         numbers = list(groups.values())
         joined = [_join([np.zeros(trainable[i].shape) for i in group]) for group in numbers]
         variables = [
             keras.Variable(array, dtype=trainable[g[0]].dtype) for array, g in zip(joined, numbers, strict=True)
         ]
+        for variable, group in zip(variables, numbers, strict=True):
+            variable.constraint = trainable[group[0]].constraint  # which the optimizer applies
         self.optimizer = make_optimizer(recipe, stateless(recipe.optimizer_class), variables)
         # Vectors (biases, norms) are exempt from weight decay.
         decaying = [np.full(variable.shape, len(variable.shape) > 1) for variable in trainable]

@@ -273,5 +273,10 @@ class ProgramCache:
                 self._programs.popitem(last=False)
             return self._programs[key]
 
+    def clear(self) -> None:
+        """Keep none."""
+        with self._lock:
+            self._programs.clear()
+
 
 PROGRAMS = ProgramCache(size=32)

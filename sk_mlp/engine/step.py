@@ -10,6 +10,7 @@ import tensorflow as tf
 from sk_mlp._features import to_inputs
 from sk_mlp.engine.grouping import Grouping
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
+from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import Batch, engine_layers, scramble
 
 
@@ -30,6 +31,8 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
     arguments = {"training": training} if model._call_has_training_arg else {}
     with keras.StatelessScope(state_mapping=zip(variables, weights, strict=True), collect_losses=True) as scope:
         outputs = model(to_inputs(x, parts.columns, take_columns), **arguments)
+        if scope.losses:  # of regularizers of activities, or add_loss: they would see the rows that fill up a batch
+            raise NotCompilableError("a layer adds a loss of the batch, which needs Keras' fit")
         penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in model.losses] or [tf.zeros(())])
     outputs = outputs if parts.n_heads > 1 else [outputs]
     return outputs, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty

@@ -120,7 +120,7 @@ class _Structure:
             return self.of_layer(value)
         if hasattr(value, "__dict__"):
             return self._of_object(value)
-        return value if isinstance(value, Hashable) else object()
+        return _itself(value)
 
     def of_layer(self, layer: keras.layers.Layer) -> Hashable:
         """Class, policy and attributes of a layer."""
@@ -170,7 +170,16 @@ class _Structure:
             return self.of(value) if value.__globals__ is user.__globals__ else value
         if isinstance(value, (*PLAIN, list, tuple, dict, set, np.ndarray, tf.Tensor, tf.Variable)):
             return self.of(value)
-        return value if isinstance(value, Hashable) else object()
+        return _itself(value)
+
+
+def _itself(value: Any) -> Hashable:
+    """The object as its own key; if it has no hash, a key that equals no other."""
+    try:
+        hash(value)
+    except Exception:  # of a user's object; some have a __hash__ that raises
+        return object()
+    return value
 
 
 def _is_keras(thing: Any) -> bool:

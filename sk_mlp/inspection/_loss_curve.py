@@ -104,7 +104,7 @@ class LossCurveDisplay:
             epochs = np.arange(1, len(losses) + 1)
             style = {"label": prefix + label, "linewidth": 1.8, "marker": "." if len(losses) == 1 else None}
             self.lines_ += ax.plot(epochs, losses, **{**style, **(line_kw or {})})
-        self.best_ = self._mark_best(ax, prefix, losses)
+        self.best_ = self._mark_best(ax, prefix, curves)
 
         if _spans_decades(np.concatenate(list(curves.values()))) if log_scale is None else log_scale:
             ax.set_yscale("log")
@@ -118,12 +118,17 @@ class LossCurveDisplay:
         self.figure_ = ax.figure
         return self
 
-    def _mark_best(self, ax, prefix, losses):
-        """Mark the kept epoch on the last curve drawn; None if there is none."""
+    def _mark_best(self, ax, prefix, curves):
+        """Mark the kept epoch on the last curve drawn that has a loss there; None if there is none."""
         best = self.best_epoch
-        if best is None or best < 0:
+        drawn = zip(curves.values(), self.lines_, strict=True)
+        there = [
+            (losses, line) for losses, line in drawn if best is not None and best >= 0 and np.isfinite(losses[best])
+        ]
+        if not there:
             return None
-        color = self.lines_[-1].get_color()
+        losses, line = there[-1]
+        color = line.get_color()
         ax.axvline(best + 1, color="0.6", linestyle=":", linewidth=1.2, zorder=1)
         label = f"{prefix}kept: epoch {best + 1} (loss {losses[best]:.3g})"
         style = {"marker": "o", "markersize": 8, "markeredgecolor": "white", "markeredgewidth": 1.2}

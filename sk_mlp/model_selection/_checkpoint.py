@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 from sklearn.base import BaseEstimator
 
 from sk_mlp.engine.run import Run
@@ -97,11 +98,14 @@ class Checkpoint:
 
 def without_addresses(words: str) -> str:
     """What `repr` says of an object, without where it lies in this process."""
-    return re.sub(r" at 0x[0-9a-f]+", "", words)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", words)
 
 
 def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:
     """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
     estimator = without_addresses(search.estimator.__repr__(N_CHAR_MAX=1_000_000))
+    generators = (np.random.RandomState, np.random.Generator)  # which write their addresses only
+    states = [value for value in search.estimator.get_params().values() if isinstance(value, generators)]
+    estimator += f" {joblib.hash(states)}" if states else ""
     data = {"data": joblib.hash((X, y, params)), "splits": joblib.hash(splits)}
     return {"kind": type(search).__name__, "estimator": estimator, **data}

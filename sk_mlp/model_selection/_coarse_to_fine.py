@@ -7,14 +7,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp._sklearn_callbacks import context_argument, subtask
 from sk_mlp.model_selection._distributions import OneMinus
-from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
+from sk_mlp.model_selection._population import CHECKPOINT_DIR, Drawn, PopulationSearch
 
 
 @dataclass(frozen=True)
@@ -235,7 +234,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
                 subtask(search, self, "round", max_subtasks=2) as in_round,
                 subtask(in_round, self, "candidates", **parallel) as context,
             ):
-                cv = check_cv(splits)
+                cv = Drawn(splits)
                 results = self._evaluate(evaluate_candidates, candidates, cv, more, **context_argument(context))
             scores, drawn = self._ranking(results), results["params"]
             if np.isnan(scores).all():

@@ -1,5 +1,6 @@
 """The fits of a search, candidates times folds: prepared one by one, trained together."""
 
+import copy
 import time
 import warnings
 from collections import Counter
@@ -13,14 +14,17 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_method_params
 
-from sk_mlp._deferred import Collector, DeferredFit, TransformerCache, deferred_fits
+from sk_mlp._base import BaseKerasMLP
+from sk_mlp._deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
 from sk_mlp._sklearn_callbacks import fit_tasks
 from sk_mlp._spec import Trained
+from sk_mlp._training import DIVERGED
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
@@ -213,31 +217,35 @@ class Session:
         self._runs: dict[Fit, list[tuple[DeferredFit, list[Run]]]] = {fit: [] for fit in fits}
         collector = Collector()
         for split in dict.fromkeys(fit.split for fit in fits):
-            arguments, params = data[split]
+            shared = data[split]
             whole = (data.X, data.train[split]) if isinstance(data, Folds) else (None, None)
-            with collector.fold(arguments[0], *whole):
-                self._prepare([fit for fit in fits if fit.split == split], arguments, params, collector)
+            own = partial(data.__getitem__, split) if isinstance(data, Folds) else partial(copy.deepcopy, shared)
+            with collector.fold(shared[0][0], *whole):
+                self._prepare([fit for fit in fits if fit.split == split], shared, own, collector)
         self._cohorts = cohorts_of([run for fit in fits for run in self._runs_of(fit)], share)
 
     def _runs_of(self, fit: Fit) -> list[Run]:
         return [run for _, runs in self._runs[fit] for run in runs]
 
-    def _prepare(self, fits: list[Fit], arguments: list, params: dict[str, Any], collector: Collector) -> None:
-        """Call `fit` of estimators, all with the same arguments."""
+    def _prepare(self, fits: list[Fit], shared: Arguments, own: Callable[[], Arguments], collector: Collector) -> None:
+        """Call `fit` of estimators, with the same arguments or, if they may write into them, with equal ones."""
         transformers = TransformerCache()
         for fit in fits:
-            call = partial(fit.estimator.fit, *arguments, **params)
+            pipeline = _pipeline_to_serve(fit.estimator)
+            collector.shares = pipeline is not None or not _has_transformers(fit.estimator)
             wants_predictions = False
-            with fit.timed(), transformers.serve(fit.estimator), deferred_fits(collector):
+            with fit.timed(), transformers.serve(pipeline), deferred_fits(collector):
                 try:
-                    call()
-                except NotFittedError:
+                    _call_fit(fit.estimator, shared if collector.shares else own())
+                except (PredictionsWanted, AttributeError):  # of an attribute that only the end of a fit sets
+                    if not collector.fits:
+                        raise
                     wants_predictions = True
             members = [member for deferred in collector.fits for member in deferred.task.members]
             self.most_epochs = max([self.most_epochs, *(member.epochs for member in members)])
             if wants_predictions:
                 reason = f"{type(fit.estimator).__name__}, which wants predictions while it is fitted"
-                self._alone(fit, reason, call)
+                self._alone(fit, reason, lambda fit=fit: _fit_alone(fit, own()))
             else:
                 for deferred in collector.fits:
                     self._sort_in(fit, deferred)
@@ -285,11 +293,13 @@ class Session:
             report = (lambda run: [call(run) for call in reports]) if reports else None
             train_cohorts(self._cohorts, set(before), report, ended, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
-        errors = {run: str(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
+        failed = [cohort for cohort in self._cohorts if cohort.error]
+        errors = {run: str(cohort.error) or repr(cohort.error) for cohort in failed for run in cohort.runs}
         for fit in fits:
-            for deferred, runs in self._runs[fit]:
+            for deferred, runs in list(self._runs[fit]):
                 fit.seconds += per_row * sum(run.n_rows - before[run] for run in runs)
                 if runs[0] in errors:
+                    self._runs[fit].remove((deferred, runs))
                     self._alone(fit, errors[runs[0]], partial(_train_alone, deferred))
                 elif any(before[run] < run.n_rows for run in runs):
                     with fit.timed():
@@ -307,6 +317,32 @@ class Session:
                 names[run] = f"{fit.number}-{n}-{run.until}", without_addresses(f"{fit.params!r}, fold {fit.split}")
                 self._checkpoint.restore(run, *names[run])
         return lambda run: self._checkpoint.save(run, *names[run])
+
+
+def _pipeline_to_serve(estimator: BaseEstimator) -> Pipeline | None:
+    """The estimator, if it is a Pipeline of transformers and one of ours, without a memory of its own."""
+    if not isinstance(estimator, Pipeline) or estimator.memory is not None or not estimator.steps:
+        return None
+    return estimator if isinstance(estimator.steps[-1][-1], BaseKerasMLP) else None
+
+
+def _has_transformers(estimator: BaseEstimator) -> bool:
+    """Whether something in an estimator may write into X."""
+    return any(hasattr(value, "transform") for value in (estimator, *estimator.get_params().values()))
+
+
+def _call_fit(estimator: BaseEstimator, arguments: Arguments) -> None:
+    parts, params = arguments
+    estimator.fit(*parts, **params)
+
+
+def _fit_alone(fit: Fit, arguments: Arguments) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", DIVERGED, ConvergenceWarning)
+        try:
+            _call_fit(fit.estimator, arguments)
+        except ConvergenceWarning as warning:
+            raise FloatingPointError(str(warning)) from None
 
 
 def _train_alone(deferred: DeferredFit) -> None:

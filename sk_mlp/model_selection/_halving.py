@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import ParameterSampler, check_cv
+from sklearn.model_selection import ParameterSampler
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._fits import Folds, Session, warn_of
-from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
+from sk_mlp.model_selection._population import CHECKPOINT_DIR, Drawn, PopulationSearch
 from sk_mlp.model_selection._rungs import divided, rungs
 
 
@@ -92,7 +92,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         with subtask(context, self, "candidates", max_subtasks=n_fits, sequential_subtasks=False) as task:
             results = evaluate_candidates(
                 candidates,
-                cv=check_cv(splits),
+                cv=Drawn(splits),
                 more_results={name: [value] * len(candidates) for name, value in more.items()},
                 **context_argument(task),
             )

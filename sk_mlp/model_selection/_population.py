@@ -23,6 +23,24 @@ from sk_mlp.model_selection._stage import Stage
 CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
 
 
+class Drawn:
+    """A splitter whose folds are known, whatever it is asked with.
+
+    Parameters
+    ----------
+    splits : list of (ndarray, ndarray)
+    """
+
+    def __init__(self, splits: list[tuple[NDArray, NDArray]]):
+        self._splits = splits
+
+    def split(self, *_, **__):
+        return iter(self._splits)
+
+    def get_n_splits(self, *_, **__):
+        return len(self._splits)
+
+
 class PopulationSearch(BaseSearchCV):
     """What the population searches add to scikit-learn's. Abstract."""
 
@@ -50,9 +68,9 @@ class PopulationSearch(BaseSearchCV):
         data = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
         before = self.estimator, self.n_jobs, self.cv
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
         self._stage, self._data = Stage(self.estimator), (*data, routed, self.n_jobs)
         self._checkpoint = None
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
         self.estimator, self.n_jobs, self.cv = self._stage.estimator, 1, cv
         try:
             # joblib's Dask backend ignores n_jobs=1: it would send scikit-learn's tasks, which only score what is
@@ -61,6 +79,7 @@ class PopulationSearch(BaseSearchCV):
                 self._sequential.enter_context(joblib.parallel_config(backend="sequential"))
                 return super().fit(X, y, **params)
         finally:
+            self._stage.close()
             self.estimator, self.n_jobs, self.cv = before
             del self._stage, self._data, self._checkpoint, self._sequential
 
@@ -89,16 +108,17 @@ class PopulationSearch(BaseSearchCV):
         context = context_argument(callback_ctx)
         watch = partial(training_task, callback_ctx.parent, self) if context else None
         self._stage.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits), watch))
-        return evaluate_candidates(candidates, cv=check_cv(splits), more_results=more_results, **context)
+        return evaluate_candidates(candidates, cv=Drawn(splits), more_results=more_results, **context)
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
         X, y, routed, _ = self._data
-        return list((cv or self.cv).split(X, y, **routed.splitter.split))
+        splits = (cv or self.cv).split(X, y, **routed.splitter.split)
+        return [(np.asarray(train), np.asarray(test)) for train, test in splits]
 
     def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
         """What scikit-learn's search fits, in its order."""
         return [
-            Fit(self._stage.clone_with(params), params, split, next(self._stage.numbers))
+            Fit(self._stage.clone_with(params), params, split, self._stage.next_number())
             for params in candidates
             for split in range(len(splits))
         ]

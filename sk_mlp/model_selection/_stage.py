@@ -1,7 +1,6 @@
 """Fitted clones for scikit-learn's searches to score."""
 
 import copy
-import itertools
 from collections import deque
 from typing import Any
 
@@ -28,17 +27,24 @@ class Stage:
         A copy, which `sklearn.base.clone` takes clones from here for.
     seconds : list of float
         What the fits took, in their order.
-    numbers : iterator of int
-        For the fits to come.
     """
 
     def __init__(self, estimator: BaseEstimator):
         self._original = estimator
         self._queue: deque[Fit] | None = None
         self.seconds: list[float] = []
-        self.numbers = itertools.count()
+        self._n_fits = 0
         self.estimator = copy.copy(estimator)
         vars(self.estimator)["__sklearn_clone__"] = self._clone
+
+    def close(self) -> None:
+        """Let the copy be cloned as others are: the search's scorer keeps it."""
+        del vars(self.estimator)["__sklearn_clone__"]
+
+    def next_number(self) -> int:
+        """For the next fit."""
+        self._n_fits += 1
+        return self._n_fits - 1
 
     def clone_with(self, params: dict[str, Any]) -> BaseEstimator:
         """A real clone of the original with these parameters."""
