@@ -125,6 +125,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         Arguments of a name or class are set by ``loss__argument``.
     metrics : list or None, default=None
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
+        An object of a class of yours must heed ``sample_weight``: it is 0 for rows that fill up an epoch's last batch.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
     ensemble_size : int, default=8

@@ -293,8 +293,7 @@ class Session:
             report = (lambda run: [call(run) for call in reports]) if reports else None
             train_cohorts(self._cohorts, set(before), report, ended, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
-        failed = [cohort for cohort in self._cohorts if cohort.error]
-        errors = {run: str(cohort.error) or repr(cohort.error) for cohort in failed for run in cohort.runs}
+        errors = {run: _first_line(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
         for fit in fits:
             for deferred, runs in list(self._runs[fit]):
                 fit.seconds += per_row * sum(run.n_rows - before[run] for run in runs)
@@ -343,6 +342,10 @@ def _fit_alone(fit: Fit, arguments: Arguments) -> None:
             _call_fit(fit.estimator, arguments)
         except ConvergenceWarning as warning:
             raise FloatingPointError(str(warning)) from None
+
+
+def _first_line(error: Exception | None) -> str:
+    return str(error).partition("\n")[0] or repr(error)
 
 
 def _train_alone(deferred: DeferredFit) -> None:
