@@ -75,13 +75,13 @@ class Collector:
         """X in the type that networks are trained on, converted once, or else a copy of it."""
         if not isinstance(X, np.ndarray) or X.dtype != np.float64:
             return X if self.shares else copy.deepcopy(X)
-        if not self.shares:
-            with np.errstate(over="ignore"):
-                return X.astype(np.float32)
-        if id(X) not in self._inputs:
+        found = self._inputs.get(id(X)) if self.shares else None
+        if found is None:
             with np.errstate(over="ignore"):  # the check of X that follows says what is wrong with infinite numbers
-                self._inputs[id(X)] = X, X.astype(np.float32)  # X is kept, so that its id remains its own
-        return self._inputs[id(X)][1]
+                found = X, X.astype(np.float32)
+            if self.shares:
+                self._inputs[id(X)] = found  # X is kept, so that its id remains its own
+        return found[1]
 
     def defer(self, estimator: Any, worker: Any, task: Task) -> None:
         """Take in a fit."""

@@ -237,7 +237,8 @@ class Training(Design, ABC):
 
     def _fresh_callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
         callbacks = resolve_callbacks(self.get_params(deep=False))
-        direct_monitors(callbacks, [*task.figures, "learning_rate"], task.recipe.make_metrics())
+        if callbacks:
+            direct_monitors(callbacks, [*task.figures, "learning_rate"], task.recipe.make_metrics())
         return callbacks
 
     def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:

@@ -59,7 +59,7 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
             return f"the callback {type(callback).__name__} wants to be called at every batch"
     for name in STEPS:
         method = getattr(type(recipe.blueprint.sample), name, None)
-        if method and not method.__module__.startswith("keras."):
+        if method and not str(method.__module__).startswith("keras."):
             return f"the model's own {name} needs Keras' fit"
     optimizer = recipe.optimizer_class
     if optimizer.__module__.startswith("keras.") and optimizer.__name__ not in RULES:

@@ -121,10 +121,10 @@ class LossCurveDisplay:
     def _mark_best(self, ax, prefix, curves):
         """Mark the kept epoch on the last curve drawn that has a loss there; None if there is none."""
         best = self.best_epoch
+        if best is None or best < 0:
+            return None
         drawn = zip(curves.values(), self.lines_, strict=True)
-        there = [
-            (losses, line) for losses, line in drawn if best is not None and best >= 0 and np.isfinite(losses[best])
-        ]
+        there = [(losses, line) for losses, line in drawn if np.isfinite(losses[best])]
         if not there:
             return None
         losses, line = there[-1]

@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import Interval
 
 from sk_mlp._sklearn_callbacks import context_argument, subtask
 from sk_mlp.model_selection._distributions import OneMinus
-from sk_mlp.model_selection._population import CHECKPOINT_DIR, Drawn, PopulationSearch
+from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
+from sk_mlp.model_selection._stage import Drawn
 
 
 @dataclass(frozen=True)

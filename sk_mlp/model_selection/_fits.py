@@ -4,21 +4,17 @@ import copy
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import _check_method_params
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
@@ -29,78 +25,10 @@ from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._checkpoint import Checkpoint, without_addresses
+from sk_mlp.model_selection._folds import Arguments, Fit, Folds
 from sk_mlp.model_selection._progress import progress
 
-Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
 Watch = Callable[[list[Run]], AbstractContextManager[Callable[[Run], None]]]
-
-
-@dataclass(eq=False)
-class Fit:
-    """An estimator to be fitted on the training rows of a fold.
-
-    Attributes
-    ----------
-    estimator : estimator
-        Unfitted; fitted in the end, unless there is an error.
-    params : mapping
-        What the candidate sets.
-    split : int
-        Number of the fold.
-    number : int
-        Of the fit, in its search.
-    error : Exception or None
-        What `fit` has raised.
-    seconds : float
-        Its share of the time.
-    """
-
-    estimator: BaseEstimator
-    params: Mapping[str, Any]
-    split: int
-    number: int
-    error: Exception | None = None
-    seconds: float = 0.0
-
-    @contextmanager
-    def timed(self) -> Iterator[None]:
-        """Count the time that is spent within the context, and keep what is raised."""
-        began = time.perf_counter()
-        try:
-            yield
-        except Exception as error:  # of a user's data, parameters or code: it belongs to this fit alone
-            self.error = error
-        finally:
-            self.seconds += time.perf_counter() - began
-
-
-class Folds(Mapping[int, Arguments]):
-    """Arguments of `fit` for each fold, made when they are asked for.
-
-    Parameters
-    ----------
-    estimator : estimator
-    X, y
-        All rows.
-    train : list of ndarray of int
-        Numbers of each fold's training rows.
-    fit_params : mapping
-        Further arguments of `fit`, for all rows.
-    """
-
-    def __init__(self, estimator: BaseEstimator, X: Any, y: Any, train: list[NDArray], fit_params: Mapping[str, Any]):
-        self._estimator, self.X, self._y, self.train, self._fit_params = estimator, X, y, train, fit_params
-
-    def __getitem__(self, split: int) -> Arguments:
-        rows = self.train[split]
-        parts = [part for part in _safe_split(self._estimator, self.X, self._y, rows) if part is not None]
-        return parts, _check_method_params(self.X, self._fit_params, indices=rows)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(len(self.train)))
-
-    def __len__(self) -> int:
-        return len(self.train)
 
 
 def warn_of(alone: Counter) -> None:

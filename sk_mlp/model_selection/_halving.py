@@ -15,9 +15,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
-from sk_mlp.model_selection._fits import Folds, Session, warn_of
-from sk_mlp.model_selection._population import CHECKPOINT_DIR, Drawn, PopulationSearch
+from sk_mlp.model_selection._fits import Session, warn_of
+from sk_mlp.model_selection._folds import Folds
+from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 from sk_mlp.model_selection._rungs import divided, rungs
+from sk_mlp.model_selection._stage import Drawn
 
 
 class Rungs(PopulationSearch, BaseSearchCV):

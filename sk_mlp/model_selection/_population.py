@@ -17,28 +17,11 @@ from sklearn.utils.validation import _check_method_params
 
 from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
-from sk_mlp.model_selection._fits import Fit, Folds, fit_all
-from sk_mlp.model_selection._stage import Stage
+from sk_mlp.model_selection._fits import fit_all
+from sk_mlp.model_selection._folds import Fit, Folds
+from sk_mlp.model_selection._stage import Drawn, Stage
 
 CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
-
-
-class Drawn:
-    """A splitter whose folds are known, whatever it is asked with.
-
-    Parameters
-    ----------
-    splits : list of (ndarray, ndarray)
-    """
-
-    def __init__(self, splits: list[tuple[NDArray, NDArray]]):
-        self._splits = splits
-
-    def split(self, *_, **__):
-        return iter(self._splits)
-
-    def get_n_splits(self, *_, **__):
-        return len(self._splits)
 
 
 class PopulationSearch(BaseSearchCV):

@@ -1,13 +1,14 @@
-"""Fitted clones for scikit-learn's searches to score."""
+"""Fitted clones for scikit-learn's searches to score, on folds that are known."""
 
 import copy
 from collections import deque
 from typing import Any
 
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
 from sk_mlp._sklearn_callbacks import announce_fit
-from sk_mlp.model_selection._fits import Fit
+from sk_mlp.model_selection._folds import Fit
 
 
 class Stage:
@@ -73,3 +74,21 @@ class Stage:
 
         vars(estimator).update(fit=finish, set_params=lambda **params: estimator)
         return estimator
+
+
+class Drawn:
+    """A splitter whose folds are known, whatever it is asked with.
+
+    Parameters
+    ----------
+    splits : list of (ndarray, ndarray)
+    """
+
+    def __init__(self, splits: list[tuple[NDArray, NDArray]]):
+        self._splits = splits
+
+    def split(self, *_, **__):
+        return iter(self._splits)
+
+    def get_n_splits(self, *_, **__):
+        return len(self._splits)
