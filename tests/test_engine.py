@@ -12,12 +12,14 @@ from sk_mlp._spec import Member, NetworkSpec, Rows
 from sk_mlp.engine import cohort
 from sk_mlp.engine.cohort import Cohort, cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
+from sk_mlp.engine.grouping import ELEMENTWISE
 from sk_mlp.engine.keras_population import KerasPopulation
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, epoch_order
 from sk_mlp.engine.program import ProgramCache, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
+from sk_mlp.engine.widths import narrowed
 from sk_mlp.network import blueprint_of_spec
 from sk_mlp.schedules import Constant
 
@@ -247,6 +249,20 @@ def test_which_networks_train_as_parts_of_a_wider_one():
     assert n_cohorts((4,), (8,), (500,), (510,), epochs=1_000_000) == 4, "much to train"
     assert n_cohorts((4,), (8,), (500,), (510,), epochs=20_000) == 2
     assert n_cohorts((4,), (8,), (500,), (510,), epochs=20_000, share=0.001) == 1
+
+
+@pytest.mark.parametrize("optimizer", sorted(cls.__name__ for cls in ELEMENTWISE))
+def test_a_narrower_network_begins_within_a_wide_one_as_it_begins_alone(optimizer):
+    def of_sizes(*sizes):
+        spec = NetworkSpec(8, 2, sizes, "selu", True, True, "linear", aux_output=True, parametric_activation=True)
+        recipe = make_recipe(optimizer, metrics=mae, use_ema=True, **{"momentum": 0.9} if optimizer == "SGD" else {})
+        return dataclasses.replace(recipe, blueprint=blueprint_of_spec(spec, 0.5))
+
+    wide, recipe = Parts(of_sizes(9, 7, 6)), of_sizes(4, 7, 1)
+    inside, alone, member = narrowed(wide, recipe), Parts(recipe), make_member(recipe, seed=3)
+    assert inside.layout == alone.layout
+    assert inside.start(member, None).equals(alone.start(member, None))
+    assert wide.layout == Parts(of_sizes(9, 7, 6)).layout, "it has stayed as it was"
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from sk_mlp._spec import Member, State
 from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, StateLayout
 from sk_mlp.engine.run import Run
-from sk_mlp.engine.widths import corner, in_corner
+from sk_mlp.engine.widths import corner, in_corner, narrowed
 from sk_mlp.exceptions import NotCompilableError
 
 
@@ -204,7 +204,7 @@ class CompiledPopulation(Population):
 
     def _parts_of(self, recipe: Recipe) -> Parts:
         if recipe.key not in self._data.parts:  # of a narrower network
-            self._data.parts[recipe.key] = Parts(recipe)
+            self._data.parts[recipe.key] = narrowed(self.parts, recipe)
         return self._data.parts[recipe.key]
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:

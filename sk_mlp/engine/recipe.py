@@ -1,6 +1,7 @@
 """What both engines train: a model, an optimizer, a loss and metrics, and the layout of their state."""
 
 import contextlib
+import copy
 import functools
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -84,12 +85,20 @@ class StateLayout:
         How many of them, the first ones, are the network's.
     averages : list of int
         Numbers of those that hold the trainable ones' averages; empty if there are none.
+    shapes : list of tuple of int, optional
+        Of the variables, if not their own.
     """
 
-    def __init__(self, variables: list[keras.Variable], n_weights: int, averages: list[int]):
+    def __init__(
+        self,
+        variables: list[keras.Variable],
+        n_weights: int,
+        averages: list[int],
+        shapes: list[tuple[int, ...]] | None = None,
+    ):
         self.n_weights, self.averages = n_weights, averages
         self.names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
-        self.shapes = [tuple(variable.shape) for variable in variables]
+        self.shapes = shapes or [tuple(variable.shape) for variable in variables]
         self.dtypes = [np.dtype(variable.dtype) for variable in variables]
         self.is_int = [dtype.kind in "iub" for dtype in self.dtypes]
         self.slices: list[slice] = []
@@ -232,7 +241,18 @@ class Parts:
         own = blueprint.sample is None
         self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model)] if own else []
         self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index] if own else []
+        self._remember_draws()
+
+    def _remember_draws(self) -> None:
         self._drawn = functools.lru_cache(maxsize=2)(self._draw)  # a search's candidates often have the same seed
+
+    def narrowed(self, shapes: list[tuple[int, ...]]) -> "Parts":
+        """Those of the same network with variables of these shapes, for its layout and `start` alone."""
+        parts = copy.copy(self)
+        parts.layout = StateLayout(self.variables, self.n_weights, self.layout.averages, shapes)
+        parts.built_with = [a[tuple(map(slice, shape))] for a, shape in zip(self.built_with, shapes, strict=True)]
+        parts._remember_draws()
+        return parts
 
     def start(self, member: Member, state: State | None) -> State:
         """The state from which a member trains: the given one, or one from its seed; at its learning rate."""

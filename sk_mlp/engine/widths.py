@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sk_mlp._spec import NetworkSpec
 from sk_mlp.engine.grouping import ELEMENTWISE
-from sk_mlp.engine.recipe import Recipe
+from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.network import blueprint_of_spec
 
@@ -52,6 +52,35 @@ def widest(recipes: list[Recipe]) -> Recipe:
 def _of_sizes(recipe: Recipe, spec: NetworkSpec, sizes: tuple[int, ...]) -> Recipe:
     spec = replace(spec, hidden_layer_sizes=sizes)
     return replace(recipe, blueprint=blueprint_of_spec(spec, 0.5 * spec.dropout))
+
+
+def narrowed(parts: Parts, recipe: Recipe) -> Parts:
+    """Those of a narrower network of the family, for its layout and initial states: 40 ms less than to make it."""
+    spec = recipe.blueprint.spec
+    assert spec
+    layout = parts.layout
+    shapes = [
+        _narrower_shape(name, shape, spec.hidden_layer_sizes)
+        for name, shape in zip(layout.names[: parts.n_weights], layout.shapes, strict=False)
+    ]
+    of_slot: dict[int, tuple[int, ...]] = {}
+    trainable = parts.variables[: parts.n_trainable]
+    for slots in vars(parts.optimizer).values():
+        if isinstance(slots, list) and [getattr(slot, "shape", None) for slot in slots] == [v.shape for v in trainable]:
+            of_slot |= zip(map(id, slots), shapes, strict=False)
+    others = zip(parts.variables[parts.n_weights :], layout.shapes[parts.n_weights :], strict=True)
+    return parts.narrowed([*shapes, *(of_slot.get(id(variable), shape) for variable, shape in others)])
+
+
+def _narrower_shape(name: str, shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a variable, by layer and name as `build_network` gives them, with hidden layers of these sizes."""
+    layer, _, variable = name.partition("/")
+    kind, _, number = layer.rpartition("_")
+    n_before = len(sizes) if layer in ("output", "aux_output") else 0
+    if kind in ("hidden", "batch_norm", "activation"):
+        n_before = int(number) - 1
+        shape = (*shape[:-1], sizes[n_before])
+    return (sizes[n_before - 1], *shape[1:]) if variable == "kernel" and n_before else shape
 
 
 def in_corner(array: NDArray, shape: tuple[int, ...]) -> NDArray:
