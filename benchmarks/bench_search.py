@@ -178,17 +178,19 @@ def one_structure(data: Data, n: int, cv: int, epochs: int) -> None:
 def hyperband(data: Data, n: int, epochs: int, repeats: int) -> None:
     """Time of Hyperband against that of a search which trains the same candidates to the end, in a process each.
 
-    Halving is Hyperband's most aggressive bracket alone. Which candidates there are, and which of them are dropped, is
+    Halving is Hyperband's most aggressive bracket alone, and Hyperband is measured with the two most aggressive ones too. Which candidates there are, and which of them are dropped, is
     luck: each repetition has a seed of its own.
     """
     estimator, _ = by_sk_mlp(epochs)
     rows = []
-    ratios: dict[str, list[float]] = {"Hyperband": [], "halving": []}
-    losses: dict[str, list[float]] = {"Hyperband": [], "halving": []}
+    names = "Hyperband", "Hyperband, two brackets", "halving"
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    losses: dict[str, list[float]] = {name: [] for name in names}
     for seed in range(SEED, SEED + repeats):
         settings = {"cv": FOLDS, "scoring": SCORE, "random_state": seed}
         searches = {
             "Hyperband": HyperbandSearchCV(estimator, SPACE, n_candidates=n, **settings),
+            "Hyperband, two brackets": HyperbandSearchCV(estimator, SPACE, n_candidates=n, n_brackets=2, **settings),
             "halving": PopulationHalvingSearchCV(estimator, SPACE, n_candidates=n, **settings),
             "population": PopulationRandomizedSearchCV(estimator, SPACE, n_iter=n, **settings),
         }

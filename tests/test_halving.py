@@ -89,22 +89,36 @@ def test_hyperband():
 
 
 @pytest.mark.parametrize(
-    ("n_candidates", "of_first_rungs"), [(None, [9, 5, 3]), (17, [9, 5, 3]), (3, [1, 1, 1]), (9, [4, 3, 2])]
+    ("settings", "of_first_rungs"),
+    [
+        ({}, [9, 5, 3]),
+        ({"n_candidates": 17}, [9, 5, 3]),
+        ({"n_candidates": 3}, [1, 1, 1]),
+        ({"n_candidates": 9}, [4, 3, 2]),
+        ({"n_brackets": 2}, [9, 5]),
+        ({"n_brackets": 1, "n_candidates": 4}, [4]),
+        ({"n_brackets": 2, "n_candidates": 2}, [1, 1]),
+    ],
 )
-def test_hyperband_divides_its_candidates(n_candidates, of_first_rungs):
-    search = HyperbandSearchCV(pipeline(), SPACE, n_candidates=n_candidates, cv=2, random_state=0, refit=False)
+def test_hyperband_divides_its_candidates(settings, of_first_rungs):
+    search = HyperbandSearchCV(pipeline(), SPACE, **settings, cv=2, random_state=0, refit=False)
     search.fit(X, Y)
     of_brackets = search.cv_results_["bracket"][search.cv_results_["iter"] == 0]
     np.testing.assert_array_equal(np.bincount(of_brackets), of_first_rungs)
     assert max(search.n_epochs_) == 9
 
 
-def test_hyperband_wants_a_candidate_for_each_bracket():
-    search = HyperbandSearchCV(pipeline(), SPACE, n_candidates=2, cv=2)
-    with pytest.raises(
-        ValueError, match=r"'n_candidates' parameter must be at least the number of brackets, 3\. Got 2"
-    ):
-        search.fit(X, Y)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"n_candidates": 2}, r"'n_candidates' parameter must be at least the number of brackets, 3\. Got 2"),
+        ({"n_brackets": 4}, r"'n_brackets' parameter must be at most 3, with max_epochs_=9, .* Got 4"),
+        ({"n_brackets": 0}, "The 'n_brackets' parameter"),
+    ],
+)
+def test_brackets_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        HyperbandSearchCV(pipeline(), SPACE, **settings, cv=2).fit(X, Y)
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,9 @@ class HyperbandSearchCV(Rungs):
         Of all brackets together. None for the paper's, which follow from the epochs: with ``epochs=81``, brackets of
         81, 34, 15, 8 and 5 candidates, 143 in all. Another number is divided among the brackets in about these
         proportions: 81 candidates as 45, 19, 9, 5 and 3.
+    n_brackets : int, default=None
+        How many brackets, those with the most candidates and the shortest fits first; None for all. The later ones take
+        most of the time, and help where scores after few epochs mislead.
     factor : float, default=3
         By which candidates become fewer, and epochs more, from rung to rung.
     min_epochs : int, default=1
@@ -289,6 +292,7 @@ class HyperbandSearchCV(Rungs):
     _parameter_constraints: dict = {
         **Rungs._parameter_constraints,
         "n_candidates": [Interval(Integral, 1, None, closed="left"), None],
+        "n_brackets": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __init__(
@@ -297,6 +301,7 @@ class HyperbandSearchCV(Rungs):
         param_distributions,
         *,
         n_candidates=None,
+        n_brackets=None,
         factor=3,
         min_epochs=1,
         scoring=None,
@@ -321,6 +326,7 @@ class HyperbandSearchCV(Rungs):
         )
         self.param_distributions = param_distributions
         self.n_candidates = n_candidates
+        self.n_brackets = n_brackets
         self.factor = factor
         self.min_epochs = min_epochs
         self.random_state = random_state
@@ -328,7 +334,12 @@ class HyperbandSearchCV(Rungs):
 
     def _brackets(self):
         most = len(rungs(self.max_epochs_, self.factor, self.min_epochs)) - 1
-        halvings = np.arange(most, -1, -1)
+        if self.n_brackets is not None and self.n_brackets > most + 1:
+            raise ValueError(
+                f"The 'n_brackets' parameter must be at most {most + 1}, with max_epochs_={self.max_epochs_}, "
+                f"factor={self.factor} and min_epochs={self.min_epochs}. Got {self.n_brackets}."
+            )
+        halvings = np.arange(most, -1, -1)[: self.n_brackets]
         published = np.ceil((most + 1) / (halvings + 1) * self.factor**halvings).astype(int)
         n_candidates = published if self.n_candidates is None else divided(self.n_candidates, published)
         for n, times in zip(n_candidates.tolist(), halvings.tolist(), strict=True):
