@@ -178,8 +178,8 @@ def one_structure(data: Data, n: int, cv: int, epochs: int) -> None:
 def hyperband(data: Data, n: int, epochs: int, repeats: int) -> None:
     """Time of Hyperband against that of a search which trains the same candidates to the end, in a process each.
 
-    Halving is Hyperband's most aggressive bracket alone, and Hyperband is measured with the two most aggressive ones too. Which candidates there are, and which of them are dropped, is
-    luck: each repetition has a seed of its own.
+    Halving is Hyperband's most aggressive bracket alone, and Hyperband is measured with the two most aggressive too.
+    Which candidates there are, and which of them are dropped, is luck: each repetition has a seed of its own.
     """
     estimator, _ = by_sk_mlp(epochs)
     rows = []
