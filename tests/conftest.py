@@ -5,10 +5,6 @@ from pathlib import Path
 
 import pytest
 
-# Most tests compile much and train little, and less optimised machine code is made in a third less time. TensorFlow
-# reads this as it is imported, here and in processes that tests start.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 from sk_mlp.engine import population, program
 
 
