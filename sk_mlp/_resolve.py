@@ -88,7 +88,7 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
         if not issubclass(optimizer, keras.optimizers.Optimizer):
             raise ValueError(f"The 'optimizer' parameter must be a Keras optimizer. Got {optimizer!r} instead.")
         cls: Any = optimizer
-        return cls, dict(_optimizer_arguments(cls, tuple(sorted(routed.items()))))
+        return cls, dict(_optimizer_arguments(cls, routed))
     if routed:
         raise ValueError(
             f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or a "
@@ -104,8 +104,17 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     return type(optimizer), _without_data(optimizer.get_config())
 
 
+def _optimizer_arguments(optimizer_class: type, routed: dict[str, Any]) -> dict[str, Any]:
+    items = tuple(sorted(routed.items()))
+    try:
+        hash(items)
+    except TypeError:  # such as a list of layers' names
+        return _completed_arguments.__wrapped__(optimizer_class, items)
+    return _completed_arguments(optimizer_class, items)
+
+
 @functools.lru_cache(maxsize=64)  # making an optimizer, to see its arguments checked and completed, costs some 3 ms
-def _optimizer_arguments(optimizer_class: type, routed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+def _completed_arguments(optimizer_class: type, routed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     try:
         return _without_data(optimizer_class(**dict(routed)).get_config())
     except (TypeError, ValueError) as error:

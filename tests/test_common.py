@@ -83,6 +83,11 @@ def test_batch_norm_and_dropout(estimator, check, no_xla):
     run(check, estimator)
 
 
+@common_checks(optimizer="sgd", optimizer__momentum=0.9, optimizer__nesterov=True, **SMALL)
+def test_sgd(estimator, check, no_xla):
+    run(check, estimator)
+
+
 @common_checks(model=two_branches, model__width=20, **PLAIN | {"learning_rate": 1e-2})
 def test_builder(estimator, check, no_xla):
     run(check, estimator)
@@ -139,13 +144,6 @@ def two_inputs(meta, width=20):
 @pytest.mark.slow
 @common_checks(estimators=[KerasMLPClassifier], engine="keras", **SMALL | {"epochs": 5, "learning_rate": 5e-2})
 def test_keras_engine(estimator, check):
-    run(check, estimator)
-
-
-@common_checks(
-    estimators=[KerasMLPClassifier], optimizer="sgd", optimizer__momentum=0.9, optimizer__nesterov=True, **SMALL
-)
-def test_sgd(estimator, check, no_xla):
     run(check, estimator)
 
 

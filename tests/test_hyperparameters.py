@@ -338,6 +338,13 @@ def test_wide_features_need_a_deep_path():
         plain_regressor(**SMALL | {"n_hidden": 0}, skip_connection=True, wide_features=[0]).fit(X, Y)
 
 
+@pytest.mark.skipif("muon" not in OPTIMIZERS, reason="this Keras has no optimizer with such an argument")
+def test_optimizer_argument_that_is_a_list():
+    settings = SMALL | {"optimizer": "muon", "epochs": 1}
+    by_adam = plain_regressor(**settings, optimizer__exclude_layers=["hidden", "output"]).fit(X, Y)
+    assert not np.allclose(by_adam.predict(X), plain_regressor(**settings).fit(X, Y).predict(X))
+
+
 def test_grid_search_over_names():
     grid = {"lr_schedule": [None, "cosine"], "skip_connection": [False, True], "clip_norm": [None, 1.0]}
     search = GridSearchCV(plain_regressor(**SMALL), grid, cv=2).fit(X, Y)
