@@ -18,6 +18,8 @@ from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
 from sk_mlp.network import averaged, weights_of
 
+SET_AT_THE_END = ("_fitted", "history_", "n_iter_", "best_epoch_")  # of a fit
+
 
 class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     """Fitting and prediction of multilayer perceptrons. Abstract."""
@@ -32,6 +34,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         return cloned
 
     def __getstate__(self):  # _live holds Keras and TensorFlow objects made from the fitted state
+        self._want_whole_fit()
         return {name: value for name, value in super().__getstate__().items() if name != "_live"}
 
     def __setstate__(self, state):
@@ -75,6 +78,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         ConvergenceWarning
             If the loss is no longer finite; the weights of the best epoch before are kept.
         """
+        self._want_whole_fit()
         work = self._worker(keep_fitted=self.warm_start)
         held_out = (X_val, y_val, sample_weight_val)
         settings = {"stop_early": work.early_stopping}
@@ -92,9 +96,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         return self
 
     def __sklearn_is_fitted__(self):
-        collector = present_collector()
-        if collector and collector.has(self):
-            raise PredictionsWanted
+        self._want_whole_fit()
         return hasattr(self, "_fitted")
 
     def _worker(self, keep_fitted: bool):
@@ -106,15 +108,30 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         return work
 
     def _adopt(self, work):
+        """Be fitted as a worker is; what the user has set remains."""
+        for name in [name for name in vars(self) if _is_learned(name)]:
+            delattr(self, name)
+        return self._take_over(work)
+
+    def _take_over(self, work):
         # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
-        others = {name: value for name, value in vars(self).items() if not _is_learned(name)}  # of the user's, too
-        learned = {name: value for name, value in vars(work).items() if not _is_of_callbacks(name)}
-        self.__dict__.clear()
-        self.__dict__.update(others | learned)
+        self.__dict__.update({name: value for name, value in vars(work).items() if not _is_of_callbacks(name)})
         return self
+
+    def _want_whole_fit(self) -> None:
+        """Say so where a fit has only been prepared."""
+        collector = present_collector()
+        if collector and collector.has(self):
+            raise PredictionsWanted
+
+    def __getattr__(self, name):
+        if name in SET_AT_THE_END:
+            self._want_whole_fit()
+        return super().__getattr__(name)
 
     def _one_epoch(self, X, y, sample_weight, classes):
         """Train for one more epoch, without held-out rows."""
+        self._want_whole_fit()
         work = self._worker(keep_fitted=True)
         vars(work).pop("_skl_callbacks", None)  # whose tasks are those of a whole fit
         epoch = work.current_epoch
@@ -208,6 +225,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
         A copy, made when it is first asked for: what is done to it does not change the estimator.
         """
+        self._want_whole_fit()
         if not hasattr(self, "_fitted"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'model_': it is not fitted")
         if "model" not in self._live:

@@ -1,5 +1,7 @@
 """Temperature scaling: probabilities of the confidence that held-out rows justify. Plain numpy and scipy."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
@@ -11,7 +13,12 @@ LARGEST = 10.0  # temperature; the smallest is one over it
 PRIOR_DEVIATION = 0.4
 
 
-def fit_temperature(outputs: list[NDArray], held_out: list[tuple], exclusive: bool) -> float:
+def fit_temperature(
+    outputs: list[NDArray],
+    held_out: list[tuple],
+    exclusive: bool,
+    link: Callable[[NDArray], NDArray] | None = None,
+) -> float:
     """The number by which to divide the logits of the members' mean (Guo et al. 2017, arXiv 1706.04599).
 
     Averaging makes probabilities less extreme, with n members by what the variance of their mean has lost, which goes
@@ -21,21 +28,24 @@ def fit_temperature(outputs: list[NDArray], held_out: list[tuple], exclusive: bo
     Parameters
     ----------
     outputs : list of ndarray of shape (n_rows, n_columns)
-        A member's probabilities for the rows that it holds out.
+        A member's probabilities for the rows that it holds out, or what ``link`` takes to probabilities.
     held_out : list of (ndarray of int, ndarray, ndarray)
         Numbers of these rows, and labels and weights of all rows. Labels are (n, n_columns) of 0 and 1, or (n, 1) of
         the numbers of classes.
     exclusive : bool
         Whether a row has one label only, whose probabilities sum to 1.
+    link : callable or None
+        From means of outputs to probabilities; None if outputs are probabilities.
     """
     labels, weights = ([all_rows[i][rows] for rows, *all_rows in held_out] for i in (0, 1))
     if all(np.array_equal(rows, held_out[0][0]) for rows, *_ in held_out):
-        return _likeliest(np.mean(outputs, axis=0), labels[0], weights[0], exclusive)
+        mean = np.mean(outputs, axis=0)
+        return _likeliest(link(mean) if link else mean, labels[0], weights[0], exclusive)
     pairs = [(one + two) / 2 for one, two in zip(outputs[::2], outputs[1::2], strict=False)]
 
     def log_temperature(*parts: list[NDArray]) -> float:
-        p, of_rows, weight = map(np.concatenate, parts)
-        return float(np.log(_likeliest(p, of_rows, weight, exclusive)))
+        means, of_rows, weight = map(np.concatenate, parts)
+        return float(np.log(_likeliest(link(means) if link else means, of_rows, weight, exclusive)))
 
     of_one, of_two = log_temperature(outputs, labels, weights), log_temperature(pairs, labels[1::2], weights[1::2])
     return float(np.exp(2 * of_two - of_one + 2 / len(outputs) * (of_one - of_two)))

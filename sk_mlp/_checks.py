@@ -85,7 +85,7 @@ class DataChecks(Parameters, ABC):
         except ValueError as error:
             raise ValueError(f"X_unlabeled is not valid: {error}") from error
 
-    def _check_held_out(self, held_out: tuple, targets: Targets) -> HeldOut | None:
+    def _check_held_out(self, held_out: tuple, targets: Targets, y_train: NDArray) -> HeldOut | None:
         X, y, sample_weight = held_out
         if X is None and y is None:
             if sample_weight is not None:
@@ -98,7 +98,10 @@ class DataChecks(Parameters, ABC):
             X, y = self._check_X_y(X, y, reset=False)
             y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
             weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            return X, y, without_zero_total(weights * self._class_weights(targets, y), "sample_weight_val")
+            n = len(y_train)
+            of_classes = self._class_weights(targets, np.concatenate([y_train, y]), n)
+            weights *= of_classes[n:] if isinstance(of_classes, np.ndarray) else of_classes
+            return X, y, without_zero_total(weights, "sample_weight_val")
         except ValueError as error:
             raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
 
@@ -108,8 +111,8 @@ class DataChecks(Parameters, ABC):
         """Further arguments of scikit-learn's checks of y."""
 
     @abstractmethod
-    def _class_weights(self, targets: Targets, y: NDArray) -> NDArray | float:
-        """Weight of each row by its class."""
+    def _class_weights(self, targets: Targets, y: NDArray, n_counted: int | None = None) -> NDArray | float:
+        """Weight of each row by its class; ``n_counted`` as in `weights_of_classes`."""
 
 
 def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> HeldOut:

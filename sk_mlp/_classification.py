@@ -34,8 +34,8 @@ class Classification(Training, ABC):
     def _with_units(self, targets, y, rows, weights, blueprint):
         return targets
 
-    def _class_weights(self, targets, y):
-        return weights_of_classes(self.class_weight, targets, y)
+    def _class_weights(self, targets, y, n_counted=None):
+        return weights_of_classes(self.class_weight, targets, y, n_counted)
 
     def _dropout_rule(self, loss, y, weights):
         of_constant = None if self.label_smoothing else loss_of_frequencies(loss, y, weights)
@@ -52,12 +52,13 @@ class Classification(Training, ABC):
         members = members[: len(self._fitted.states)]  # hooks of an ensemble see its first member
         outputs = []
         for m, member in enumerate(members):
-            output = network_output(self._fitted.spec, self._fitted.named_weights(m), member.rows.X[member.validation])
-            if self._fitted.loss_of_logits:
-                output = softmax(output, axis=1) if exclusive else expit(output)
-            outputs.append(output)
+            held_out = member.rows.X[member.validation]
+            outputs.append(network_output(self._fitted.spec, self._fitted.named_weights(m), held_out))
+        link = None
+        if self._fitted.loss_of_logits:
+            link = partial(softmax, axis=1) if exclusive else expit
         held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
-        return fit_temperature(outputs, held_out, exclusive)
+        return fit_temperature(outputs, held_out, exclusive, link)
 
     def _label_hyper(self, loss, layout, width):
         return label_smoothing(loss, float(self.label_smoothing), layout, width)

@@ -36,7 +36,7 @@ class DeferredFit:
     def finish(self, trained: list[Trained]) -> None:
         """Let the estimator be fitted."""
         self.worker._finish(self.task, trained)
-        self.estimator._adopt(self.worker)
+        self.estimator._take_over(self.worker)
 
 
 @dataclass(eq=False)
@@ -64,7 +64,9 @@ class Collector:
     def fold(self, X: Any, whole: Any, numbers: NDArray | None) -> Iterator[None]:
         """Know, within the context, that X is the rows of ``whole`` with these numbers, or else a matrix of its own."""
         if isinstance(whole, np.ndarray) and numbers is not None:
-            self._fold = X, whole, np.arange(len(whole), dtype=np.int32)[numbers]  # which may be negative, or a mask
+            numbers = np.arange(len(whole), dtype=np.int32)[numbers]  # which may be negative, or a mask
+            if len(np.unique(numbers)) == len(numbers):  # a row that comes twice may have two weights
+                self._fold = X, whole, numbers
         try:
             yield
         finally:
@@ -90,19 +92,18 @@ class Collector:
             X, whole, numbers = self._fold
             if members[0].rows.X is self._inputs.get(id(X), (X, X))[1]:  # and not what a pipeline has made of it
                 members = _in_whole(members, self.input(whole), numbers)
-        shared = self._shared(members[0].rows)
-        members = [self._with_shared(member, shared) for member in members]
+        members = [self._with_shared(member) for member in members]
         self.fits.append(DeferredFit(estimator, worker, replace(task, members=tuple(members))))
 
     def has(self, estimator: Any) -> bool:
         """Whether the estimator's fit has been deferred."""
         return any(fit.estimator is estimator for fit in self.fits)
 
-    def _with_shared(self, member: Member, rows: Rows) -> Member:
+    def _with_shared(self, member: Member) -> Member:
         train, validation = (
             self._numbers.setdefault(joblib.hash(numbers), numbers) for numbers in (member.train, member.validation)
         )
-        return replace(member, rows=rows, train=train, validation=validation)
+        return replace(member, rows=self._shared(member.rows), train=train, validation=validation)
 
     def _shared(self, rows: Rows) -> Rows:
         """Rows that are equal to these, if there were such before."""
@@ -115,15 +116,17 @@ class Collector:
 
 
 def _in_whole(members: list[Member], whole: NDArray, numbers: NDArray) -> list[Member]:
-    """Members, of the same rows, with all rows, of which their own are those with these numbers."""
-    rows = members[0].rows
-    y, weights = np.zeros((len(whole), *rows.y.shape[1:]), rows.y.dtype), np.zeros(len(whole), rows.weights.dtype)
-    y[numbers], weights[numbers] = rows.y, rows.weights
-    rows = replace(rows, X=whole, y=y, weights=weights)
-    return [
-        replace(member, rows=rows, train=numbers[member.train], validation=numbers[member.validation])
-        for member in members
-    ]
+    """Members, of the rows of one X, with all rows, of which their own are those with these numbers."""
+    y = np.zeros((len(whole), *members[0].rows.y.shape[1:]), members[0].rows.y.dtype)
+    y[numbers] = members[0].rows.y
+
+    def in_whole(member: Member) -> Member:
+        weights = np.zeros(len(whole), np.float32)
+        weights[numbers] = member.rows.weights
+        rows = replace(member.rows, X=whole, y=y, weights=weights)
+        return replace(member, rows=rows, train=numbers[member.train], validation=numbers[member.validation])
+
+    return [in_whole(member) for member in members]
 
 
 class PredictionsWanted(BaseException):

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import keras
+from keras.optimizers import SGD
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
@@ -13,8 +14,8 @@ from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
-from sk_mlp._resolve import is_of_logits, resolve_loss
-from sk_mlp._spec import Blueprint, Fitted, NetworkSpec
+from sk_mlp._resolve import is_of_logits, resolve_loss, resolve_optimizer
+from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
 from sk_mlp._targets import Targets
 from sk_mlp.network import blueprint_of_spec
 
@@ -36,6 +37,9 @@ class Design(DataChecks, ABC):
             plan = partial(self._plan, X, rows)
             before = previous.spec if previous else None
             loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
+            deep_plan = plan(deep, True)
+            if before and _style(before.deep_plan) != _style(deep_plan):
+                raise ValueError(CHANGED)
             rate = MOST_DROPOUT if self.dropout == "auto" else float(self.dropout)
             spec = NetworkSpec(
                 n_features=n_features,
@@ -50,7 +54,7 @@ class Design(DataChecks, ABC):
                 wide_columns=wide,
                 deep_columns=deep,
                 aux_output=bool(self.aux_output),
-                deep_plan=plan(deep, True) if before is None else before.deep_plan,
+                deep_plan=before.deep_plan if before else deep_plan,
                 wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
                 parametric_activation=bool(self.parametric_activation),
             )
@@ -88,9 +92,12 @@ class Design(DataChecks, ABC):
         embedding = self.numerical_embedding if is_deep else None
         if embedding == "auto":
             embedding = "ple" if X.shape[1] <= EMBEDDED_COLUMNS else None
-        learned = scaling is not None if self.learned_scale == "auto" else bool(self.learned_scale)
+        learned = self.learned_scale
+        if learned == "auto":
+            # Adam's steps on it are `SCALE_FACTOR` times as long; those of SGD would be longer by its square.
+            learned = scaling is not None and not issubclass(resolve_optimizer(self.get_params(deep=False))[0], SGD)
         return plan_columns(
-            X, rows, columns, self._categories, scaling, embedding, learned and is_deep, self.handle_missing
+            X, rows, columns, self._categories, scaling, embedding, bool(learned) and is_deep, self.handle_missing
         )
 
     def _scaling(self, X: Matrix) -> str | None:
@@ -175,3 +182,8 @@ class Design(DataChecks, ABC):
     @abstractmethod
     def _meta(self, targets: Targets) -> dict[str, Any]:
         """What a builder is told of the targets."""
+
+
+def _style(plan: ColumnPlan | None) -> tuple:
+    """What parameters decide of a plan, and not data."""
+    return (plan.clip, plan.embedding, plan.learned_scale) if plan else (False, None, False)

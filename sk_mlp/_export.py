@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from sk_mlp._features import to_inputs
 from sk_mlp._tables import Categories
@@ -27,7 +28,8 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
     Raises
     ------
     ValueError
-        For a name that Keras does not take.
+        For a name that Keras does not take, and for categories that are neither strings nor numbers, or of which two
+        would be the same string or float32.
     """
     refused = [name for name in names if "/" in name]
     if refused:
@@ -41,8 +43,23 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
         if values is None:
             columns.append(inputs[name])
         else:
-            known = [str(value) for value in values] if of_strings else [float(value) for value in values]
+            known = _as_inputs(name, values, str if of_strings else np.float32)
             columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
     joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table")(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
+
+
+def _as_inputs(name: str, values: tuple, kind: type) -> list:
+    """Categories of a column as the model's input has them."""
+    try:
+        known = [kind(value) for value in values]
+    except (TypeError, ValueError):
+        known = []
+    if len(set(known)) < len(values):
+        some = f"{list(values[:5])}{' and others' if len(values) > 5 else ''}"
+        raise ValueError(
+            f"Categories must be strings or numbers, and differ as {kind.__name__}, for a Keras model to take them. "
+            f"Got {some} in the column {name!r}; make them strings."
+        )
+    return [value if kind is str else float(value) for value in known]

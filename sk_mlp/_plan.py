@@ -138,5 +138,5 @@ def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:
         return (fitted.spec is None) == (blueprint.spec is None) and fitted.columns == blueprint.columns
     return all(
         getattr(fitted.spec, name) == getattr(blueprint.spec, name)
-        for name in ("wide_columns", "deep_columns", "skip_connection", "aux_output")
+        for name in ("wide_columns", "deep_columns", "skip_connection", "aux_output", "activation")
     )

@@ -2,6 +2,7 @@
 
 from abc import ABC
 
+import keras
 import numpy as np
 from sklearn.utils.validation import column_or_1d
 
@@ -48,9 +49,10 @@ class Regression(Training, ABC):
 
     def _loss_name(self):
         loss = "mean_squared_error" if self.loss is None else self.loss
-        return to_snake_case(str(getattr(loss, "name", getattr(loss, "__name__", loss))))
+        loss = type(loss) if isinstance(loss, keras.losses.Loss) else loss  # which may have any name
+        return to_snake_case(str(getattr(loss, "__name__", loss)))
 
-    def _class_weights(self, targets, y):
+    def _class_weights(self, targets, y, n_counted=None):
         return 1.0
 
     def _strata(self, targets, y):

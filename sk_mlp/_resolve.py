@@ -129,7 +129,8 @@ class FunctionLoss(keras.losses.Loss):
     """Loss by a function of (y_true, y_pred) that returns a number a row."""
 
     def __init__(self, function):
-        super().__init__(name=getattr(function, "__name__", "loss"))
+        name = getattr(function, "__name__", "")
+        super().__init__(name=name if name.isidentifier() else "loss")  # Keras makes a name scope of it
         self.function = function
 
     def call(self, y_true, y_pred):

@@ -149,7 +149,7 @@ def autoencoder(
     }
     settings |= optimizer | routed_to(params, "pretrain")
     try:
-        return regressor_class(**settings).fit(features, features)
+        return regressor_class(**settings).fit(features, features[:, 0] if features.shape[1] == 1 else features)
     except (TypeError, ValueError) as error:
         raise ValueError(f"pretrain='autoencoder' could not be trained: {error}") from error
 
@@ -184,11 +184,15 @@ def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: i
         for s, plan in ((spec, plan), (theirs, theirs.deep_plan))
     )
     if n > most or ours != others:
+        of_both = (
+            f"{s.n_deep} features, batch_norm={s.batch_norm}, parametric_activation={s.parametric_activation}, widths "
+            f"{s.hidden_layer_sizes}"
+            for s in (spec, theirs)
+        )
         raise ValueError(
-            f"{parameter} must have the same features, batch_norm and widths in the {n} lowest hidden layers as this "
-            f"network ({spec.n_deep} features, batch_norm={spec.batch_norm}, widths {spec.hidden_layer_sizes}). Got "
-            f"{theirs.n_deep} features, batch_norm={theirs.batch_norm}, widths {theirs.hidden_layer_sizes}; "
-            "init_layers says how many layers are taken."
+            f"{parameter} must have the same features, made of X's columns in the same way, batch_norm, "
+            f"parametric_activation and widths in the {n} lowest hidden layers as this network ({next(of_both)}). Got "
+            f"{next(of_both)}; init_layers says how many layers are taken."
         )
     numbers = _lower_variables(blueprint.make(), n)
     weights = fitted.weights()

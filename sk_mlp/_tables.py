@@ -50,7 +50,7 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
         return tuple(number for number, column in enumerate(columns) if _is_categorical(column))
     chosen = () if _is_none(categorical_features) else column_numbers(X, categorical_features, "categorical_features")
     for number, column in enumerate(frame.iter_columns() if frame is not None else ()):
-        if number not in chosen and column.dtype == nw.String and _is_categorical(column):
+        if number not in chosen and _is_categorical(column) and column.dtype == nw.String:
             raise ValueError(
                 "Columns of X must hold numbers, or be among categorical_features. Got strings in the column "
                 f"{column.name!r} and categorical_features={categorical_features!r}."
@@ -166,9 +166,15 @@ def _is_nan(value: Any) -> bool:
 def _number_column(X: Any, number: int) -> NDArray:
     frame = frame_of(X)
     try:
-        if frame is not None:
-            return frame[:, number].cast(nw.Float64).to_numpy().astype(np.float64)
-        return np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number].astype(np.float64)
+        if frame is None:
+            values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number]
+        elif frame[:, number].dtype.is_temporal() or frame[:, number].to_native().dtype == complex:
+            raise ValueError(f"dtype {frame[:, number].to_native().dtype}")
+        else:
+            values = frame[:, number].cast(nw.Float64).to_numpy()
+        if values.dtype.kind == "c":
+            raise ValueError("complex numbers")
+        return values.astype(np.float64)
     except Exception as error:  # each library of frames has its own
         raise ValueError(
             f"Column {number} of X must hold numbers, or be one of categorical_features. Got {error}."

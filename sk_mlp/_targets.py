@@ -129,7 +129,9 @@ def class_targets(y: NDArray, classes: NDArray | None = None) -> ClassTargets:
     return targets
 
 
-def weights_of_classes(class_weight: Any, targets: ClassTargets, y: NDArray) -> NDArray | float:
+def weights_of_classes(
+    class_weight: Any, targets: ClassTargets, y: NDArray, n_counted: int | None = None
+) -> NDArray | float:
     """Weight of each row by its class, or, for several labels, the product of those of its labels.
 
     Parameters
@@ -139,6 +141,8 @@ def weights_of_classes(class_weight: Any, targets: ClassTargets, y: NDArray) -> 
     targets : ClassTargets
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         Need not have rows of all classes.
+    n_counted : int or None
+        How many rows, from the first on, "balanced" counts; None for all.
 
     Returns
     -------
@@ -152,7 +156,7 @@ def weights_of_classes(class_weight: Any, targets: ClassTargets, y: NDArray) -> 
     if class_weight is None:
         return 1.0
     if isinstance(class_weight, str):
-        return compute_sample_weight(class_weight, y)
+        return compute_sample_weight(class_weight, y, indices=np.arange(n_counted or len(y)))
     multilabel = targets.kind == "multilabel"
     if isinstance(class_weight, list) != multilabel or (multilabel and len(class_weight) != y.shape[1]):
         wanted = f"a list of {y.shape[1]} dicts, one a label," if multilabel else "a dict,"

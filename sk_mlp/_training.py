@@ -84,7 +84,7 @@ class Training(Design, ABC):
         X, y, weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
         weights = without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
         X, y, weights = rows_with_weight(X, y, weights)
-        held_out = self._check_held_out(held_out, targets)
+        held_out = self._check_held_out(held_out, targets, y)
         if X_unlabeled is not None:
             X_unlabeled = self._check_unlabeled(X_unlabeled)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -104,8 +104,6 @@ class Training(Design, ABC):
             trained_on[part] = True
         rows = np.flatnonzero(trained_on)
         validation = splits[0][1]
-        for part in (rows, validation) if held_out is not None or len(splits) == 1 else (np.arange(n_rows),):
-            weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)
 
         blueprint = self._blueprint(raw, X, rows, targets, seed, previous)
         params = self._params_of(blueprint)
@@ -137,12 +135,12 @@ class Training(Design, ABC):
         monitor = self.monitor if stop_early else "loss"
         sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        data = Rows(X, encoded, weights.astype(np.float32), *units)
+        data = [Rows(X, encoded, row_weights, *units) for row_weights in _weights_of_members(weights, splits)]
         adapts = self.dropout == "auto" and self.model is None and stop_early
         members = [
             Member(
                 seed=seed,
-                rows=data,
+                rows=of_member,
                 train=train.astype(np.int32),
                 validation=validation.astype(np.int32),
                 learning_rate=float(self.learning_rate),
@@ -161,7 +159,7 @@ class Training(Design, ABC):
                 learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
                 dropout_rule=self._dropout_rule(recipe.loss, encoded[train], weights[train]) if adapts else None,
             )
-            for seed, (train, validation), start in zip(seeds, splits, starts, strict=True)
+            for seed, (train, validation), start, of_member in zip(seeds, splits, starts, data, strict=True)
         ]
         return Task(recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks)
 
@@ -346,6 +344,21 @@ class Training(Design, ABC):
     @abstractmethod
     def _regressor_class(self) -> type:
         """The estimator that an autoencoder is."""
+
+
+def _weights_of_members(weights: NDArray, splits: list[tuple[NDArray, NDArray]]) -> list[NDArray]:
+    """Each member's weights of all rows, float32, with mean 1 over its training rows and over those it holds out.
+
+    Members whose weights are the same share an array.
+    """
+    found: list[NDArray] = []
+    for parts in splits:
+        own = weights.copy()
+        for part in parts:
+            own[part] *= len(part) / max(own[part].sum(), np.finfo(float).tiny)
+        own = own.astype(np.float32)
+        found.append(next((array for array in found if np.array_equal(array, own)), own))
+    return found
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:

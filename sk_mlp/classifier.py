@@ -40,7 +40,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         "ple", and None for a sparse X or one of more than 200 columns.
     learned_scale : bool or "auto", default="auto"
         Whether each feature is multiplied by a weight of its own that learns fast (Holzmueller et al. 2024); "auto" for
-        where numbers are scaled.
+        where numbers are scaled, unless the optimizer is SGD.
     n_hidden : int, default=3
         Number of hidden layers; 0 for a linear model.
     n_neurons : int, default=128
@@ -137,8 +137,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     warm_start : bool, default=False
         Whether `fit` goes on from the last fit's weights, optimizer state and targets' scale.
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, held-out rows, the order of rows and dropout. The process's own generators are neither
-        used nor changed.
+        Decides initial weights, held-out rows, the order of rows and dropout. With an int, the process's own
+        generators are neither used nor changed; None draws a seed from numpy's, as everywhere in scikit-learn.
     verbose : int, default=0
         Whether to print a line an epoch, and why an engine was chosen.
     class_weight : dict, list of dict, "balanced" or None, default=None
@@ -312,7 +312,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch on these rows.
 
-        The first call starts a new network and learns the classes. No rows are held out, so early stopping does not
+        The first call starts a new network and learns the classes and how to scale X's columns: one that is constant in
+        its rows has no part later on. No rows are held out, so early stopping does not
         take part: ``early_stopping`` is for `fit`. A schedule that spans all epochs, such as "cosine", is followed if
         ``epochs`` is a number, and until then; ``learning_rate`` itself holds otherwise. A temperature stays that of
         the last `fit`.

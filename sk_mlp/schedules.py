@@ -64,6 +64,8 @@ class Step(Schedule):
 
     def __init__(self, factor=0.5, every=10):
         self.factor, self.every = factor, every
+        if not every > 0:
+            raise ValueError(f"lr_schedule__every must be a number > 0. Got {every!r}.")
 
     def factors(self, times):
         """A staircase."""
@@ -81,6 +83,8 @@ class Exponential(Schedule):
 
     def __init__(self, factor=0.1, over=20):
         self.factor, self.over = factor, over
+        if not over > 0:
+            raise ValueError(f"lr_schedule__over must be a number > 0. Got {over!r}.")
 
     def factors(self, times):
         """A geometric sequence."""
@@ -133,6 +137,8 @@ class OneCycle(Schedule):
 
     def __init__(self, start=0.1, peak=0.45, final=1e-3):
         self.start, self.peak, self.final = start, peak, final
+        if not 0 < peak < 1:
+            raise ValueError(f"lr_schedule__peak must be a float in (0, 1). Got {peak!r}.")
 
     def factors(self, times):
         """Three straight lines."""
@@ -225,6 +231,7 @@ def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> S
             raise unknown_name("lr_schedule", schedule, SCHEDULES, ", a function of the epoch or None")
         try:
             resolved = SCHEDULES[schedule](**arguments)
+            resolved.factors(np.zeros(1))
         except TypeError as error:
             raise ValueError(f"The arguments {arguments} of lr_schedule={schedule!r} are not valid: {error}") from error
     elif arguments:

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 from plain import plain_regressor
+from scipy.sparse import csr_array
 from scipy.stats import loguniform
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -208,3 +209,28 @@ def test_a_corrupt_folder_is_refused(finished, tmp_path, name, damage):
     for path, content in contents(finished).items():
         (tmp_path / path).write_bytes(damage(content) if path == name else content)
     refused(tmp_path, searches()["random"], "checkpoint_dir must hold")
+
+
+def test_candidates_that_look_the_same(tmp_path):
+    """Only the last of many columns differs, which `repr` leaves out."""
+
+    def search(last):
+        wide = np.concatenate([np.repeat(X, 9, axis=1), Y[:, None]], axis=1)
+        estimator = plain_regressor(hidden_layer_sizes=(4,), epochs=2, random_state=0)
+        grid = {"deep_features": [[*range(33), last]]}
+        return PopulationGridSearchCV(estimator, grid, cv=2, refit=False, checkpoint_dir=tmp_path).fit(wide, Y)
+
+    first = search(33)
+    assert search(33).best_score_ == first.best_score_
+    with pytest.raises(ValueError, match="other candidates"):
+        search(36)
+
+
+def test_sparse_rows_that_somebody_has_looked_at(tmp_path):
+    estimator = plain_regressor(hidden_layer_sizes=(4,), epochs=2, random_state=0)
+    search = PopulationGridSearchCV(estimator, {"learning_rate": [1e-2]}, cv=2, refit=False, checkpoint_dir=tmp_path)
+    rows = csr_array(X)
+    score = search.fit(rows, Y).best_score_
+    again = csr_array((rows.data, rows.indices, rows.indptr), shape=rows.shape)
+    assert again.has_canonical_format
+    assert search.fit(again, Y).best_score_ == score

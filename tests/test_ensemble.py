@@ -42,6 +42,35 @@ def test_the_first_member_is_the_single_network():
     np.testing.assert_allclose(member_outputs(together, X)[0], member_outputs(single, X)[0], rtol=1e-5)
 
 
+def test_each_member_weighs_the_rows_that_it_holds_out_by_themselves():
+    """Else the loss of one that holds out heavy rows alone would be taken for a bad network's."""
+    weights = np.ones(200)
+    weights[::20] = 100
+    settings = SMALL | {"normalize_y": False, "ensemble_size": 4}
+    heavy = plain_regressor(**settings).fit(X, Y / 100, sample_weight=weights).history_["val_loss"]
+    assert np.all(heavy < 4 * np.array(plain_regressor(**settings).fit(X, Y / 100).history_["val_loss"]))
+    assert np.all(heavy > 0.25 * np.array(plain_regressor(**settings).fit(X, Y / 100).history_["val_loss"]))
+    task = plain_regressor(**settings)._prepare(X, Y, weights, stop_early=True)
+    for member in task.members:
+        for part in (member.train, member.validation):
+            np.testing.assert_allclose(member.rows.weights[part].mean(), 1, rtol=1e-5)
+    unweighted = plain_regressor(**settings)._prepare(X, Y, stop_early=True)
+    assert len({id(member.rows.weights) for member in unweighted.members}) == 1
+
+
+def test_the_temperature_is_of_what_is_averaged():
+    """Of logits, where these are the output."""
+    settings = SMALL | {"ensemble_size": 4, "calibrate": True, "epochs": 40, "patience": 40}
+    mlp = plain_classifier(**settings, loss="binary_crossentropy", loss__from_logits=True)
+    mlp.fit(X_LABELS[:60], LABELS[:60], X_val=X_LABELS[60:], y_val=LABELS[60:])
+    logits = [z * mlp._fitted.temperature for z in member_outputs(mlp, X_LABELS[60:])]
+    held_out = [(np.arange(140), LABELS[60:, None], np.ones(140))]
+    of_mean = fit_temperature([expit(np.mean(logits, axis=0))], held_out, False)
+    of_probabilities = fit_temperature([np.mean(expit(logits), axis=0)], held_out, False)
+    assert mlp._fitted.temperature == pytest.approx(of_mean, rel=1e-3)
+    assert abs(of_probabilities / of_mean - 1) > 0.01
+
+
 def test_the_same_seed_gives_the_same_ensemble():
     mlp = plain_regressor(ensemble_size=3, **SMALL)
     np.testing.assert_array_equal(clone(mlp).fit(X, Y).predict(X), mlp.fit(X, Y).predict(X))

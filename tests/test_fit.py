@@ -231,10 +231,11 @@ def test_warm_start_takes_another_learning_rate():
         ({}, {"hidden_layer_sizes": (9,)}),
         ({}, {"batch_norm": True}),
         ({"hidden_layer_sizes": (2, 4)}, {"hidden_layer_sizes": (3, 2)}),  # as many weights, in other places
+        ({}, {"activation": "tanh"}),
         ({}, {"optimizer": "sgd"}),
         ({}, {"optimizer": "adadelta"}),  # two slots a weight, as adam, but other ones
     ],
-    ids=["width", "batch_norm", "as many weights", "fewer slots", "other slots"],
+    ids=["width", "batch_norm", "as many weights", "activation", "fewer slots", "other slots"],
 )
 def test_warm_start_of_another_network(first, then):
     mlp = regressor(warm_start=True, **first).fit(X, TARGET)
@@ -332,6 +333,15 @@ def test_class_weight_shifts_predictions(y):
         for weights in ({of_one: 0.1}, None, {of_one: 10.0})
     ]
     assert share[0] < share[1] < share[2]
+
+
+def test_balanced_class_weight_of_held_out_rows():
+    """It is that of the classes in the rows that train."""
+    y, y_val = np.repeat([0, 1], [50, 10]), np.repeat([0, 1], [10, 10])
+    held_out = {"X_val": X[60:80], "y_val": y_val}
+    balanced = classifier(class_weight="balanced").fit(X[:60], y, **held_out)
+    explicit = classifier(class_weight={0: 0.6, 1: 3.0}).fit(X[:60], y, **held_out)
+    np.testing.assert_allclose(balanced.history_["val_loss"], explicit.history_["val_loss"], rtol=1e-5)
 
 
 def test_balanced_class_weight():

@@ -150,9 +150,32 @@ def test_a_candidate_that_diverges_does_not_survive():
     assert search.best_params_["kerasmlpregressor__learning_rate"] < 1
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_bracket_whose_candidates_all_diverge():
+    space = {"kerasmlpregressor__learning_rate": Drawn([1e-2, 1e-2, 2e-2, 1e18, 1e18])}
+    search = HyperbandSearchCV(
+        pipeline(optimizer="sgd", lr_schedule=None, epochs=3), space, n_candidates=4, n_brackets=2, cv=2, random_state=0
+    )
+    with pytest.warns(Warning, match="The loss was no longer finite"):
+        results = search.fit(X, Y).cv_results_
+    assert np.isnan(results["mean_test_score"][results["bracket"] == 1]).all()
+    assert search.best_params_["kerasmlpregressor__learning_rate"] < 1
+
+
+class Drawn:
+    """A distribution that draws these, one after the other; the first for a look at the epochs."""
+
+    def __init__(self, values):
+        self.values = iter(values)
+
+    def rvs(self, random_state=None):
+        return next(self.values)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"param_distributions": {"kerasmlpregressor__epochs": [3]}}, "must not name 'kerasmlpregressor__epochs'"),
         ({"factor": 1}, "The 'factor' parameter"),
         ({"n_candidates": 0}, "The 'n_candidates' parameter"),
         ({"min_epochs": 0}, "The 'min_epochs' parameter"),

@@ -333,6 +333,45 @@ def test_poisson_loss_wants_counts():
         plain_regressor(**SMALL, loss="poisson").fit(X, COUNTS, X_val=X, y_val=-COUNTS)
 
 
+@pytest.mark.parametrize("loss", [keras.losses.Poisson, keras.losses.MeanSquaredLogarithmicError])
+def test_the_name_of_a_loss_says_nothing_of_it(loss):
+    named, other = (plain_regressor(**SMALL, loss=loss(**name)).fit(X, COUNTS) for name in ({}, {"name": "mine"}))
+    np.testing.assert_array_equal(named.predict(X), other.predict(X))
+
+
+def test_a_loss_without_a_name():
+    mlp = plain_regressor(
+        **SMALL | {"epochs": 1, "engine": "keras"}, loss=lambda y, p: keras.ops.mean((y - p) ** 2, -1)
+    )
+    assert np.isfinite(mlp.fit(X, Y).history_["loss"]).all()
+
+
+def test_learned_scales_are_not_for_sgd():
+    """Their rate is meant for Adam: with gradients of that factor, SGD diverges."""
+    settings = {"optimizer": "sgd", "n_neurons": 8, "n_hidden": 1, "epochs": 3, "ensemble_size": 1, "random_state": 0}
+    for learned_scale, expected in {"auto": False, True: True}.items():
+        mlp = KerasMLPRegressor(**settings, learned_scale=learned_scale)
+        assert mlp._prepare(X, Y, stop_early=True).recipe.blueprint.spec.deep_plan.learned_scale == expected
+    assert mlp.set_params(learned_scale="auto", learning_rate=1e-2).fit(X, Y).score(X, Y) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        (
+            {"lr_schedule": "one_cycle", "lr_schedule__peak": 1.5},
+            r"lr_schedule__peak must be a float in \(0, 1\). Got 1.5",
+        ),
+        ({"lr_schedule": "step", "lr_schedule__every": -1}, "lr_schedule__every must be a number > 0. Got -1"),
+        ({"lr_schedule": "exponential", "lr_schedule__over": 0}, "lr_schedule__over must be a number > 0. Got 0"),
+        ({"lr_schedule": "cosine", "lr_schedule__final": "a"}, r"The arguments {'final': 'a'} of lr_schedule='cosine'"),
+    ],
+)
+def test_arguments_of_schedules(schedule, message):
+    with pytest.raises(ValueError, match=message):
+        plain_regressor(**SMALL, **schedule).fit(X, Y)
+
+
 def test_wide_features_need_a_deep_path():
     with pytest.raises(ValueError, match=r"wide_features=\[0\] needs a deep path"):
         plain_regressor(**SMALL | {"n_hidden": 0}, skip_connection=True, wide_features=[0]).fit(X, Y)
@@ -362,5 +401,6 @@ def test_one_minus():
     draws = one_minus(loguniform(1e-3, 1e-1)).rvs(size=2000, random_state=0)
     assert 0.9 <= draws.min() <= draws.max() <= 0.999
     assert abs(np.median(draws) - 0.99) < 1e-3
+    assert repr(one_minus(one_minus(loguniform(1e-3, 1e-1)))) == "one_minus(one_minus(loguniform(0.001, 0.1)))"
     with pytest.raises(TypeError, match="must have a method 'rvs'"):
         one_minus(0.9)

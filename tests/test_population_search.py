@@ -1,5 +1,6 @@
 """Population searches: the results of scikit-learn's searches, trained together."""
 
+import copy
 import pickle
 import warnings
 
@@ -9,7 +10,7 @@ import pytest
 import sklearn
 from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
@@ -294,6 +295,107 @@ def test_a_search_within_a_search():
     assert ours.best_estimator_.best_params_ == {"mlp__learning_rate": 3e-2}
 
 
+def by_history(estimator, X, y):
+    return -min(estimator.history_["val_loss"])
+
+
+def test_a_search_within_a_search_that_scores_by_what_a_fit_has_learned():
+    inner = GridSearchCV(plain_regressor(**FAST), {"learning_rate": [1e-5, 3e-2]}, cv=2, scoring=by_history)
+    within = Pipeline([("scale", StandardScaler()), ("search", inner)])
+    with pytest.warns(UserWarning, match="2 fits are trained one by one"):
+        ours, _ = both(PopulationGridSearchCV, GridSearchCV, within, {"search__cv": [2]}, cv=2)
+    assert ours.best_estimator_[-1].best_params_ == {"learning_rate": 3e-2}
+
+
+class Twice(RegressorMixin, BaseEstimator):
+    """Fit an estimator, and then do something with it."""
+
+    def __init__(self, mlp=None, then=None):
+        self.mlp, self.then = mlp, then
+
+    def fit(self, X, y):
+        self.mlp_ = clone(self.mlp).fit(X, y)
+        self.mlp_ = self.then(self.mlp_, X, y) or self.mlp_
+        return self
+
+    def predict(self, X):
+        return self.mlp_.predict(X)
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda mlp, X, y: mlp.set_params(warm_start=True).fit(X, y),
+        lambda mlp, X, y: mlp.partial_fit(X, y),
+        lambda mlp, X, y: copy.deepcopy(mlp),
+        lambda mlp, X, y: mlp.set_params(epochs=9 if hasattr(mlp, "n_iter_") else 1).fit(X, y),
+    ],
+    ids=["warm start", "partial_fit", "deepcopy", "hasattr"],
+)
+def test_going_on_from_a_fit_within_a_fit(then):
+    with pytest.warns(UserWarning, match="4 fits are trained one by one.*because of Twice, which wants"):
+        estimator = Twice(plain_regressor(**FAST), then)
+        both(PopulationGridSearchCV, GridSearchCV, estimator, {"mlp__learning_rate": [1e-3, 1e-2]}, cv=2)
+
+
+class Counted(type(plain_regressor())):
+    """Knows how many rows it was fitted on."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        self.n_rows_ = len(X)
+        return self
+
+
+def test_what_a_subclass_learns():
+    def scoring(estimator, X, y):
+        return estimator.n_rows_
+
+    estimator = Counted(**plain_regressor(**FAST).get_params())
+    both(PopulationGridSearchCV, GridSearchCV, estimator, {"learning_rate": [1e-3, 1e-2]}, cv=3, scoring=scoring)
+
+
+class InPlace(Twice):
+    """Writes into X."""
+
+    def fit(self, X, y):
+        X *= 2
+        return super().fit(X, y)
+
+
+class InPlaceMLP(type(plain_regressor())):
+    """Writes into X."""
+
+    def fit(self, X, y):
+        X *= 2
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (InPlace(plain_regressor(**FAST), lambda *_: None), "mlp__"),
+        (InPlaceMLP(**plain_regressor(**FAST).get_params()), ""),
+        (make_pipeline(StandardScaler(), InPlaceMLP(**plain_regressor(**FAST).get_params())), "inplacemlp__"),
+    ],
+    ids=["meta-estimator", "subclass", "pipeline"],
+)
+def test_estimators_that_write_into_x(estimator, name):
+    grid = {f"{name}learning_rate": [1e-3, 1e-2, 2e-2]}
+    searches = [search(estimator, grid, cv=2, refit=False) for search in (PopulationGridSearchCV, GridSearchCV)]
+    assert_same(*(search.fit(X.copy(), Y) for search in searches))
+
+
+def test_folds_with_rows_that_come_twice():
+    """Such a row may be trained on and held out, with another weight each."""
+    rng = np.random.default_rng(1)
+    cv = [(rng.integers(0, 240, 160), np.arange(80 * i, 80 * i + 80)) for i in range(2)]
+    weights = {"sample_weight": rng.uniform(0.1, 10, 240)}
+    estimator = plain_regressor(**FAST | {"epochs": 12, "patience": 2})
+    for name in ("learning_rate", "weight_decay"):
+        both(PopulationGridSearchCV, GridSearchCV, estimator, {name: [1e-3, 1e-2]}, cv=cv, fit_params=weights)
+
+
 @pytest.mark.filterwarnings("ignore:4 fits are trained one by one")
 def test_divergence_within_an_estimator_that_wants_predictions_takes_error_score():
     stack = StackingRegressor([("mlp", pipeline(optimizer="sgd"))], final_estimator=LinearRegression(), cv=2)
@@ -388,6 +490,38 @@ def test_bad_settings_are_refused_as_in_scikit_learn():
 def test_processes(random_searches):
     ours, _ = random_searches
     assert_same(clone(ours).set_params(n_jobs=2).fit(X, Y), ours, tolerance=1e-5)
+
+
+class NoMessenger(Exception):
+    """Cannot be pickled."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} {two}")
+
+
+class Failing(TransformerMixin, BaseEstimator):
+    """A transformer that may fail."""
+
+    def __init__(self, fails=False):
+        self.fails = fails
+
+    def fit(self, X, y=None):
+        if self.fails:
+            raise NoMessenger("no", "luck")
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_an_error_that_cannot_leave_its_process():
+    estimator = make_pipeline(Failing(), plain_regressor(**FAST))
+    search = PopulationGridSearchCV(estimator, {"failing__fails": [False, True]}, cv=2, n_jobs=2, refit=False)
+    with pytest.warns(FitFailedWarning, match="NoMessenger: no luck"):
+        scores = search.fit(X, Y).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(np.isnan(scores), [False, True])
 
 
 def test_progress(capsys):

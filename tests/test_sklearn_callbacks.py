@@ -307,7 +307,7 @@ SEARCHES = {
         {"param_distributions": SPACE, "random_state": 0},
         [
             *["halving-iteration", "train", "candidates", *["fit"] * 6],
-            *["halving-iteration", "train", "candidates", *["fit"] * 2, "candidates", *["fit"] * 4],
+            *["halving-iteration", "train", "candidates", *["fit"] * 6],
         ],
     ),
     CoarseToFineSearchCV: (

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp import KerasMLPRegressor
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((200, 6)).astype(np.float32)
@@ -199,7 +199,7 @@ BAD_SOURCES = {
     "other width": (
         lambda source: {"init_from": source, "n_neurons": 9},
         ValueError,
-        r"init_from must have the same features, batch_norm and widths in the 2 lowest .* widths \(9, 9\)\). Got "
+        r"init_from must have the same features, .* widths in the 2 lowest .* widths \(9, 9\)\). Got "
         r".*widths \(8, 8\)",
     ),
     "other features": (
@@ -278,11 +278,22 @@ def test_features_of_another_number(source):
         regressor(init_from=source).fit(X[:, :5], Y)
 
 
+def test_the_defaults_of_the_other_kind_of_estimator():
+    small = {"n_neurons": 4, "epochs": 1, "ensemble_size": 1}
+    source = KerasMLPRegressor(**small).fit(X, Y)
+    with pytest.raises(ValueError, match=r"parametric_activation=False.* Got .*parametric_activation=True"):
+        KerasMLPClassifier(**small, init_from=source).fit(X, Y > 0)
+
+
 # An autoencoder
 
 
 def pretrained(**params):
     return regressor(**{"pretrain": "autoencoder", "pretrain__epochs": 3} | params)
+
+
+def test_a_single_column():
+    assert pretrained().fit(X[:, :1], Y).autoencoder_.n_features_in_ == 1
 
 
 @pytest.mark.parametrize("engine", ["compiled", "keras"])

@@ -1,5 +1,6 @@
 """Tables with columns of several types, missing values and all."""
 
+import copy
 import subprocess
 import sys
 
@@ -381,3 +382,50 @@ def test_keras_loads_a_saved_model_in_another_process(tmp_path):
     mlp.model_.save(tmp_path / "mlp.keras")
     code = f"import keras, sk_mlp.table_layers; keras.models.load_model({str(tmp_path / 'mlp.keras')!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RNG.choice(16_777_216 + np.arange(4), N),  # as float32, 16,777,217 is 16,777,216
+        pd.cut(TABLE["income"], 4),
+        pd.Series([1, "1"] * (N // 2), dtype=object),
+    ],
+    ids=["large numbers", "intervals", "a number and its name"],
+)
+def test_categories_that_a_keras_model_cannot_tell_apart(values):
+    table = pd.DataFrame({"x": TABLE["income"], "which": pd.Categorical(values)})
+    mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(table, LABELS)
+    with pytest.raises(
+        ValueError, match=r"Categories must be strings or numbers, and differ as .* in the column 'which'"
+    ):
+        mlp.to_keras(include_preprocessing=True)
+
+
+@pytest.mark.parametrize("categorical_features", ["auto", None, ["town"]])
+def test_dates_are_refused(categorical_features):
+    table = TABLE[["age", "town"]].assign(when=pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(N), unit="D"))
+    table = table if categorical_features else table.assign(town=1.0)
+    mlp = plain_classifier(**SCALED, categorical_features=categorical_features)
+    for frame in (table, pl.from_pandas(table)):
+        with pytest.raises(ValueError, match="Got the column 'when' of dtype Datetime"):
+            mlp.fit(frame, LABELS)
+    fitted = plain_classifier(**SCALED | {"epochs": 1}).fit(table.assign(when=1.0), LABELS)
+    if categorical_features == "auto":
+        with pytest.raises(ValueError, match=r"Column 2 of X must hold numbers.*datetime64"):
+            fitted.predict(table)
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(
+        ValueError, match=r"Column 1 of X must hold numbers, or be one of categorical_features. Got .*omplex"
+    ):
+        plain_classifier(**SCALED).fit(TABLE[["town"]].assign(c=1j), LABELS)
+
+
+def test_training_does_not_go_on_with_other_columns():
+    mlp = plain_regressor(**SCALED | {"epochs": 1, "numerical_embedding": "ple"}, warm_start=True).fit(TABLE, TARGET)
+    for change in ({"input_scaling": "standard"}, {"numerical_embedding": None}, {"learned_scale": True}):
+        with pytest.raises(ValueError, match="The network or the optimizer has changed since the last fit"):
+            clone_of_fitted = copy.deepcopy(mlp).set_params(**change)
+            clone_of_fitted.fit(TABLE, TARGET)

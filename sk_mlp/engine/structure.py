@@ -153,7 +153,7 @@ class _Structure:
     def _of_function(self, function: types.FunctionType) -> Hashable:
         if _is_keras(function):
             return function
-        cells = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+        cells = [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
         names = {name: function.__globals__[name] for name in _names(function.__code__) & set(function.__globals__)}
         known = {name: self._of_global(item, function) for name, item in names.items()}
         return (
@@ -186,7 +186,8 @@ def _is_keras(thing: Any) -> bool:
     return str(thing.__module__).partition(".")[0] in ("keras", "tensorflow", "builtins", "abc", "sk_mlp")
 
 
-def _is_filled(cell: types.CellType) -> bool:
+def is_filled(cell: types.CellType) -> bool:
+    """Whether what a function has closed over is there by now."""
     try:
         cell.cell_contents  # noqa: B018 (an empty cell raises)
     except ValueError:

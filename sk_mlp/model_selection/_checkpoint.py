@@ -4,15 +4,15 @@ import hashlib
 import json
 import os
 import pickle
-import re
 from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
 from sk_mlp.engine.run import Run
+from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
 SAVED = ("layout", "epoch", "state", "kept", "best_epoch", "best", "history", "stopped_by", "has_stalled")
@@ -96,16 +96,8 @@ class Checkpoint:
         os.replace(beside, path)
 
 
-def without_addresses(words: str) -> str:
-    """What `repr` says of an object, without where it lies in this process."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", words)
-
-
 def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:
     """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
-    estimator = without_addresses(search.estimator.__repr__(N_CHAR_MAX=1_000_000))
-    generators = (np.random.RandomState, np.random.Generator)  # which write their addresses only
-    states = [value for value in search.estimator.get_params().values() if isinstance(value, generators)]
-    estimator += f" {joblib.hash(states)}" if states else ""
-    data = {"data": joblib.hash((X, y, params)), "splits": joblib.hash(splits)}
-    return {"kind": type(search).__name__, "estimator": estimator, **data}
+    data = [described(part) if issparse(part) else joblib.hash(part) for part in (X, y, *params.values())]
+    hashes = {"estimator": digest(search.estimator), "data": digest([data, list(params)])}
+    return {"kind": type(search).__name__, **hashes, "splits": joblib.hash(splits)}

@@ -98,7 +98,7 @@ def to_range(name: str, distribution: Any, complement: bool = False) -> Range | 
         If it has none that could shrink.
     """
     if isinstance(distribution, OneMinus):
-        return to_range(name, distribution.distribution, complement=True)
+        return to_range(name, distribution.distribution, not complement)
     if isinstance(distribution, Sequence | np.ndarray) and not isinstance(distribution, str) and len(distribution):
         return Values(tuple(value.item() if isinstance(value, np.generic) else value for value in distribution))
     kind = getattr(getattr(distribution, "dist", None), "name", None)

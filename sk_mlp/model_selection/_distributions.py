@@ -29,7 +29,9 @@ class OneMinus:
         return 1 - self.distribution.rvs(*args, **kwargs)
 
     def __repr__(self) -> str:
-        return f"one_minus({self.distribution.dist.name}{self.distribution.args})"
+        frozen = getattr(self.distribution, "dist", None)  # scipy's, whose own words are an address
+        words = f"{frozen.name}{self.distribution.args}" if frozen else repr(self.distribution)
+        return f"one_minus({words})"
 
 
 def one_minus(distribution: Any) -> OneMinus:

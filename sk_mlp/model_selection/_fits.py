@@ -1,7 +1,9 @@
 """The fits of a search, candidates times folds: prepared one by one, trained together."""
 
 import copy
+import pickle
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -24,8 +26,9 @@ from sk_mlp._training import DIVERGED
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
-from sk_mlp.model_selection._checkpoint import Checkpoint, without_addresses
+from sk_mlp.model_selection._checkpoint import Checkpoint
 from sk_mlp.model_selection._folds import Arguments, Fit, Folds
+from sk_mlp.model_selection._identity import digest
 from sk_mlp.model_selection._progress import progress
 
 Watch = Callable[[list[Run]], AbstractContextManager[Callable[[Run], None]]]
@@ -107,6 +110,11 @@ def _fit_here(
     """Fit in this process; and count those that are trained one by one, by the reason."""
     session = Session(fits, data, checkpoint=checkpoint)
     session.advance(fits, n_threads=n_threads)
+    for fit in fits:
+        try:
+            pickle.loads(pickle.dumps(fit.error))
+        except Exception:  # of somebody's exception, which could not go back to the process that has asked
+            fit.error = RuntimeError("".join(traceback.format_exception(fit.error)))
     return fits, session.alone
 
 
@@ -160,7 +168,7 @@ class Session:
         transformers = TransformerCache()
         for fit in fits:
             pipeline = _pipeline_to_serve(fit.estimator)
-            collector.shares = pipeline is not None or not _has_transformers(fit.estimator)
+            collector.shares = pipeline is not None or _leaves_data_alone(fit.estimator)
             wants_predictions = False
             with fit.timed(), transformers.serve(pipeline), deferred_fits(collector):
                 try:
@@ -240,8 +248,9 @@ class Session:
         assert self._checkpoint
         names = {}
         for fit in fits:
+            candidate = digest((dict(fit.params), fit.split))
             for n, run in enumerate(self._runs_of(fit)):
-                names[run] = f"{fit.number}-{n}-{run.until}", without_addresses(f"{fit.params!r}, fold {fit.split}")
+                names[run] = f"{fit.number}-{n}-{run.until}", candidate
                 self._checkpoint.restore(run, *names[run])
         return lambda run: self._checkpoint.save(run, *names[run])
 
@@ -250,12 +259,12 @@ def _pipeline_to_serve(estimator: BaseEstimator) -> Pipeline | None:
     """The estimator, if it is a Pipeline of transformers and one of ours, without a memory of its own."""
     if not isinstance(estimator, Pipeline) or estimator.memory is not None or not estimator.steps:
         return None
-    return estimator if isinstance(estimator.steps[-1][-1], BaseKerasMLP) else None
+    return estimator if _leaves_data_alone(estimator.steps[-1][-1]) else None
 
 
-def _has_transformers(estimator: BaseEstimator) -> bool:
-    """Whether something in an estimator may write into X."""
-    return any(hasattr(value, "transform") for value in (estimator, *estimator.get_params().values()))
+def _leaves_data_alone(estimator: BaseEstimator) -> bool:
+    """Whether an estimator is one of ours, with our `fit`: others may write into X."""
+    return isinstance(estimator, BaseKerasMLP) and type(estimator).fit is BaseKerasMLP.fit
 
 
 def _call_fit(estimator: BaseEstimator, arguments: Arguments) -> None:

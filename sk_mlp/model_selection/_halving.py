@@ -18,7 +18,7 @@ from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._fits import Session, warn_of
 from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
-from sk_mlp.model_selection._rungs import divided, rungs
+from sk_mlp.model_selection._rungs import divided, refuse_epochs, rungs
 from sk_mlp.model_selection._stage import Drawn
 
 
@@ -39,6 +39,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         raise NotImplementedError
 
     def _search(self, evaluate_candidates, callback_ctx):
+        refuse_epochs(self.param_distributions)
         X, y, routed, _ = self._data
         splits = self._splits()
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
@@ -59,7 +60,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
                 # All brackets end together, so that what trains side by side has about as many epochs to go.
                 rung_of = {b: iteration - n_rungs + len(rungs) for b, (_, rungs) in enumerate(brackets)}
                 present = {b: rung for b, rung in rung_of.items() if rung >= 0}
-                with subtask(search, self, "halving-iteration", max_subtasks=1 + len(present)) as context:
+                with subtask(search, self, "halving-iteration", max_subtasks=2) as context:
                     chosen = {b: [fit for number in survivors[b] for fit in fits[b][number]] for b in present}
                     for b, rung in present.items():
                         epochs = brackets[b][1][rung]
@@ -67,12 +68,22 @@ class Rungs(PopulationSearch, BaseSearchCV):
                     watch = partial(training_task, context, self)
                     side_by_side = list(itertools.chain.from_iterable(chosen.values()))
                     session.advance(side_by_side, verbose=self.verbose, watch=watch)
+                    # All are scored at once: scikit-learn ends a search where all that it scores at once have failed.
+                    self._stage.hand_out(side_by_side)
+                    scored = [(b, number) for b in present for number in survivors[b]]
+                    more = {
+                        "bracket": [b for b, _ in scored],
+                        "iter": [present[b] for b, _ in scored],
+                        "n_epochs": [brackets[b][1][present[b]] for b, _ in scored],
+                    }
+                    candidates = [brackets[b][0][number] for b, number in scored]
+                    scores = self._scores(evaluate_candidates, candidates, splits, more, context)
                     for b, rung in present.items():
-                        self._stage.hand_out(chosen[b])
-                        kept = [brackets[b][0][number] for number in survivors[b]]
-                        settings = {"bracket": b, "iter": rung, "n_epochs": brackets[b][1][rung]}
-                        scores = self._scores(evaluate_candidates, kept, splits, settings, context)
-                        survivors[b] = survivors[b][_best(scores, max(1, floor(len(kept) / self.factor)))]
+                        n = len(survivors[b])
+                        self.n_candidates_.append(n)
+                        self.n_epochs_.append(brackets[b][1][rung])
+                        survivors[b] = survivors[b][_best(scores[:n], max(1, floor(n / self.factor)))]
+                        scores = scores[n:]
         warn_of(session.alone)
 
     def _most_epochs(self, data: Folds, splits: list) -> int:
@@ -86,18 +97,12 @@ class Rungs(PopulationSearch, BaseSearchCV):
             f"shared out. Got {self.estimator!r}."
         ) from fits[0].error
 
-    def _scores(self, evaluate_candidates, candidates: list[dict], splits: list, more: dict[str, int], context: Any):
-        """Let scikit-learn's search score fitted candidates of a rung."""
-        self.n_candidates_.append(len(candidates))
-        self.n_epochs_.append(more["n_epochs"])
+    def _scores(self, evaluate_candidates, candidates: list[dict], splits: list, more: dict[str, list], context: Any):
+        """Let scikit-learn's search score fitted candidates."""
         n_fits = len(candidates) * len(splits)
         with subtask(context, self, "candidates", max_subtasks=n_fits, sequential_subtasks=False) as task:
-            results = evaluate_candidates(
-                candidates,
-                cv=Drawn(splits),
-                more_results={name: [value] * len(candidates) for name, value in more.items()},
-                **context_argument(task),
-            )
+            cv = Drawn(splits)
+            results = evaluate_candidates(candidates, cv=cv, more_results=more, **context_argument(task))
         return self._ranking(results)[-len(candidates) :]
 
     def _share(self, brackets: list[tuple[list, list[int]]]) -> float:
@@ -131,9 +136,9 @@ class PopulationHalvingSearchCV(Rungs):
     ----------
     estimator : estimator
         A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
-        are what the last candidates get.
+        are what the last candidates get; of ``epochs="auto"``, those of the estimator itself in the first fold count.
     param_distributions : dict or list of dict
-        Distributions or lists to draw from, by the name of the parameter.
+        Distributions or lists to draw from, by the name of the parameter. Epochs must not be among them.
     n_candidates : int, default=27
     factor : float, default=3
         By which candidates become fewer, and epochs more, from rung to rung.
@@ -235,9 +240,9 @@ class HyperbandSearchCV(Rungs):
     ----------
     estimator : estimator
         A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
-        are what the last candidates get.
+        are what the last candidates get; of ``epochs="auto"``, those of the estimator itself in the first fold count.
     param_distributions : dict or list of dict
-        Distributions or lists to draw from, by the name of the parameter.
+        Distributions or lists to draw from, by the name of the parameter. Epochs must not be among them.
     n_candidates : int, default=None
         Of all brackets together. None for the paper's, which follow from the epochs: with ``epochs=81``, brackets of
         81, 34, 15, 8 and 5 candidates, 143 in all. Another number is divided among the brackets in about these

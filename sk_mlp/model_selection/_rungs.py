@@ -1,6 +1,8 @@
 """When candidates are compared, and how many there are. Plain numpy."""
 
+from collections.abc import Mapping
 from math import floor, log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,3 +27,15 @@ def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float =
     if np.isfinite(n_candidates):
         most = min(most, floor(log(n_candidates, factor) + 1e-9))
     return [round(max_epochs / factor**halvings) for halvings in range(most, -1, -1)]
+
+
+def refuse_epochs(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
+    """Raise an error where candidates would set the epochs of their networks."""
+    for space in [spaces] if isinstance(spaces, Mapping) else spaces:
+        for name, values in space.items():
+            *before, last = name.split("__")
+            if last == "epochs" and before[-1:] != ["pretrain"]:
+                raise ValueError(
+                    f"param_distributions must not name {name!r}: the estimator's own epochs are shared out among the "
+                    f"candidates. Got {values!r}."
+                )

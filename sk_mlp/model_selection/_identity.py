@@ -1,0 +1,99 @@
+"""What a parameter's value is, in words that are the same in another process, and others for another value."""
+
+import functools
+import hashlib
+import re
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import joblib
+import keras
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
+
+from sk_mlp._base import BaseKerasMLP
+from sk_mlp.engine.structure import is_filled
+
+GENERATORS = (np.random.RandomState, np.random.Generator)
+CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
+
+
+def digest(value: Any) -> str:
+    """A hash of `described`."""
+    return hashlib.sha256(described(value).encode()).hexdigest()
+
+
+def described(value: Any, within: tuple[int, ...] = ()) -> str:
+    """What a value is: what it holds, and the code of functions. ``within`` are the ids of what holds it.
+
+    `repr` leaves out what a long list and many an object hold, and pickles tell of counters and caches besides.
+    """
+    if isinstance(value, CONSTANTS):
+        return repr(value)
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, GENERATORS):
+        return joblib.hash(value)
+    if hasattr(value, "__array__"):
+        return f"{type(value).__name__} {joblib.hash(np.asarray(value))}"
+    if id(value) in within:
+        return "itself"
+    of = functools.partial(described, within=(*within, id(value)))
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(sorted(f'{of(key)}: {of(item)}' for key, item in value.items()))}}}"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [of(item) for item in value]
+        items = sorted(items) if isinstance(value, (set, frozenset)) else items
+        return f"{type(value).__name__}({', '.join(items)})"
+    if issparse(value):  # whose flags are set when somebody asks for them
+        rows = value.tocsr()
+        return f"{value.format} {rows.shape} {[joblib.hash(a) for a in (rows.data, rows.indices, rows.indptr)]}"
+    if isinstance(value, types.ModuleType):
+        return value.__name__
+    if isinstance(value, types.CodeType):
+        return f"{value.co_code.hex()} {value.co_names} {of(value.co_consts)}"
+    if isinstance(value, types.FunctionType):
+        known = {name: value.__globals__.get(name) for name in value.__code__.co_names}
+        constants = {name: item for name, item in known.items() if isinstance(item, CONSTANTS)}
+        cells = [cell.cell_contents for cell in value.__closure__ or () if is_filled(cell)]
+        parts = value.__code__, value.__defaults__, value.__kwdefaults__, cells, constants
+        return f"{value.__module__}.{value.__qualname__} {of(parts)}"
+    if isinstance(value, types.MethodType):
+        return f"{of(value.__self__)}.{of(value.__func__)}"
+    if isinstance(value, functools.partial):
+        return f"partial {of((value.func, value.args, value.keywords))}"
+    return f"{of(type(value))} {_held(value, of)}"
+
+
+def _held(value: Any, of: functools.partial) -> str:
+    """What an object holds."""
+    if hasattr(value, "get_config") and not isinstance(value, keras.losses.Loss):  # whose configurations lack arguments
+        return of(_without_names(value.get_config()))
+    if isinstance(value, FrozenEstimator):
+        return of(_fitted(value))
+    if isinstance(value, BaseEstimator):
+        params = value.get_params(deep=False)
+        source = params.pop("init_from", None) if isinstance(value, BaseKerasMLP) else None
+        return of((params, source and _fitted(source)))
+    if hasattr(value, "dist") and hasattr(value, "kwds"):  # scipy's, which hold the process's random state
+        return of((value.dist.name, value.args, value.kwds))
+    return (
+        of(_without_names(vars(value)))
+        if hasattr(value, "__dict__")
+        else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+    )
+
+
+def _fitted(estimator: Any) -> Any:
+    """All that an estimator holds, which is not cloned as others are, but kept as it is."""
+    return (estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator).__getstate__()
+
+
+def _without_names(config: Any) -> Any:
+    """What an object holds, without names, in which Keras counts objects."""
+    if isinstance(config, dict):
+        return {key: _without_names(item) for key, item in config.items() if key != "name"}
+    return [_without_names(item) for item in config] if isinstance(config, (list, tuple)) else config
