@@ -37,8 +37,8 @@ class DataChecks(Parameters, ABC):
         planned = spec is None or spec.takes_missing
         return "allow-nan" if self._takes_missing and planned and not issparse(X) else True
 
-    def _check_X_y(self, X, y, reset: bool) -> tuple[Matrix, NDArray]:
-        """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories."""
+    def _check_X_y(self, X, y, reset: bool, sample_weight=None) -> tuple[Matrix, NDArray]:
+        """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories in rows with a weight."""
         if reset:
             columns = categorical_columns(X, self.categorical_features)
             if columns and (self.model is not None or self.pretrain is not None):
@@ -47,7 +47,7 @@ class DataChecks(Parameters, ABC):
                     f"Categorical columns of X, {list(columns)}, need the estimator's own network, without {other!r}. "
                     f"Got {other}={getattr(self, other)!r}; encode them first."
                 )
-            self._categories = learn_categories(X, columns)
+            self._categories = learn_categories(X, columns, sample_weight)
         checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
         if not self._categories:
             X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)

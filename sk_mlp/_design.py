@@ -37,8 +37,7 @@ class Design(DataChecks, ABC):
             plan = partial(self._plan, X, rows)
             before = previous.spec if previous else None
             loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
-            deep_plan = plan(deep, True)
-            if before and _style(before.deep_plan) != _style(deep_plan):
+            if before and not self._asks_for(before.deep_plan):
                 raise ValueError(CHANGED)
             rate = MOST_DROPOUT if self.dropout == "auto" else float(self.dropout)
             spec = NetworkSpec(
@@ -54,7 +53,7 @@ class Design(DataChecks, ABC):
                 wide_columns=wide,
                 deep_columns=deep,
                 aux_output=bool(self.aux_output),
-                deep_plan=before.deep_plan if before else deep_plan,
+                deep_plan=before.deep_plan if before else plan(deep, True),
                 wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
                 parametric_activation=bool(self.parametric_activation),
             )
@@ -98,6 +97,18 @@ class Design(DataChecks, ABC):
             learned = scaling is not None and not issubclass(resolve_optimizer(self.get_params(deep=False))[0], SGD)
         return plan_columns(
             X, rows, columns, self._categories, scaling, embedding, bool(learned) and is_deep, self.handle_missing
+        )
+
+    def _asks_for(self, plan: ColumnPlan | None) -> bool:
+        """Whether a plan is what the parameters ask for, as far as they do."""
+        has_numbers = plan is None or bool(plan.numeric)
+        return all(
+            asked == "auto" or wanted == found
+            for asked, wanted, found in (
+                (self.input_scaling, self.input_scaling == "robust", bool(plan and plan.clip)),
+                (self.numerical_embedding, self.numerical_embedding if has_numbers else None, plan and plan.embedding),
+                (self.learned_scale, bool(self.learned_scale), bool(plan and plan.learned_scale)),
+            )
         )
 
     def _scaling(self, X: Matrix) -> str | None:
@@ -182,8 +193,3 @@ class Design(DataChecks, ABC):
     @abstractmethod
     def _meta(self, targets: Targets) -> dict[str, Any]:
         """What a builder is told of the targets."""
-
-
-def _style(plan: ColumnPlan | None) -> tuple:
-    """What parameters decide of a plan, and not data."""
-    return (plan.clip, plan.embedding, plan.learned_scale) if plan else (False, None, False)

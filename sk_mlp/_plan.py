@@ -1,17 +1,18 @@
 """A fit that is ready to run, and the recipe that it follows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sk_mlp._features import Matrix
 from sk_mlp._resolve import resolve_metrics, resolve_optimizer, routed_to
-from sk_mlp._spec import Blueprint, Fitted, Member
+from sk_mlp._spec import Blueprint, Fitted, Member, Rows
 from sk_mlp._targets import Targets
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Recipe, optimizer_data
@@ -120,6 +121,22 @@ def make_recipe(
         row_nonzeros=row_nonzeros,
         frozen=frozen,
     )
+
+
+def rows_of_members(rows: Rows, splits: list[tuple[NDArray, NDArray]]) -> list[Rows]:
+    """Each member's rows, with weights of mean 1 over those that it trains on and over those that it holds out.
+
+    Members whose weights are the same share them.
+    """
+    found: list[Rows] = []
+    for parts in splits:
+        weights = rows.weights.copy()
+        for part in parts:
+            weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)
+        weights = weights.astype(np.float32)
+        same = (others for others in found if np.array_equal(others.weights, weights))
+        found.append(next(same, None) or replace(rows, weights=weights))
+    return found
 
 
 def automatic_batch_size(n_rows: int) -> int:

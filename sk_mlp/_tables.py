@@ -87,8 +87,8 @@ def _is_categorical(column: nw.Series) -> bool:
     return dtype in (nw.Boolean, nw.Categorical, nw.Enum, nw.String)
 
 
-def learn_categories(X: Any, columns: Iterable[int]) -> Categories:
-    """The values that occur in these columns, sorted, the missing ones left out.
+def learn_categories(X: Any, columns: Iterable[int], sample_weight: Any = None) -> Categories:
+    """The values that occur in these columns in rows of other weights than 0, sorted, the missing ones left out.
 
     Raises
     ------
@@ -96,8 +96,11 @@ def learn_categories(X: Any, columns: Iterable[int]) -> Categories:
         For a value that cannot be a category.
     """
     found = {}
+    weightless = np.asarray(sample_weight) == 0
     for number in columns:
         values, missing = _column(X, number)
+        if np.shape(weightless) == missing.shape:  # else the check of the weights will say what is wrong
+            missing = missing | weightless
         try:
             occurring = {value for value, is_missing in zip(values, missing, strict=True) if not is_missing}
         except TypeError as error:

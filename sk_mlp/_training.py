@@ -18,7 +18,7 @@ from sk_mlp._checks import rows_with_weight, without_zero_total
 from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
-from sk_mlp._plan import Task, automatic_epochs, make_recipe, same_paths
+from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import (
     direct_monitors,
     ideal_of,
@@ -78,7 +78,7 @@ class Training(Design, ABC):
         self._validate_params()
         previous: Fitted | None = getattr(self, "_fitted", None)
         raw, hooks = X, hook_arguments(self, X, y, sample_weight)
-        X, y = self._check_X_y(X, y, reset=previous is None)
+        X, y = self._check_X_y(X, y, previous is None, sample_weight)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         targets, y = self._learn_targets(y, classes, previous.targets if previous else None)
         X, y, weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
@@ -135,7 +135,7 @@ class Training(Design, ABC):
         monitor = self.monitor if stop_early else "loss"
         sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        data = [Rows(X, encoded, row_weights, *units) for row_weights in _weights_of_members(weights, splits)]
+        data = rows_of_members(Rows(X, encoded, weights, *units), splits)
         adapts = self.dropout == "auto" and self.model is None and stop_early
         members = [
             Member(
@@ -344,21 +344,6 @@ class Training(Design, ABC):
     @abstractmethod
     def _regressor_class(self) -> type:
         """The estimator that an autoencoder is."""
-
-
-def _weights_of_members(weights: NDArray, splits: list[tuple[NDArray, NDArray]]) -> list[NDArray]:
-    """Each member's weights of all rows, float32, with mean 1 over its training rows and over those it holds out.
-
-    Members whose weights are the same share an array.
-    """
-    found: list[NDArray] = []
-    for parts in splits:
-        own = weights.copy()
-        for part in parts:
-            own[part] *= len(part) / max(own[part].sum(), np.finfo(float).tiny)
-        own = own.astype(np.float32)
-        found.append(next((array for array in found if np.array_equal(array, own)), own))
-    return found
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:

@@ -55,7 +55,7 @@ def test_each_member_weighs_the_rows_that_it_holds_out_by_themselves():
         for part in (member.train, member.validation):
             np.testing.assert_allclose(member.rows.weights[part].mean(), 1, rtol=1e-5)
     unweighted = plain_regressor(**settings)._prepare(X, Y, stop_early=True)
-    assert len({id(member.rows.weights) for member in unweighted.members}) == 1
+    assert len({id(member.rows) for member in unweighted.members}) == 1
 
 
 def test_the_temperature_is_of_what_is_averaged():

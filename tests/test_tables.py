@@ -429,3 +429,12 @@ def test_training_does_not_go_on_with_other_columns():
         with pytest.raises(ValueError, match="The network or the optimizer has changed since the last fit"):
             clone_of_fitted = copy.deepcopy(mlp).set_params(**change)
             clone_of_fitted.fit(TABLE, TARGET)
+
+
+def test_a_row_without_weight_is_left_out_with_its_categories():
+    table = TABLE.assign(town=TABLE["town"].astype(object).where(TABLE.index != 3, "elsewhere"))
+    weights = (table["town"] != "elsewhere").to_numpy(float)
+    weighted = plain_classifier(**SCALED | {"epochs": 3}).fit(table, LABELS, sample_weight=weights)
+    without = plain_classifier(**SCALED | {"epochs": 3}).fit(table[weights > 0], LABELS[weights > 0])
+    assert "elsewhere" not in weighted.categories_["town"]
+    np.testing.assert_array_equal(weighted.predict_proba(table), without.predict_proba(table))

@@ -77,14 +77,12 @@ def _held(value: Any, of: functools.partial) -> str:
     if isinstance(value, BaseEstimator):
         params = value.get_params(deep=False)
         source = params.pop("init_from", None) if isinstance(value, BaseKerasMLP) else None
-        return of((params, source and _fitted(source)))
+        return of((params, None if source is None else _fitted(source)))
     if hasattr(value, "dist") and hasattr(value, "kwds"):  # scipy's, which hold the process's random state
         return of((value.dist.name, value.args, value.kwds))
-    return (
-        of(_without_names(vars(value)))
-        if hasattr(value, "__dict__")
-        else re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
-    )
+    if hasattr(value, "__dict__"):
+        return of(_without_names(vars(value)))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def _fitted(estimator: Any) -> Any:

@@ -157,7 +157,8 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     return_train_score : bool, default=False
     checkpoint_dir : str or path-like, default=None
         A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
-        with draws, ``random_state`` must be an integer. What is trained one by one is not kept, nor the refit. It
+        with draws, ``random_state`` must be an integer. A folder is for one search of one X and y: within
+        `cross_val_score`, the second fold would be refused. What is trained one by one is not kept, nor the refit. It
         holds pickles: use only folders that you trust.
 
     Attributes
