@@ -148,8 +148,9 @@ def learn_columns(
     -------
     dict of str to ndarray, float32
         ``fill`` (what stands for a missing number), ``center`` and ``scale`` (the number, less the one, times the
-        other), (n_numeric,); ``known`` (0 for a category that does not occur), (n_slots,); ``category_known``, one
-        array an embedded column; ``boundaries`` of the bins of scaled numbers, (n_numeric, n_bins + 1).
+        other), (n_numeric,); ``known`` (0 for a category that does not occur, or alone does), (n_slots,);
+        ``category_known``, one array an embedded column; ``boundaries`` of the bins of scaled numbers,
+        (n_numeric, n_bins + 1).
     """
     every_row = rows
     if len(rows) > SAMPLE:
@@ -168,10 +169,10 @@ def learn_columns(
         if plan.embedding == "ple":
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
             boundaries[j] = _bins(scaled, y[rows[known]], value_weights)
-    known_slots = [
-        np.isin([one] if other == NO_CODE else [one, other], X[every_row, column]).all()
-        for column, one, other in plan.slots
-    ]
+    known_slots = []
+    for column, one, other in plan.slots:
+        codes = X[every_row, column]  # a slot that is the same throughout has no part, as a constant number has none
+        known_slots.append(np.isin([one] if other == NO_CODE else [one, other], codes).all() and (codes != one).any())
     arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
     if plan.slots:
         arrays["known"] = np.array(known_slots, float)

@@ -86,8 +86,12 @@ def _held(value: Any, of: functools.partial) -> str:
 
 
 def _fitted(estimator: Any) -> Any:
-    """All that an estimator holds, which is not cloned as others are, but kept as it is."""
-    return (estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator).__getstate__()
+    """What an estimator has learned, which is not cloned as others are, but kept as it is."""
+    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    fitted = getattr(estimator, "_fitted", None) if isinstance(estimator, BaseKerasMLP) else None
+    if fitted is None:
+        return estimator.__getstate__()
+    return fitted.spec, [fitted.weights(m) for m in range(len(fitted.states))]  # not the names of Keras' variables
 
 
 def _without_names(config: Any) -> Any:
