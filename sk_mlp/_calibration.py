@@ -17,7 +17,7 @@ def fit_temperature(
     outputs: list[NDArray],
     held_out: list[tuple],
     exclusive: bool,
-    link: Callable[[NDArray], NDArray] | None = None,
+    link: Callable[[NDArray], NDArray] = np.asarray,
 ) -> float:
     """The number by which to divide the logits of the members' mean (Guo et al. 2017, arXiv 1706.04599).
 
@@ -34,18 +34,17 @@ def fit_temperature(
         the numbers of classes.
     exclusive : bool
         Whether a row has one label only, whose probabilities sum to 1.
-    link : callable or None
-        From means of outputs to probabilities; None if outputs are probabilities.
+    link : callable
+        From means of outputs to probabilities.
     """
     labels, weights = ([all_rows[i][rows] for rows, *all_rows in held_out] for i in (0, 1))
     if all(np.array_equal(rows, held_out[0][0]) for rows, *_ in held_out):
-        mean = np.mean(outputs, axis=0)
-        return _likeliest(link(mean) if link else mean, labels[0], weights[0], exclusive)
+        return _likeliest(link(np.mean(outputs, axis=0)), labels[0], weights[0], exclusive)
     pairs = [(one + two) / 2 for one, two in zip(outputs[::2], outputs[1::2], strict=False)]
 
     def log_temperature(*parts: list[NDArray]) -> float:
         means, of_rows, weight = map(np.concatenate, parts)
-        return float(np.log(_likeliest(link(means) if link else means, of_rows, weight, exclusive)))
+        return float(np.log(_likeliest(link(means), of_rows, weight, exclusive)))
 
     of_one, of_two = log_temperature(outputs, labels, weights), log_temperature(pairs, labels[1::2], weights[1::2])
     return float(np.exp(2 * of_two - of_one + 2 / len(outputs) * (of_one - of_two)))

@@ -54,7 +54,7 @@ class Classification(Training, ABC):
         for m, member in enumerate(members):
             held_out = member.rows.X[member.validation]
             outputs.append(network_output(self._fitted.spec, self._fitted.named_weights(m), held_out))
-        link = None
+        link = np.asarray
         if self._fitted.loss_of_logits:
             link = partial(softmax, axis=1) if exclusive else expit
         held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
