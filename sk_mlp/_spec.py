@@ -1,7 +1,7 @@
 """Frozen descriptions of what to build and how to train it. Plain Python."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -179,6 +179,8 @@ class Member:
         What is known of X's columns: values of variables that no step changes, by layer and name.
     dropout_rule : DropoutRule or None
         What the dropout rates follow, if they adapt.
+    join_below : float
+        Loss on the held-out rows, below which they join the training rows for good; -inf for never.
     """
 
     seed: int
@@ -198,6 +200,17 @@ class Member:
     frozen_epochs: float = 0
     learned: dict[str, NDArray] = field(default_factory=dict)
     dropout_rule: DropoutRule | None = None
+    join_below: float = -np.inf
+
+    @property
+    def most_rows(self) -> int:
+        """How many rows it may come to train on."""
+        return len(self.train) + (len(self.validation) if self.join_below > -np.inf else 0)
+
+    def joined(self) -> "Member":
+        """The member that trains on the held-out rows too, to its last epoch."""
+        train = np.concatenate([self.train, self.validation])
+        return replace(self, train=train, patience=None, join_below=-np.inf)
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,7 @@ class Training(Design, ABC):
         """Check everything and make the fit ready to run."""
         self._validate_names()
         self._validate_params()
+        stop_early = bool(stop_early)  # or "auto"
         previous: Fitted | None = getattr(self, "_fitted", None)
         raw, hooks = X, hook_arguments(self, X, y, sample_weight)
         X, y = self._check_X_y(X, y, previous is None, sample_weight)
@@ -137,6 +138,7 @@ class Training(Design, ABC):
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         data = rows_of_members(Rows(X, encoded, weights, *units), splits)
         adapts = self.dropout == "auto" and self.model is None and stop_early
+        may_join = stop_early and held_out is None
         members = [
             Member(
                 seed=seed,
@@ -158,6 +160,7 @@ class Training(Design, ABC):
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
                 dropout_rule=self._dropout_rule(recipe.loss, encoded[train], weights[train]) if adapts else None,
+                join_below=self._join_below(self._schedule(1, n_epochs, last_epoch)) if may_join else -np.inf,
             )
             for seed, (train, validation), start, of_member in zip(seeds, splits, starts, data, strict=True)
         ]
@@ -320,6 +323,10 @@ class Training(Design, ABC):
     def _dropout_rule(self, loss: keras.losses.Loss, y: NDArray, weights: NDArray) -> DropoutRule | None:
         """What dropout="auto" follows, if held-out rows tell; y and the weights are those of the training rows."""
 
+    def _join_below(self, schedule: Schedule) -> float:
+        """The held-out loss below which the rows that are held out join those that train."""
+        return -np.inf
+
     def _temperature(self, members: tuple[Member, ...], previous: Fitted | None) -> float:
         """By which logits are divided."""
         return 1.0
@@ -347,14 +354,13 @@ class Training(Design, ABC):
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Figures of the members of an ensemble, epoch by epoch, averaged over those that had that epoch."""
+    """Figures of the members of an ensemble, epoch by epoch, averaged over those that have one of that epoch."""
     if len(histories) == 1:
         return histories[0]
     n_epochs = max(len(history["loss"]) for history in histories)
-    return {
-        name: [
-            float(np.mean([history[name][epoch] for history in histories if epoch < len(history[name])]))
-            for epoch in range(n_epochs)
-        ]
-        for name in histories[0]
-    }
+
+    def mean(name: str, epoch: int) -> float:
+        figures = [history[name][epoch] for history in histories if epoch < len(history[name])]
+        return float(np.nan if np.isnan(figures).all() else np.nanmean(figures))
+
+    return {name: [mean(name, epoch) for epoch in range(n_epochs)] for name in histories[0]}

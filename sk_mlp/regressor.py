@@ -1,6 +1,7 @@
 """Regression by multilayer perceptrons."""
 
 from sklearn.base import RegressorMixin
+from sklearn.utils._param_validation import StrOptions
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._regression import Regression
@@ -106,11 +107,16 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     epochs : int or "auto", default="auto"
         Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 256;
         `partial_fit` then trains at a constant rate.
-    early_stopping : bool, default=True
-        Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch. With
+        "auto", once less than 1 % of y's variance is unexplained in them, they join the rows to train on, and the last
+        epoch is kept: little noise is left to learn by heart, and more rows are worth more. From then on the ``val_``
+        figures in ``history_`` are nan. That needs ``normalize_y``, the squared error as loss and ``monitor``, an
+        ``lr_schedule`` that ends with the fit ("cosine", "coslog4", "one_cycle"), no ``callbacks`` and no ``X_val``;
+        otherwise "auto" is True.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random. Not used with ``X_val``.
-    patience : int, default=64
+    patience : int, default=32
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
@@ -193,6 +199,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     _parameter_constraints: dict = {
         **BaseKerasMLP._parameter_constraints,
         "normalize_y": ["boolean"],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
     }
 
     def __init__(
@@ -230,9 +237,9 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         ema_momentum=None,
         batch_size="auto",
         epochs="auto",
-        early_stopping=True,
+        early_stopping="auto",
         validation_fraction=0.1,
-        patience=64,
+        patience=32,
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,

@@ -80,7 +80,7 @@ WRONG = {
     "ema_momentum": [0, 1, 1.0, -0.1, NAN, "0.9"],
     "monitor": [None, 3],
     "epochs": [0, -1, 2.5, NAN, INF, "10", None],
-    "early_stopping": [3, "yes", "auto", None],
+    "early_stopping": [3, "yes", None],
     "validation_fraction": [0, 1, -0.1, 1.5, 5, NAN, "0.1", None],
     "patience": [0, -1, 1.5, NAN, INF, "10", None],
     "min_delta": [-1e-9, NAN, INF, "0", None],
@@ -115,6 +115,11 @@ def test_every_parameter_is_in_the_table():
 def test_calibrate_of_a_wrong_type(value):
     with pytest.raises(ValueError, match=rf"'calibrate' parameter .* must be .* Got {value!r} instead"):
         classifier(calibrate=value).fit(X, LABELS)
+
+
+def test_a_classifier_stops_early_or_not():
+    with pytest.raises(ValueError, match=r"'early_stopping' parameter .* must be .* Got 'auto' instead"):
+        classifier(early_stopping="auto").fit(X, LABELS)
 
 
 def test_normalize_y_of_a_wrong_type():

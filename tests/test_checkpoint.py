@@ -85,6 +85,25 @@ def test_the_same_call_goes_on(uninterrupted, kind, tmp_path, monkeypatch):
     assert len(n_epochs) <= refit < total, "nothing but the refit is trained a second time"
 
 
+def test_rows_that_have_joined_stay_in(tmp_path):
+    """A halving search's candidates go on from their checkpoint as from where they paused."""
+
+    def search(folder):
+        estimator = pipeline(lr_schedule="cosine", hidden_layer_sizes=(), epochs=27, random_state=0)
+        grid = {"kerasmlpregressor__learning_rate": [0.03, 0.1, 0.3]}
+        return PopulationHalvingSearchCV(
+            estimator, grid, n_candidates=3, cv=2, min_epochs=9, random_state=0, checkpoint_dir=folder
+        )
+
+    y = X @ [1.0, 2.0, 3.0, 4.0]
+    uninterrupted = search(None).fit(X, y)
+    assert np.isnan(uninterrupted.best_estimator_[-1].history_["val_loss"][-1])
+    search(tmp_path / "search").fit(X, y)
+    for path in (tmp_path / "search").glob("*-inf"):
+        path.unlink()
+    assert_same_results(search(tmp_path / "search").fit(X, y), uninterrupted)
+
+
 def test_a_generator_among_the_parameters(tmp_path):
     """It has an address, which is another one in the next process, and a state, which is what counts."""
 

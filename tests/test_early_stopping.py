@@ -121,6 +121,65 @@ def test_held_out_rows_do_not_influence_training():
     )
 
 
+# Held-out rows that join the others
+
+EXACT = X @ [1.0, -2.0, 3.0, 0.5]
+ANNEALED = {"hidden_layer_sizes": (), "epochs": 40, "learning_rate": 0.05, "lr_schedule": "cosine"}
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_held_out_rows_of_what_is_nearly_exact_join_the_others(engine):
+    mlp = regressor(**ANNEALED, engine=engine, metrics=[mean_target]).fit(X, EXACT)
+    alone = np.isfinite(mlp.history_["val_loss"])
+    n_alone = np.count_nonzero(alone)
+    assert 5 < n_alone < 40
+    assert alone[:n_alone].all(), "from then on they are no held-out rows"
+    assert (np.array(mlp.history_["val_loss"])[alone] < 0.01).tolist() == [False] * (n_alone - 1) + [True]
+    trained_on = mlp.history_["mean_target"]
+    np.testing.assert_allclose(trained_on[n_alone:], EXACT.mean(), rtol=1e-4)  # all rows
+    assert not np.isclose(trained_on[n_alone - 1], EXACT.mean(), rtol=1e-2)
+    assert (mlp.n_iter_, mlp.best_epoch_) == (40, 39)
+
+
+def test_members_of_an_ensemble_join_one_by_one():
+    mlp = regressor(**ANNEALED, ensemble_size=3).fit(X, EXACT)
+    alone = [regressor(**ANNEALED, early_stopping=True, ensemble_size=3).fit(X, EXACT)]
+    n_alone = np.count_nonzero(np.isfinite(mlp.history_["val_loss"]))
+    assert 5 < n_alone < 40
+    assert mlp.history_["val_loss"][:5] == alone[0].history_["val_loss"][:5]
+    assert mean_squared_error(EXACT, mlp.predict(X)) < mean_squared_error(EXACT, alone[0].predict(X))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lr_schedule": None},
+        {"lr_schedule": "plateau"},
+        {"loss": "huber"},
+        {"normalize_y": False},
+        {"monitor": "val_mean_target", "metrics": [mean_target]},
+        {"callbacks": [keras.callbacks.LambdaCallback()]},
+    ],
+)
+def test_where_auto_is_to_stop_early(settings):
+    auto, early = (
+        regressor(**ANNEALED | settings, early_stopping=value, patience=40).fit(X, EXACT) for value in ("auto", True)
+    )
+    assert np.isfinite(auto.history_["val_loss"]).all()
+    np.testing.assert_array_equal(auto.predict(X), early.predict(X))
+
+
+def test_rows_of_the_users_own_never_join():
+    mlp = regressor(**ANNEALED).fit(X[TRAIN], EXACT[TRAIN], X_val=X[HELD], y_val=EXACT[HELD])
+    assert min(mlp.history_["val_loss"]) < 0.01
+    assert np.isfinite(mlp.history_["val_loss"]).all()
+
+
+def test_noisy_targets_are_stopped_early():
+    auto, early = (regressor(**ANNEALED, early_stopping=value).fit(X, TARGET) for value in ("auto", True))
+    np.testing.assert_array_equal(auto.predict(X), early.predict(X))
+
+
 # Which weights are kept
 
 

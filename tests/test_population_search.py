@@ -102,6 +102,15 @@ def test_classification_with_early_stopping():
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
 
 
+def test_held_out_rows_that_join_the_others():
+    y = X @ np.arange(1.0, 1 + X.shape[1])
+    settings = {"lr_schedule": "cosine", "epochs": 20, "hidden_layer_sizes": ()}
+    grid = {"mlp__learning_rate": [0.03, 0.1], "mlp__early_stopping": ["auto", True]}
+    ours, _ = both(PopulationGridSearchCV, GridSearchCV, pipeline(**settings), grid, y=y, cv=2)
+    losses = ours.best_estimator_[-1].history_["val_loss"]
+    assert np.isnan(losses[-1])
+
+
 def spread(estimator, X, y):
     """Score by what a fitted estimator has learned."""
     return {"bias": float(estimator[-1].model_.get_weights()[-1][0]), "r2": estimator.score(X, y)}

@@ -38,7 +38,7 @@ class KerasPopulation(Population):
         batch_callbacks: list[keras.callbacks.Callback],
     ):
         self.n_slots = 1
-        self.parts, self._recipe, self._member = parts, recipe, member
+        self.parts, self._recipe = parts, recipe
         self.batch_size = recipe.batch_size
         self._callbacks = batch_callbacks
         rows = member.rows
@@ -66,12 +66,12 @@ class KerasPopulation(Population):
     def admit(self, runs: dict[int, Run]) -> None:
         run = runs[0]
         self._run = run
-        start = self.parts.start(self._member, run.state)
+        start = self.parts.start(run.member, run.state)
         run.layout, run.state, run.kept = self.parts.layout, None, run.kept or start
         self.parts.write(start)
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
-        member, epoch = self._member, epochs[0]
+        member, epoch = self._run.member, epochs[0]
         model = self.parts.model
         for number, layer in enumerate(dropout_layers(model)):
             rate = self._run.hyper[f"dropout/{number}"]

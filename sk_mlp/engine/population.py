@@ -129,8 +129,8 @@ class DeviceRows:
         n_rows = padded_size(sum(len(rows.y) for rows in self._rows))
         self.y = _tensor(_padded([rows.y for rows in self._rows], n_rows))
         self.weights = _tensor(_padded([rows.weights for rows in self._rows], n_rows))
-        self.uneven = len({-(-len(member.train) // recipe.batch_size) for member in members}) > 1
-        self.n_train = _whole_batches(max(len(member.train) for member in members), recipe.batch_size)
+        self.uneven = len({-(-n // recipe.batch_size) for m in members for n in (len(m.train), m.most_rows)}) > 1
+        self.n_train = _whole_batches(max(member.most_rows for member in members), recipe.batch_size)
         self.n_validation = _whole_batches(max(len(evaluation_rows(member)) for member in members), EVALUATION_BATCH)
 
 

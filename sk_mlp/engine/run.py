@@ -16,7 +16,8 @@ class Run:
     """A member in training. It may pause after any epoch and go on later, in another population.
 
     With ``patience``, the state of the epoch of the best monitored figure is kept; otherwise the last one. A member
-    whose loss is no longer finite stops and keeps what it had.
+    whose loss is no longer finite stops and keeps what it had. One whose held-out rows join the others keeps its last
+    state, and has no figures of held-out rows from then on.
 
     Attributes
     ----------
@@ -43,6 +44,10 @@ class Run:
         None while there are epochs to run.
     has_stalled : bool
         Whether it has gone without improvement for a while; only with ``patience``.
+    has_joined : bool
+        Whether the member trains on its held-out rows too.
+    n_rows : int
+        How many rows it has been trained on, epoch by epoch.
     """
 
     recipe: Recipe
@@ -57,6 +62,8 @@ class Run:
     until: float = np.inf
     stopped_by: str | None = None
     has_stalled: bool = False
+    has_joined: bool = False
+    n_rows: int = 0
 
     @classmethod
     def begin(cls, recipe: Recipe, member: Member, epoch: int = 0, state: State | None = None) -> "Run":
@@ -86,11 +93,6 @@ class Run:
         """How many epochs it may still have until it is done."""
         return 0 if self.is_done else int(min(self.member.epochs, self.until) - self.epoch)
 
-    @property
-    def n_rows(self) -> int:
-        """How many rows it has been trained on, epoch by epoch."""
-        return len(self.member.train) * len(self.history.get("loss", ()))
-
     def update(self, logs: dict[str, float]) -> bool:
         """Take in the figures of an epoch.
 
@@ -107,8 +109,9 @@ class Run:
         """
         member = self.member
         for name, value in logs.items():
-            if len(member.validation) or not name.startswith("val_"):
-                self.history.setdefault(name, []).append(value)
+            is_held_out = name.startswith("val_")
+            if len(member.validation) or not is_held_out:
+                self.history.setdefault(name, []).append(np.nan if is_held_out and self.has_joined else value)
         member.schedule.observe(member.sign * logs[member.monitor])
         watched = member.sign * logs[member.monitor] if member.patience is not None else -np.inf
         finite = bool(np.isfinite(logs["loss"]) and np.isfinite(logs["val_loss"]))
@@ -124,7 +127,10 @@ class Run:
         elif self.epoch + 1 >= member.epochs:
             self.stopped_by = "epochs"
         self.has_stalled |= self.epoch - self.best_epoch >= STALL
+        if not self.stopped_by and logs["val_loss"] < member.join_below:
+            self.member, self.has_joined = member.joined(), True
         self.epoch += 1
+        self.n_rows += len(member.train)
         return improved
 
     def _is_perfect(self, watched: float) -> bool:

@@ -15,7 +15,10 @@ from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
-SAVED = ("layout", "epoch", "state", "kept", "best_epoch", "best", "history", "stopped_by", "has_stalled")
+SAVED = (
+    *("layout", "epoch", "state", "kept", "best_epoch", "best", "history"),
+    *("stopped_by", "has_stalled", "has_joined", "n_rows"),
+)
 
 
 class Checkpoint:
@@ -84,8 +87,10 @@ class Checkpoint:
                 "checkpoint_dir must hold the checkpoint of the same search. "
                 f"{self._found} other candidates; a search that is to go on needs an integer random_state."
             )
-        n_seen = len(run.history.get("loss", ()))
+        n_seen, had_joined = len(run.history.get("loss", ())), run.has_joined
         vars(run).update(saved)
+        if run.has_joined and not had_joined:
+            run.member = run.member.joined()
         for value in run.history.get(run.member.monitor, ())[n_seen:]:
             run.member.schedule.observe(run.member.sign * value)
 
