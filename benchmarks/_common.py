@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import statistics
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import joblib
+import psutil
 from sklearn.exceptions import ConvergenceWarning
 
 import sk_mlp
@@ -78,6 +80,24 @@ def seconds(function: Callable, *arguments) -> float:
     start = time.perf_counter()
     function(*arguments)
     return time.perf_counter() - start
+
+
+def peak_memory(function: Callable[[], object]) -> int:
+    """The most resident memory that this process has in the course of a call, in bytes."""
+    process, peak, ended = psutil.Process(), [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.01):
+            peak[0] = max(peak[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        function()
+    finally:
+        ended.set()
+        watcher.join()
+    return peak[0]
 
 
 def interleaved(actions: dict[str, Callable[[int], Result]], repeats: int) -> dict[str, list[Result]]:

@@ -44,16 +44,17 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "no calibration": {"calibrate": False},
     "patience 16": {"patience": 16},
     "batches of 32": {"batch_size": 32},
+    "held-out rows never join the others": {"early_stopping": True},
 }
-OF_CLASSIFIERS = ("label_smoothing", "calibrate")
+OF_CLASSIFIERS, OF_REGRESSORS = {"label_smoothing", "calibrate"}, {"early_stopping"}
 
 
 def parameters_of(name: str, classification: bool) -> dict[str, Any] | None:
-    """What to set, or None for what only classifiers have."""
+    """What to set, or None for what only the other kind has."""
     changed = WITHOUT[name]
     if name.startswith("parametric"):
         return {"parametric_activation": classification}
-    return None if not classification and any(key in changed for key in OF_CLASSIFIERS) else changed
+    return None if changed.keys() & (OF_REGRESSORS if classification else OF_CLASSIFIERS) else changed
 
 
 def change(entries: list[dict], defaults: list[dict], measure_name: str, shift: float) -> str:

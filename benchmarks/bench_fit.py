@@ -10,6 +10,7 @@ import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
 import functools
+import gc
 import multiprocessing
 import sys
 import time
@@ -27,6 +28,7 @@ from _common import (
     median,
     number,
     options,
+    peak_memory,
     print_table,
     seconds,
     target_cells,
@@ -35,7 +37,9 @@ from _data import HOUSING_ROWS, IMAGE_ROWS, Data, housing, images
 from _peers import Peer, Work, installed_peers, make_sk_mlp
 from numpy.typing import NDArray
 
-REPEATS = {"california": 5, "fashion-32": 3, "fashion-256": 3, "overheads": 5, "many-fits": 1}
+from sk_mlp import KerasMLPRegressor
+
+REPEATS = {"california": 5, "fashion-32": 3, "fashion-256": 3, "overheads": 5, "many-fits": 1, "rows": 1}
 MIB = 2**20
 Result = TypeVar("Result")
 
@@ -173,6 +177,41 @@ def growth(data: Data, n_fits: int, targets: dict[str, Target]) -> None:
     )
 
 
+def default_fit(n_rows: int, n_columns: int, dtype: str) -> tuple[float, float, float]:
+    """Seconds of an epoch of a regressor with its defaults, MiB of its rows, and MiB at the peak, those included."""
+    rng = np.random.default_rng(0)
+
+    def rows(n: int) -> tuple[NDArray, NDArray]:
+        X = rng.standard_normal((n, n_columns), dtype=dtype)
+        return X, X[:, 0] + np.sin(X[:, 1]) + rng.standard_normal(n, dtype=dtype)
+
+    def fit(epochs: int, X: NDArray, y: NDArray) -> float:
+        return seconds(KerasMLPRegressor(epochs=epochs, random_state=0).fit, X, y)
+
+    fit(1, *rows(1000))  # what TensorFlow itself takes is not counted
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    X, y = rows(n_rows)
+    peak = peak_memory(lambda: fit(1, X, y))
+    epoch = fit(2, X, y) - fit(1, X, y)
+    return epoch, (X.nbytes + y.nbytes) / MIB, (peak - before) / MIB
+
+
+def growth_of_defaults(sizes: list[tuple[int, int, str]], targets: dict[str, Target]) -> None:
+    """How the time and the memory of the defaults grow with rows and columns."""
+    measured = {size: in_new_process(default_fit, *size) for size in sizes}
+    (n, n_columns, _), (of_first, *_) = next(iter(measured.items()))
+    cells = []
+    for size, (epoch, data, peak) in measured.items():
+        growth = epoch / of_first / (size[0] * size[1] / (n * n_columns))
+        asked = targets.get("peak") if size[0] == max(n_rows for n_rows, *_ in sizes) else None
+        judged = (number(growth), *target_cells(targets.get("growth"), growth))
+        judged += (number(peak), number(peak / data), *target_cells(asked, peak / data))
+        cells.append((f"{size[0]:,} x {size[1]}, {size[2]}", number(epoch), *judged))
+    header = ("epoch, s", "as rows x columns", "target", "", "peak, MiB", "/ data", "target", "")
+    print_table(("defaults", *header), cells)
+
+
 def main() -> int:
     smoke, repeats = options(__doc__, REPEATS)
     start, checks = time.perf_counter(), Checks()
@@ -215,6 +254,10 @@ def main() -> int:
     if "many-fits" in repeats:
         targets = asked(memory=Target("<=", 30, " MiB"), time=Target("<=", 1.1, "x"))
         growth(housing(1000), 30 if smoke else 300, targets)
+    if "rows" in repeats:
+        few = [(100_000, 10, "float64"), (100_000, 20, "float64")]
+        sizes = [(500, 4, "float64")] if smoke else [*few, (1_000_000, 20, "float64"), (1_000_000, 20, "float32")]
+        growth_of_defaults(sizes, asked(growth=Target("<=", 1.1, "x"), peak=Target("<=", 3, "x")))
     print(f"{time.perf_counter() - start:.0f} s in all")
     return checks.exit_code()
 

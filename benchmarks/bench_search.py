@@ -14,7 +14,6 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 import gc
 import multiprocessing
 import sys
-import threading
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -22,7 +21,18 @@ from typing import Any
 import keras
 import numpy as np
 import psutil
-from _common import Checks, Target, environment, median, number, options, print_table, seconds, target_cells
+from _common import (
+    Checks,
+    Target,
+    environment,
+    median,
+    number,
+    options,
+    peak_memory,
+    print_table,
+    seconds,
+    target_cells,
+)
 from _data import Data, housing
 from scikeras.wrappers import KerasRegressor
 from scipy.stats import loguniform, randint, reciprocal
@@ -229,25 +239,17 @@ def memory(n_rows: int, n: int, cv: int) -> None:
     y = X[:, 0] + np.sin(X[:, 1])
     estimator, _ = by_sk_mlp(1, hidden_layer_sizes=(60, 60), optimizer="adam", batch_size=256, early_stopping=False)
     space = {"learning_rate": loguniform(1e-4, 1e-2)}
-    process, peak, ended = psutil.Process(), [0], threading.Event()
 
     def search(n: int) -> None:
         PopulationRandomizedSearchCV(estimator, space, n_iter=n, cv=cv, random_state=SEED, refit=False).fit(X, y)
 
-    def watch() -> None:
-        while not ended.wait(0.01):
-            peak[0] = max(peak[0], process.memory_info().rss)
-
     search(2)
     gc.collect()
-    before, watcher = process.memory_info().rss, threading.Thread(target=watch)
-    watcher.start()
-    search(n)
-    ended.set()
-    watcher.join()
+    before = psutil.Process().memory_info().rss
+    peak = peak_memory(lambda: search(n))
     n_weights = sum(a * b + b for a, b in ((50, 60), (60, 60), (60, 1)))
     sizes = {"data": X.nbytes + y.nbytes, "states": n * cv * 3 * n_weights * 4}  # Adam keeps two numbers a weight
-    figures = {"peak": peak[0] - before, **sizes}
+    figures = {"peak": peak - before, **sizes}
     rows = [(name, number(size / 2**20)) for name, size in figures.items()]
     rows.append(("peak / (data + states); target: <= 1.5", number(figures["peak"] / sum(sizes.values()))))
     print_table((f"{n} x {cv} members, {n_rows:,} x 50 rows", "MiB"), rows)

@@ -27,23 +27,24 @@ def hold_outs(n_samples: int, fraction: float, seeds: list[int], codes: NDArray 
     Returns
     -------
     list of (train, validation)
+        int32, which both members of a pair share.
     """
     splits: list[tuple[NDArray, NDArray]] = []
-    pool = np.arange(n_samples)
+    every_row = pool = np.arange(n_samples, dtype=np.int32)
     for seed in seeds[::2]:
         n_wanted = fraction * n_samples
         if len(pool) < 1.5 * n_wanted:
-            pool = np.arange(n_samples)
+            pool = every_row
         try:
             chosen = hold_out(len(pool), n_wanted / len(pool), seed, None if codes is None else codes[pool])[1]
         except ValueError:
             if len(pool) == n_samples:
                 raise
-            pool = np.arange(n_samples)  # what has been left of some classes cannot be split
+            pool = every_row  # what has been left of some classes cannot be split
             chosen = hold_out(n_samples, fraction, seed, codes)[1]
         validation = pool[chosen]
         pool = np.delete(pool, chosen)
-        splits += [(np.delete(np.arange(n_samples), validation), validation)] * 2
+        splits += [(np.delete(every_row, validation), validation)] * 2
     return splits[: len(seeds)]
 
 

@@ -91,13 +91,13 @@ class Training(Design, ABC):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         seeds = member_seeds(seed, int(self.ensemble_size))
         n_rows, strata = X.shape[0], self._strata(targets, y)
-        splits = [(np.arange(n_rows), np.arange(0))] * len(seeds)
+        splits = [(np.arange(n_rows, dtype=np.int32), np.arange(0, dtype=np.int32))] * len(seeds)
         if held_out is not None:
             if issparse(held_out[0]) and not issparse(X):  # X decides on the network
                 held_out = (held_out[0].toarray(), *held_out[1:])
             X = stacked([X, held_out[0]])
             y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
-            splits = [(np.arange(n_rows), np.arange(n_rows, len(y)))] * len(seeds)
+            splits = [(splits[0][0], np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
         elif stop_early:
             splits = hold_outs(n_rows, float(self.validation_fraction), seeds, strata)
         trained_on = np.zeros(len(y), bool)
@@ -143,8 +143,8 @@ class Training(Design, ABC):
             Member(
                 seed=seed,
                 rows=of_member,
-                train=train.astype(np.int32),
-                validation=validation.astype(np.int32),
+                train=train,
+                validation=validation,
                 learning_rate=float(self.learning_rate),
                 schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch),
                 hyper=self._hyper(recipe, blueprint, layout),

@@ -116,7 +116,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         otherwise "auto" is True.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random. Not used with ``X_val``.
-    patience : int, default=32
+    patience : int, default=48
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
@@ -239,7 +239,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         epochs="auto",
         early_stopping="auto",
         validation_fraction=0.1,
-        patience=32,
+        patience=48,
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
