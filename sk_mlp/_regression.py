@@ -16,8 +16,9 @@ from sk_mlp._training import Training
 LOSSES_OF_RATIOS = {"mean_squared_logarithmic_error", "msle", "mean_absolute_percentage_error", "mape"}
 
 # Of y's variance. Where less is left unexplained there is next to no noise to learn by heart, so the held-out rows are
-# worth more as training rows than for telling when to stop.
-NEARLY_ALL_EXPLAINED = 0.01
+# worth more as training rows than for telling when to stop. Fewer rows cannot tell.
+NEARLY_EXPLAINED = 0.01
+FEWEST_ROWS = 20
 
 
 class Regression(Training, ABC):
@@ -49,15 +50,14 @@ class Regression(Training, ABC):
         return RegressionTargets(mean, scale, targets.one_dimensional)
 
     def _dropout_rule(self, loss, y, weights):
-        return once_stalled if self._loss_is_share() else None
+        return once_stalled if self.normalize_y and self._loss_name() in ("mean_squared_error", "mse") else None
 
-    def _join_below(self, schedule):
+    def _join_below(self, loss, y, weights, parts):
         is_asked = self.early_stopping == "auto" and self.monitor == "val_loss" and not self.callbacks
-        return NEARLY_ALL_EXPLAINED if is_asked and schedule.ends_with_fit and self._loss_is_share() else -np.inf
-
-    def _loss_is_share(self):
-        """Whether the loss is the share of y's variance that is not explained."""
-        return self.normalize_y and self._loss_name() in ("mean_squared_error", "mse")
+        can_tell = type(loss) is keras.losses.MeanSquaredError and min(map(len, parts)) >= FEWEST_ROWS
+        if not is_asked or not can_tell or np.ptp(weights):  # each part's weights have a mean of 1
+            return -np.inf
+        return NEARLY_EXPLAINED * float(min(np.mean(np.var(y[part], axis=0)) for part in parts))
 
     def _loss_name(self):
         loss = "mean_squared_error" if self.loss is None else self.loss

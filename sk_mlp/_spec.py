@@ -180,7 +180,8 @@ class Member:
     dropout_rule : DropoutRule or None
         What the dropout rates follow, if they adapt.
     join_below : float
-        Loss on the held-out rows, below which they join the training rows for good; -inf for never.
+        Loss on the held-out rows, below which they join the training rows for good, if the schedule ends with the fit;
+        -inf for never.
     """
 
     seed: int
@@ -203,14 +204,18 @@ class Member:
     join_below: float = -np.inf
 
     @property
+    def may_join(self) -> bool:
+        """Whether its held-out rows may come to train."""
+        return self.join_below > -np.inf and self.schedule.ends_with_fit
+
+    @property
     def most_rows(self) -> int:
         """How many rows it may come to train on."""
-        return len(self.train) + (len(self.validation) if self.join_below > -np.inf else 0)
+        return len(self.train) + (len(self.validation) if self.may_join else 0)
 
     def joined(self) -> "Member":
         """The member that trains on the held-out rows too, to its last epoch."""
-        train = np.concatenate([self.train, self.validation])
-        return replace(self, train=train, patience=None, join_below=-np.inf)
+        return replace(self, train=np.concatenate([self.train, self.validation]), patience=None)
 
 
 @dataclass(frozen=True, eq=False)

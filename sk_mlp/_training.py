@@ -160,7 +160,7 @@ class Training(Design, ABC):
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
                 dropout_rule=self._dropout_rule(recipe.loss, encoded[train], weights[train]) if adapts else None,
-                join_below=self._join_below(self._schedule(1, n_epochs, last_epoch)) if may_join else -np.inf,
+                join_below=self._join_below(loss, encoded, weights, (train, validation)) if may_join else -np.inf,
             )
             for seed, (train, validation), start, of_member in zip(seeds, splits, starts, data, strict=True)
         ]
@@ -253,7 +253,8 @@ class Training(Design, ABC):
 
     def _report(self, population: Population | None, tasks: FitTasks | None, run: Run) -> None:
         if self.verbose:
-            figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items())
+            n = len(run.history["loss"])
+            figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items() if len(values) == n)
             print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
         if tasks and population:
             tasks.end_epoch(population, run)
@@ -323,8 +324,8 @@ class Training(Design, ABC):
     def _dropout_rule(self, loss: keras.losses.Loss, y: NDArray, weights: NDArray) -> DropoutRule | None:
         """What dropout="auto" follows, if held-out rows tell; y and the weights are those of the training rows."""
 
-    def _join_below(self, schedule: Schedule) -> float:
-        """The held-out loss below which the rows that are held out join those that train."""
+    def _join_below(self, loss: keras.losses.Loss, y: NDArray, weights: NDArray, parts: tuple) -> float:
+        """The held-out loss below which the rows that are held out join those that train: the two parts."""
         return -np.inf
 
     def _temperature(self, members: tuple[Member, ...], previous: Fitted | None) -> float:
@@ -354,13 +355,11 @@ class Training(Design, ABC):
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Figures of the members of an ensemble, epoch by epoch, averaged over those that have one of that epoch."""
-    if len(histories) == 1:
-        return histories[0]
+    """Figures of members, epoch by epoch, averaged over those that have them of that epoch; nan where none has."""
     n_epochs = max(len(history["loss"]) for history in histories)
 
     def mean(name: str, epoch: int) -> float:
         figures = [history[name][epoch] for history in histories if epoch < len(history[name])]
-        return float(np.nan if np.isnan(figures).all() else np.nanmean(figures))
+        return float(np.mean(figures)) if figures else np.nan
 
     return {name: [mean(name, epoch) for epoch in range(n_epochs)] for name in histories[0]}

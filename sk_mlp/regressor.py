@@ -109,11 +109,11 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         `partial_fit` then trains at a constant rate.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch. With
-        "auto", once less than 1 % of y's variance is unexplained in them, they join the rows to train on, and the last
-        epoch is kept: little noise is left to learn by heart, and more rows are worth more. From then on the ``val_``
-        figures in ``history_`` are nan. That needs ``normalize_y``, the squared error as loss and ``monitor``, an
-        ``lr_schedule`` that ends with the fit ("cosine", "coslog4", "one_cycle"), no ``callbacks`` and no ``X_val``;
-        otherwise "auto" is True.
+        "auto", once a network leaves less than 1 % of y's variance in them unexplained, they join the rows that it
+        trains on, to the last epoch, whatever ``patience``: there is next to no noise to learn by heart, and more rows
+        are worth more. The last weights are kept that leave as little. That needs at least 20 rows held out, the
+        squared error, an ``lr_schedule`` that ends with the fit ("cosine", "coslog4", "one_cycle"), ``monitor`` left at
+        "val_loss", and neither ``sample_weight`` nor ``callbacks`` nor ``X_val``; otherwise "auto" is True.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out, at random. Not used with ``X_val``.
     patience : int, default=48
@@ -136,7 +136,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
     ensemble_size : int, default=8
         How many networks to train, each from a seed of its own, each pair with other rows held out, whose outputs are
-        averaged. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
+        averaged. ``history_`` then holds means over the members that have the figure, and ``best_epoch_`` the median.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
         the compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
@@ -157,7 +157,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         The trained network; a copy, made when it is first asked for. With columns that are scaled, embedded or
         categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`.
     history_ : dict of list of float
-        One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``.
+        One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``. Those with
+        ``val_`` are nan once these rows have joined the others (``early_stopping``).
     n_iter_ : int
         Number of epochs run.
     best_epoch_ : int

@@ -89,7 +89,7 @@ def test_rows_that_have_joined_stay_in(tmp_path):
     """A halving search's candidates go on from their checkpoint as from where they paused."""
 
     def search(folder):
-        estimator = pipeline(lr_schedule="cosine", hidden_layer_sizes=(), epochs=27, random_state=0)
+        estimator = pipeline(lr_schedule="cosine", hidden_layer_sizes=(), epochs=27, validation_fraction=0.4)
         grid = {"kerasmlpregressor__learning_rate": [0.03, 0.1, 0.3]}
         return PopulationHalvingSearchCV(
             estimator, grid, n_candidates=3, cv=2, min_epochs=9, random_state=0, checkpoint_dir=folder

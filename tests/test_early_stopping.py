@@ -24,8 +24,8 @@ def classifier(**params):
     return plain_classifier(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
-def regressor(**params):
-    return plain_regressor(**{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
+def regressor(model=None, **params):
+    return plain_regressor(model, **{"hidden_layer_sizes": (8,), "epochs": 3, "random_state": 0, **params})
 
 
 def mean_target(y_true, y_pred):
@@ -125,6 +125,7 @@ def test_held_out_rows_do_not_influence_training():
 
 EXACT = X @ [1.0, -2.0, 3.0, 0.5]
 ANNEALED = {"hidden_layer_sizes": (), "epochs": 40, "learning_rate": 0.05, "lr_schedule": "cosine"}
+ANNEALED |= {"validation_fraction": 0.25}
 
 
 @pytest.mark.parametrize("engine", ["compiled", "keras"])
@@ -156,7 +157,7 @@ def test_members_of_an_ensemble_join_one_by_one():
         {"lr_schedule": None},
         {"lr_schedule": "plateau"},
         {"loss": "huber"},
-        {"normalize_y": False},
+        {"validation_fraction": 0.1},  # 12 rows
         {"monitor": "val_mean_target", "metrics": [mean_target]},
         {"callbacks": [keras.callbacks.LambdaCallback()]},
     ],
@@ -171,6 +172,35 @@ def test_where_auto_is_to_stop_early(settings):
 
 def test_rows_of_the_users_own_never_join():
     mlp = regressor(**ANNEALED).fit(X[TRAIN], EXACT[TRAIN], X_val=X[HELD], y_val=EXACT[HELD])
+    assert min(mlp.history_["val_loss"]) < 0.01
+    assert np.isfinite(mlp.history_["val_loss"]).all()
+
+
+def builder(meta, activation, loss):
+    layers = [keras.Input((meta["n_features_in_"],)), keras.layers.Dense(1, activation)]
+    model = keras.Sequential(layers)
+    if loss:
+        model.compile("adam", loss)
+    return model
+
+
+@pytest.mark.parametrize(("activation", "loss"), [("sigmoid", None), (None, "huber"), (None, "mae")])
+def test_a_small_loss_is_not_taken_for_a_small_share_of_the_variance(activation, loss):
+    y = 0.5 + 0.01 * RNG.standard_normal(120)
+    mlp = regressor(builder, model__activation=activation, model__loss=loss, lr_schedule="cosine", epochs=9)
+    mlp.set_params(validation_fraction=0.25).fit(X, y)
+    assert np.isfinite(mlp.history_["val_loss"]).all()
+
+
+def test_a_constant_column_does_not_count_as_explained():
+    y = np.column_stack([TARGET, *np.ones((199, 120))])
+    mlp = regressor(**ANNEALED).fit(X, y)
+    assert min(mlp.history_["val_loss"]) < 0.01
+    assert np.isfinite(mlp.history_["val_loss"]).all()
+
+
+def test_weighted_rows_never_join():
+    mlp = regressor(**ANNEALED).fit(X, EXACT, sample_weight=np.arange(1, 121))
     assert min(mlp.history_["val_loss"]) < 0.01
     assert np.isfinite(mlp.history_["val_loss"]).all()
 

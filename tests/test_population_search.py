@@ -104,7 +104,7 @@ def test_classification_with_early_stopping():
 
 def test_held_out_rows_that_join_the_others():
     y = X @ np.arange(1.0, 1 + X.shape[1])
-    settings = {"lr_schedule": "cosine", "epochs": 20, "hidden_layer_sizes": ()}
+    settings = {"lr_schedule": "cosine", "epochs": 20, "hidden_layer_sizes": (), "validation_fraction": 0.25}
     grid = {"mlp__learning_rate": [0.03, 0.1], "mlp__early_stopping": ["auto", True]}
     ours, _ = both(PopulationGridSearchCV, GridSearchCV, pipeline(**settings), grid, y=y, cv=2)
     losses = ours.best_estimator_[-1].history_["val_loss"]

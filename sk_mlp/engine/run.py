@@ -16,8 +16,8 @@ class Run:
     """A member in training. It may pause after any epoch and go on later, in another population.
 
     With ``patience``, the state of the epoch of the best monitored figure is kept; otherwise the last one. A member
-    whose loss is no longer finite stops and keeps what it had. One whose held-out rows join the others keeps its last
-    state, and has no figures of held-out rows from then on.
+    whose loss is no longer finite stops and keeps what it had. One whose held-out rows join the others has no figures
+    of held-out rows from then on, and keeps the last state that is still below the loss on them that made them join.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Run:
     best : float
         Its monitored figure, times the member's sign.
     history : dict of str to list of float
-        One entry an epoch.
+        One entry an epoch; those of held-out rows end where these join the others.
     until : float
         Number of the epoch at which it pauses.
     stopped_by : {"epochs", "patience", "perfect", "non-finite", "callback"} or None
@@ -109,13 +109,14 @@ class Run:
         """
         member = self.member
         for name, value in logs.items():
-            is_held_out = name.startswith("val_")
-            if len(member.validation) or not is_held_out:
-                self.history.setdefault(name, []).append(np.nan if is_held_out and self.has_joined else value)
+            if not name.startswith("val_") or (len(member.validation) and not self.has_joined):
+                self.history.setdefault(name, []).append(value)
         member.schedule.observe(member.sign * logs[member.monitor])
         watched = member.sign * logs[member.monitor] if member.patience is not None else -np.inf
         finite = bool(np.isfinite(logs["loss"]) and np.isfinite(logs["val_loss"]))
-        improved = finite and (member.patience is None or watched < self.best - member.min_delta)
+        explains = logs.get("val_output_loss", logs["val_loss"]) < member.join_below
+        is_best = member.patience is None or watched < self.best - member.min_delta
+        improved = finite and (explains if self.has_joined else is_best)
         if improved:
             self.best, self.best_epoch = watched, self.epoch
         if not finite:
@@ -127,7 +128,7 @@ class Run:
         elif self.epoch + 1 >= member.epochs:
             self.stopped_by = "epochs"
         self.has_stalled |= self.epoch - self.best_epoch >= STALL
-        if not self.stopped_by and logs["val_loss"] < member.join_below:
+        if explains and member.may_join and not self.has_joined and not self.stopped_by:
             self.member, self.has_joined = member.joined(), True
         self.epoch += 1
         self.n_rows += len(member.train)

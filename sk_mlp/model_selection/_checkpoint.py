@@ -15,6 +15,7 @@ from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
+FORMAT = "2"  # of what is kept of a run
 SAVED = (
     *("layout", "epoch", "state", "kept", "best_epoch", "best", "history"),
     *("stopped_by", "has_stalled", "has_joined", "n_rows"),
@@ -105,4 +106,4 @@ def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -
     """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
     data = [described(part) if issparse(part) else joblib.hash(part) for part in (X, y, *params.values())]
     hashes = {"estimator": digest(search.estimator), "data": digest([data, list(params)])}
-    return {"kind": type(search).__name__, **hashes, "splits": joblib.hash(splits)}
+    return {"kind": type(search).__name__, "format": FORMAT, **hashes, "splits": joblib.hash(splits)}
