@@ -325,7 +325,7 @@ class Training(Design, ABC):
         """What dropout="auto" follows, if held-out rows tell; y and the weights are those of the training rows."""
 
     def _join_below(self, loss: keras.losses.Loss, y: NDArray, weights: NDArray, parts: tuple) -> float:
-        """The held-out loss below which the rows that are held out join those that train: the two parts."""
+        """The held-out loss below which held-out rows come to train; ``parts`` are the rows that train, and these."""
         return -np.inf
 
     def _temperature(self, members: tuple[Member, ...], previous: Fitted | None) -> float:

@@ -21,7 +21,7 @@ from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 from sk_mlp.engine.widths import narrowed
 from sk_mlp.network import blueprint_of_spec
-from sk_mlp.schedules import Constant
+from sk_mlp.schedules import Constant, Cosine
 
 N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial
 RNG = np.random.default_rng(0)
@@ -83,6 +83,18 @@ def compiled(recipe, members, n_slots=None):
     runs = [Run.begin(recipe, member) for member in members]
     train(population, iter(runs))
     return [run.outcome() for run in runs]
+
+
+def test_weights_that_get_worse_after_the_held_out_rows_have_joined_are_not_kept():
+    recipe = make_recipe()
+    run = Run.begin(recipe, make_member(recipe, epochs=9, patience=3, schedule=Cosine(), join_below=0.01))
+    losses = [0.5, 0.009, 0.005, 0.008, 7.0, 1e9, np.nan]
+    improved = [run.update({"loss": loss, "val_loss": loss}) for loss in losses]
+    assert improved == [True, True, True, True, False, False, False]
+    assert (run.best_epoch, run.stopped_by) == (3, "non-finite")
+    assert run.history == {"loss": losses, "val_loss": losses[:2]}
+    n_alone, n_joined = N - VALIDATION, N
+    assert run.n_rows == 2 * n_alone + 5 * n_joined
 
 
 def by_keras(recipe, member):
