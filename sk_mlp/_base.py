@@ -10,9 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments
 from sk_mlp._compat import CallbackSupportMixin
+from sk_mlp._compiled import compile_like
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
-from sk_mlp._resolve import FunctionLoss, resolve_loss
+from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
+from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
+from sk_mlp._settings import OF_A_FIT, settle, take_over
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import model_function, network_output
@@ -27,8 +30,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def __sklearn_clone__(self):
         # scikit-learn's copies of these would be an unfitted estimator, and what Keras makes of pickled metrics: wrong.
         shared = {"init_from": self.init_from, "metrics": self.metrics}
+        if isinstance(self.model, keras.Model):  # which no fit changes
+            shared["model"] = self.model
         bare = self._worker(keep_fitted=False)
         vars(bare).update(dict.fromkeys(shared))
+        # What is not set is not passed on, so that a builder's defaults are not taken for values that the user has set.
+        given = {name: value for name, value in bare._values().items() if name in bare._names_set() | set(bare._routed)}
+        vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
         return cloned
@@ -43,7 +51,26 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     # Fitting
 
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, X_unlabeled=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        X_unlabeled=None,
+        *,
+        epochs=None,
+        batch_size=None,
+        verbose=None,
+        callbacks=None,
+        validation_data=None,
+        validation_split=None,
+        class_weight=None,
+        shuffle=None,
+        **unknown,
+    ):
         """Train the network.
 
         Parameters
@@ -61,6 +88,16 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         sample_weight_val : array-like of shape (n_val,), default=None
         X_unlabeled : array-like of shape (n_unlabeled, n_features), default=None
             Rows without labels, for ``pretrain="autoencoder"``.
+        epochs, batch_size, verbose, class_weight, shuffle : default=None
+            As the parameters of these names, for this fit; None for those.
+        callbacks : list of keras.callbacks.Callback, default=None
+            Called beside the estimator's own.
+        validation_data : tuple (X_val, y_val) or (X_val, y_val, sample_weight_val), default=None
+            The same as these arguments.
+        validation_split : float in [0, 1), default=None
+            As ``validation_fraction``, for this fit, also without early stopping; 0 to hold out no rows.
+        **unknown
+            None may be given. What else Keras' ``Model.fit`` has is refused by name.
 
         Returns
         -------
@@ -70,6 +107,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         ------
         ValueError
             If a parameter or the data is not valid.
+        TypeError
+            For an argument that `fit` does not have, and for callbacks that are none.
         NotCompilableError
             If ``engine="compiled"`` cannot run this model, loss, optimizer or callback.
 
@@ -79,9 +118,19 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             If the loss is no longer finite; the weights of the best epoch before are kept.
         """
         self._want_whole_fit()
+        said = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "verbose": verbose,
+            "callbacks": callbacks,
+            "validation_data": validation_data,
+            "validation_split": validation_split,
+            "class_weight": class_weight,
+            "shuffle": shuffle,
+        }
+        words, held_out = self._fit_words(said, unknown, (X_val, y_val, sample_weight_val))
         work = self._worker(keep_fitted=self.warm_start)
-        held_out = (X_val, y_val, sample_weight_val)
-        settings = {"stop_early": work.early_stopping}
+        settings = {"stop_early": work.early_stopping, "words": words}
         collector = present_collector()
         if collector is None:
             work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
@@ -95,6 +144,16 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         collector.defer(self, work, task)
         return self
 
+    def _fit_words(self, said, unknown, held_out) -> tuple[FitWords, tuple]:
+        """Keras' words, said in `fit` or by parameters named ``fit__...``, and the rows to hold out."""
+        by_prefix = routed_to(self._routed, "fit")
+        refuse_unknown(unknown, by_prefix)
+        said = by_prefix | {name: value for name, value in said.items() if value is not None}
+        if "class_weight" in said and not hasattr(self, "class_weight"):
+            raise TypeError(f"class_weight is for classifiers. Got {said['class_weight']!r}; use sample_weight.")
+        words = checked(said)
+        return words, held_out_rows(said.get("validation_data"), held_out, words.validation_split)
+
     def __sklearn_is_fitted__(self):
         self._want_whole_fit()
         return hasattr(self, "_fitted")
@@ -102,7 +161,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def _worker(self, keep_fitted: bool):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
         work = object.__new__(type(self))
-        kept = {*self._get_param_names(), "_routed"} if not keep_fitted else set(vars(self))
+        kept = {*self._own_values(), "_routed"} if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or _is_of_callbacks(name)}
         work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
@@ -115,7 +174,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def _take_over(self, work):
         # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
-        self.__dict__.update({name: value for name, value in vars(work).items() if not _is_of_callbacks(name)})
+        own = {*self._own_values(), *OF_A_FIT}  # a fit's own values of parameters end with it
+        taken = {name: value for name, value in vars(work).items() if name not in own and not _is_of_callbacks(name)}
+        self.__dict__.update(taken)
         return self
 
     def _want_whole_fit(self) -> None:
@@ -231,19 +292,23 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if "model" not in self._live:
             targets = self._fitted.targets
             model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]
-            own = model if model.compiled else None
+            own = model
             if others:
                 model = averaged([model, *others], self.n_features_in_, self._fitted.columns)
             model = self._in_units(model, targets)
-            if not model.compiled and own:  # by the user's builder
-                model.compile(type(own.optimizer).from_config(own.optimizer.get_config()), own.loss)
+            if not model.compiled and own.compiled:  # by the user
+                compile_like(model, own)
             elif not model.compiled:
-                params = self.get_params(deep=False)
-                loss = resolve_loss(params, *self._loss_defaults(targets, targets.n_outputs))
+                settled = self._worker(keep_fitted=True)
+                settle(settled, NO_WORDS)
+                if self.model is not None:
+                    take_over(settled, None, has_weights=False)
+                values = settled._values()
+                loss = resolve_loss(values, *self._loss_defaults(targets, targets.n_outputs))
                 loss = loss.function if isinstance(loss, FunctionLoss) else loss  # as whoever loads the model has it
                 two = self._fitted.spec is not None and self._fitted.spec.aux_output
                 aux_share = float(self.aux_loss_weight) if two else None
-                model.compile(**compile_arguments(params, loss, aux_share))
+                model.compile(**compile_arguments(values, loss, aux_share))
                 model.optimizer.build(model.trainable_variables)  # else a saved model complains when it is loaded
             self._live["model"] = model
         return self._live["model"]

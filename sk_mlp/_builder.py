@@ -2,6 +2,7 @@
 
 import random
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
-from sk_mlp._compat import accepts_kwargs, has_param, route_params
+from sk_mlp._builder_arguments import name_of
+from sk_mlp._compiled import compile_like, compiled_by_user
 from sk_mlp._features import to_inputs
-from sk_mlp._resolve import plain, resolve_optimizer
+from sk_mlp._resolve import resolve_loss, resolve_optimizer
 from sk_mlp._spec import Blueprint
 from sk_mlp.engine.structure import structure_of_model
 from sk_mlp.layers import dropout_layers
@@ -49,7 +51,11 @@ def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, colum
     rates = [float(layer.rate) for layer in dropout_layers(model)]
     width = symbolic_output(model, n_features, columns).shape[1]
     structure = structure_of_model(model), repr(columns)
-    return Blueprint(make, None, model, structure, width, rates, columns, model.count_params())
+    exempt = None
+    if told := compiled_by_user(model):  # as its optimizer has it
+        decays = told.optimizer._use_weight_decay
+        exempt = tuple(i for i, variable in enumerate(model.trainable_variables) if not decays(variable))
+    return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt)
 
 
 def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
@@ -81,34 +87,41 @@ def compile_arguments(params: Mapping[str, Any], loss: keras.losses.Loss, aux_sh
     return {"optimizer": optimizer, **losses_of_outputs(loss, aux_share)}
 
 
+def compile_kwargs(params: Mapping[str, Any], loss_defaults: tuple[str, str]) -> dict[str, Any]:
+    """What the estimator's parameters say for ``model.compile``, as scikeras has it."""
+    loss = resolve_loss(params, *loss_defaults)
+    return {**compile_arguments(params, loss, None), "metrics": params["metrics"]}
+
+
+_returned: weakref.WeakSet = weakref.WeakSet()  # models that builders have returned
+
+
 def call_builder(
-    builder: Callable,
+    source: Any,
     seed: int,
-    params: Mapping[str, Any],
-    meta: dict[str, Any],
+    arguments: Mapping[str, Any],
+    offers: Mapping[str, Callable[[], Any]],
     n_features: int,
     columns: Any,
     widths: tuple[int, ...],
-    make_loss: Callable[[], keras.losses.Loss],
 ) -> keras.Model:
     """Build the user's model and check that it fits the data.
 
     Parameters
     ----------
-    builder : callable
-        Gets the routed parameters ``model__...``, and ``meta``, ``params`` and ``compile_kwargs`` where it takes them.
+    source : callable or keras.Model
+        Of a model, a copy with new weights is made.
     seed : int
         What random weights follow from.
-    params : mapping
-        The estimator's parameters.
-    meta : dict
-        What is known of the data: n_features_in_, n_outputs_, target_type_, and for labels classes_, n_classes_.
+    arguments : mapping
+        Of the callable, as the user has set them.
+    offers : mapping of str to callable
+        Which make further arguments, for each call anew.
     n_features : int
     columns : None, dict or tuple
         Columns of X for each input.
     widths : tuple of int
         Output widths that fit y.
-    make_loss : callable () -> keras.losses.Loss
 
     Raises
     ------
@@ -117,22 +130,19 @@ def call_builder(
     ValueError
         If its output does not fit the data.
     """
-    arguments = {k: plain(v) for k, v in route_params(params, "model", pass_filter=set(), strict=True).items()}
-    offers = {
-        "meta": lambda: meta,
-        "params": lambda: dict(params),
-        "compile_kwargs": lambda: compile_arguments(params, make_loss(), None),
-    }
-    for name, offer in offers.items():
-        if has_param(builder, name) or accepts_kwargs(builder):
-            arguments[name] = offer()
     with seeds_of_the_process(seed):
-        model = builder(**arguments)
-    if not isinstance(model, keras.Model):
-        raise TypeError(f"The 'model' parameter must be a function that returns a keras.Model. It returned {model!r}.")
-    if not model.layers and not model.weights:
-        raise ValueError("The 'model' parameter must be a function that returns a model with layers. It has none.")
-    output = symbolic_output(model, n_features, columns)
+        model = renewed(source) if isinstance(source, keras.Model) else _called(source, arguments, offers)
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"The 'model' parameter must be a function that returns a keras.Model. It returned {model!r}."
+            )
+        if model in _returned:  # the same one again
+            model = renewed(model)
+        _returned.add(model)
+        if not model.layers and not model.weights:
+            raise ValueError("The 'model' parameter must be a function that returns a model with layers. It has none.")
+        model = without_containers(model, columns)
+        output = symbolic_output(model, n_features, columns)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2 or output.shape[1] not in widths:
         shape = getattr(output, "shape", output)
         raise ValueError(
@@ -141,6 +151,35 @@ def call_builder(
             + f" for this y. Got {shape} instead."
         )
     return model
+
+
+def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str, Callable[[], Any]]) -> Any:
+    return source(**arguments, **{name: make() for name, make in offers.items()})
+
+
+def renewed(model: keras.Model) -> keras.Model:
+    """A copy of a model with new weights, compiled in the same way."""
+    try:
+        copy = keras.models.clone_model(model)
+    except Exception as error:  # of the configuration of somebody's layer
+        raise ValueError(
+            f"The 'model' parameter holds {name_of(model)}, of which a copy must be trained; but it cannot be cloned: "
+            f"{error} Pass a function that returns a new model at each call."
+        ) from error
+    compile_like(copy, model)
+    return copy
+
+
+def without_containers(model: keras.Model, columns: Any) -> keras.Model:
+    """A functional model whose single output, or input, is in a list, tuple or dict, with the tensor itself."""
+    if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1 or len(model.inputs) != 1:
+        return model
+    bare_inputs = columns is not None or isinstance(model._inputs_struct, keras.KerasTensor)
+    if bare_inputs and isinstance(model._outputs_struct, keras.KerasTensor):
+        return model
+    bare = keras.Model(model._inputs_struct if bare_inputs else model.inputs[0], model.outputs[0], name=model.name)
+    compile_like(bare, model)
+    return bare
 
 
 PASSING = (

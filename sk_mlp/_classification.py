@@ -6,11 +6,14 @@ from functools import partial
 import numpy as np
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
+from sklearn.preprocessing import LabelEncoder
 
+from sk_mlp._builder_arguments import arguments_of
 from sk_mlp._calibration import fit_temperature
+from sk_mlp._compiled import compiled_by_user
 from sk_mlp._dropout import FIRST_RATE, by_unexplained_share
-from sk_mlp._resolve import is_of_classes, target_layout
-from sk_mlp._targets import class_targets, weights_of_classes
+from sk_mlp._resolve import is_of_classes, resolve_loss, target_layout
+from sk_mlp._targets import ClassTargets, are_dummies, class_targets, weights_of_classes
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import network_output
 from sk_mlp.losses import label_smoothing, loss_of_frequencies
@@ -22,14 +25,26 @@ class Classification(Training, ABC):
     _y_checks = {}
     _fixed_dropout = FIRST_RATE
 
-    def _learn_targets(self, y, classes, previous):
+    def _learn_targets(self, raw, X, y, classes, previous):
         y = y.toarray() if issparse(y) else y
         targets = previous or class_targets(y, classes)
+        if not previous and targets.kind == "multilabel" and are_dummies(y) and self._compares_classes(raw, X, targets):
+            targets = ClassTargets("multiclass", targets.classes, as_dummies=True)
         if previous and classes is not None and not np.array_equal(np.unique(classes), previous.classes):
             raise ValueError(
                 f"classes must be those of the first call, {previous.classes.tolist()}. Got {list(classes)}."
             )
         return targets, targets.check(y)
+
+    def _compares_classes(self, raw, X, targets):
+        """Whether the loss is one of classes, of which one is right in each row."""
+        defaults, loss = self._loss_defaults(targets, targets.n_outputs), self.loss
+        if self.model is not None and "loss" in arguments_of(self.model):
+            loss = None
+        if loss is None and self.model is not None:
+            compiled = compiled_by_user(self._blueprint(raw, X, np.arange(0), targets, 0, None).sample)
+            loss = compiled and compiled.loss
+        return loss is not None and is_of_classes(resolve_loss({**self._values(), "loss": loss}, *defaults))
 
     def _with_units(self, targets, y, rows, weights, blueprint):
         return targets
@@ -79,8 +94,10 @@ class Classification(Training, ABC):
         return (1, 2) if targets.kind == "binary" else (targets.n_outputs,)
 
     def _meta(self, targets):
-        target_type = {"multilabel": "multilabel-indicator"}.get(targets.kind, targets.kind)
-        return {"target_type_": target_type, "classes_": targets.classes, "n_classes_": len(targets.classes)}
+        known = {"target_type_": targets.kind, "classes_": targets.classes, "n_classes_": len(targets.classes)}
+        if targets.kind == "multilabel" or targets.as_dummies:
+            return known | {"target_type_": "multilabel-indicator"}
+        return known | {"target_encoder_": LabelEncoder().fit(targets.classes)}
 
     def _encode(self, targets, y, loss, width):
         layout = target_layout(loss, width, targets.kind)

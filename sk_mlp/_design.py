@@ -4,17 +4,18 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
-import keras
 from keras.optimizers import SGD
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sk_mlp._builder import blueprint_of_builder, call_builder
+from sk_mlp._builder import blueprint_of_builder, call_builder, compile_kwargs
+from sk_mlp._builder_arguments import offers_taken
 from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
-from sk_mlp._resolve import is_of_logits, resolve_loss, resolve_optimizer
+from sk_mlp._resolve import is_of_logits, plain, resolve_loss, resolve_optimizer
+from sk_mlp._settings import settled_values
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
 from sk_mlp._targets import Targets
 from sk_mlp.network import blueprint_of_spec
@@ -36,7 +37,7 @@ class Design(DataChecks, ABC):
             wide, deep = self._path(raw, "wide_features"), self._path(raw, "deep_features")
             plan = partial(self._plan, X, rows)
             before = previous.spec if previous else None
-            loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
+            loss = resolve_loss(self._values(), *self._loss_defaults(targets, targets.n_outputs))
             if before and not self._asks_for(before.deep_plan):
                 raise ValueError(CHANGED)
             rate = MOST_DROPOUT if self.dropout == "auto" else float(self.dropout)
@@ -58,29 +59,17 @@ class Design(DataChecks, ABC):
                 parametric_activation=bool(self.parametric_activation),
             )
             return blueprint_of_spec(spec, rate)
-        for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
-            if getattr(self, name, None) not in (None, False, "auto"):  # a regressor has no calibrate
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is of the estimator's own network. Got a 'model' besides; set "
-                    f"{name} back to its default."
-                )
-        if isinstance(self.model, keras.Model):
-            raise ValueError(
-                "The 'model' parameter must be None or a function that returns a new keras.Model at each call. "
-                f"Got the model {self.model.name!r} instead."
-            )
-        params, columns = self.get_params(deep=False), input_columns(raw, self.input_columns)
-        make = partial(
-            call_builder,
-            self.model,
-            seed,
-            params,
-            {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._meta(targets)},
-            n_features,
-            columns,
-            self._widths(targets),
-            partial(resolve_loss, params, *self._loss_defaults(targets, targets.n_outputs)),
-        )
+        columns = input_columns(raw, self.input_columns)
+        meta = {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._data_meta, **self._meta(targets)}
+        defaults = self._loss_defaults(targets, targets.n_outputs)
+        offers: dict[str, Any] = {
+            "meta": partial(dict, meta),
+            "params": partial(dict, self._values()),
+            "compile_kwargs": partial(compile_kwargs, settled_values(self), defaults),
+        }
+        offers = {name: offers[name] for name in offers_taken(self.model)}
+        arguments = {name: plain(value) for name, value in self._arguments.items()}
+        make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, self._widths(targets))
         return blueprint_of_builder(make, n_features, columns)
 
     def _plan(self, X: Matrix, rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
@@ -94,7 +83,7 @@ class Design(DataChecks, ABC):
         learned = self.learned_scale
         if learned == "auto":
             # Adam's steps on it are `SCALE_FACTOR` times as long; those of SGD would be longer by its square.
-            learned = scaling is not None and not issubclass(resolve_optimizer(self.get_params(deep=False))[0], SGD)
+            learned = scaling is not None and not issubclass(resolve_optimizer(self._values())[0], SGD)
         return plan_columns(
             X, rows, columns, self._categories, scaling, embedding, bool(learned) and is_deep, self.handle_missing
         )
@@ -130,8 +119,8 @@ class Design(DataChecks, ABC):
     def _check_paths(self, sizes: tuple[int, ...]) -> None:
         if self.input_columns is not None:
             raise ValueError(
-                "input_columns names the columns of the inputs of a 'model' of the user's own. Got model=None; use "
-                "wide_features and deep_features for the estimator's own network."
+                "input_columns names the columns of each input of a 'model'. Got model=None; use wide_features and "
+                "deep_features for the built-in network."
             )
         needs_hidden = {
             "aux_output": self.aux_output,
@@ -152,16 +141,6 @@ class Design(DataChecks, ABC):
     def _path(self, X: Any, name: str) -> tuple[int, ...] | None:
         columns = getattr(self, name)
         return None if columns is None else column_numbers(X, columns, name)
-
-    def _params_of(self, blueprint: Blueprint) -> dict[str, Any]:
-        """The parameters, with optimizer and loss of a model that its builder has compiled."""
-        params, model = self.get_params(deep=False), blueprint.sample
-        if model is None or not model.compiled:
-            return params
-        loss = model.loss if params["loss"] is None else params["loss"]
-        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # under a policy of mixed precision
-        params = {**params, "optimizer": optimizer, "loss": loss}
-        return {name: v for name, v in params.items() if not name.startswith(("optimizer__", "loss__"))}
 
     def _learned(
         self, blueprint: Blueprint, X: Matrix, y: NDArray, rows: NDArray, weights: NDArray

@@ -2,14 +2,17 @@
 
 import functools
 import inspect
+import warnings
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Integral, Real
+from typing import Any
 
 import keras
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 
+from sk_mlp._builder_arguments import REQUIRED, arguments_of, name_of, offers_taken
 from sk_mlp._compat import BaseWrapper
 from sk_mlp._messages import did_you_mean
 from sk_mlp.engine.predict import ACTIVATIONS
@@ -30,7 +33,27 @@ PLAIN_MLP = {
     "patience": 10,
     "ensemble_size": 1,
 }
-ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain")
+ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
+AUTO, SCHEDULE = StrOptions({"auto"}), keras.optimizers.schedules.LearningRateSchedule
+# Earlier names, of Keras' wrappers and of scikeras.
+ALIASES = {"build_fn": "model", "validation_split": "validation_fraction"}
+N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
+# What scikit-learn's multilayer perceptrons call otherwise.
+IN_SCIKIT_LEARN = {
+    "solver": "optimizer='adam' or 'sgd'",
+    "alpha": "weight_decay",
+    "learning_rate_init": "learning_rate, a number",
+    "power_t": "lr_schedule, such as 'step'",
+    "max_iter": "epochs",
+    "tol": "min_delta",
+    "momentum": "optimizer__momentum",
+    "nesterovs_momentum": "optimizer__nesterov",
+    "beta_1": "optimizer__beta_1",
+    "beta_2": "optimizer__beta_2",
+    "epsilon": "optimizer__epsilon",
+    "n_iter_no_change": "patience",
+    "max_fun": "nothing, as no optimizer counts calls of the loss",
+}
 
 
 class Parameters(BaseWrapper, ABC):
@@ -43,18 +66,18 @@ class Parameters(BaseWrapper, ABC):
         "input_scaling": [StrOptions({"auto", "robust", "standard"}), None],
         "numerical_embedding": [StrOptions({"auto", "pbld", "plr", "ple"}), None],
         "learned_scale": ["boolean", StrOptions({"auto"})],
-        "n_hidden": [Interval(Integral, 0, None, closed="left")],
-        "n_neurons": [Interval(Integral, 1, None, closed="left")],
+        "n_hidden": [Interval(Integral, 0, None, closed="left"), AUTO],
+        "n_neurons": [Interval(Integral, 1, None, closed="left"), AUTO],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "activation": [StrOptions(set(ACTIVATIONS) - {"exponential", "linear", "softmax"})],
-        "parametric_activation": ["boolean"],
+        "activation": [StrOptions({"auto", *ACTIVATIONS} - {"exponential", "linear", "softmax"})],
+        "parametric_activation": ["boolean", AUTO],
         "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
-        "batch_norm": ["boolean"],
+        "batch_norm": ["boolean", AUTO],
         "kernel_initializer": [str],
-        "skip_connection": ["boolean"],
+        "skip_connection": ["boolean", AUTO],
         "wide_features": [str, Integral, slice, callable, "array-like", None],
         "deep_features": [str, Integral, slice, callable, "array-like", None],
-        "aux_output": ["boolean"],
+        "aux_output": ["boolean", AUTO],
         "aux_loss_weight": [Interval(Real, 0, 1, closed="left")],
         "input_columns": [dict, list, tuple, None],
         "init_from": [HasMethods("fit"), None],
@@ -62,23 +85,27 @@ class Parameters(BaseWrapper, ABC):
         "frozen_epochs": [Interval(Real, 0, None, closed="both")],
         "pretrain": [StrOptions({"autoencoder"}), None],
         "optimizer": [str, type, keras.optimizers.Optimizer],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "lr_schedule": [str, callable, keras.optimizers.schedules.LearningRateSchedule, None],
+        "learning_rate": [
+            Interval(Real, 0, None, closed="neither"),
+            keras.optimizers.schedules.LearningRateSchedule,
+            AUTO,
+        ],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
+        "lr_schedule": [str, callable, SCHEDULE, None],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "ema_momentum": [Interval(Real, 0, 1, closed="neither"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), AUTO],
         "min_delta": [Interval(Real, 0, None, closed="left")],
         "monitor": [str],
         "shuffle": ["boolean"],
         "loss": [str, callable, keras.losses.Loss, None],
         "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
         "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
-        "ensemble_size": [Interval(Integral, 1, None, closed="left")],
+        "ensemble_size": [Interval(Integral, 1, None, closed="left"), AUTO],
         "engine": [StrOptions({"auto", "compiled", "keras"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -183,34 +210,104 @@ class Parameters(BaseWrapper, ABC):
         self.random_state = random_state
         self.verbose = verbose
         # Not as attributes: scikit-learn allows none besides those of the signature. Names are judged by fit.
+        self._routed = {}
+        self._take_aliases(routed, {name for name in ALIASES.values() if name in self._names_set()})
         self._routed = routed
+
+    def _take_aliases(self, params: dict, taken: Collection[str]) -> None:
+        """Set parameters that are given by an earlier name; ``taken`` are those that are given by their own."""
+        for alias in [name for name in ALIASES if name in params]:
+            name, value = ALIASES[alias], params.pop(alias)
+            if name in taken:
+                raise ValueError(f"{alias} is another name of {name!r}, so only one may be given. Got both.")
+            if alias == "build_fn":
+                warnings.warn(f"{alias!r} is an earlier name: use {name!r}.", FutureWarning, stacklevel=4)
+            setattr(self, name, value)
 
     def __getattr__(self, name):
         routed = self.__dict__.get("_routed", {})
         if name in routed:
             return routed[name]
+        if not name.startswith("_") and "model" in self.__dict__:
+            by_prefix, arguments = f"model__{name}", arguments_of(self.model)
+            if name in arguments and (by_prefix in routed or arguments[name] is not REQUIRED):
+                return routed.get(by_prefix, arguments[name])
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
+    def _own_values(self) -> dict[str, Any]:
+        """The parameters that have a name in the signature, as they are."""
+        return {name: vars(self)[name] for name in _defaults(type(self)) if name in vars(self)}
+
+    def _names_set(self) -> set[str]:
+        """Which of them have another value than the default."""
+        defaults = _defaults(type(self))
+        return {name for name, value in self._own_values().items() if not _is_default(value, defaults[name])}
+
+    def _values(self) -> dict[str, Any]:
+        """All parameters by name, as they are: of a fit's copy, those that hold for it."""
+        return {**self._own_values(), **self._routed}
+
     def _get_param_names(self):
-        named = _signature(type(self)).values()
-        return [*(p.name for p in named if p.kind != p.VAR_KEYWORD), *sorted(self._routed)]
+        arguments = {name for name, default in arguments_of(self.model).items() if default is not REQUIRED}
+        own = [p.name for p in _signature(type(self)).values() if p.kind != p.VAR_KEYWORD]
+        return [*own, *sorted({*self._routed, *arguments} - set(own))]
+
+    def get_params(self, deep=True):
+        """Parameters by name: those of the signature, those that are passed on, and a builder's arguments.
+
+        An argument of the function that builds the model has its default until it is set.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add those of parameters that are estimators.
+
+        Returns
+        -------
+        dict
+        """
+        params = BaseEstimator.get_params(self, deep=deep)
+        if self.model is not None:
+            unset = params.keys() - self._names_set()
+            for name, default in arguments_of(self.model).items():
+                value = self._routed.get(f"model__{name}", default)
+                if name in unset and name in _signature(type(self)) and value is not REQUIRED:
+                    params[name] = value
+        return params
 
     def _validate_names(self) -> None:
-        signature = _signature(type(self))
+        """Raise an error for parameters of unknown names."""
+        known, arguments = _signature(type(self)), arguments_of(self.model)
+        translated = [name for name in self._routed if name in IN_SCIKIT_LEARN and name not in arguments]
+        if translated:
+            others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in translated)
+            raise ValueError(
+                f"Invalid parameter {translated[0]!r} for estimator {type(self).__name__}. Of the names of "
+                f"scikit-learn's MLP: {others}."
+            )
         for name, value in self._routed.items():
             destination = name.split("__")[0]
             if destination in ("model", "metrics", "callbacks", "pretrain") and getattr(self, destination) is None:
+                if destination == "metrics" and "compile_kwargs" in offers_taken(self.model):
+                    continue
                 raise ValueError(
                     f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
                 )
-            if not _is_routed(name):
+            if not _is_routed(name) and name not in arguments:
+                of_model = f" {name_of(self.model)} takes {list(arguments)}." if arguments else ""
                 raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {type(self).__name__}.{did_you_mean(name, signature)}"
+                    f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+                    f"{did_you_mean(name, [*known, *arguments])}{of_model}"
                     f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
                 )
 
+    def _check_values(self, names: Collection[str]) -> None:
+        """Raise scikit-learn's error for a value that is not valid, of the parameters of these names."""
+        values = {name: value for name, value in self._own_values().items() if name in names}
+        validate_parameter_constraints(self._parameter_constraints, values, caller_name=type(self).__name__)
+
     def set_params(self, **params):
-        """Set parameters, routed ones (``optimizer__beta_1=0.95``) too.
+        """Set parameters, routed ones (``optimizer__beta_1=0.95``) and a builder's arguments too.
 
         Parameters
         ----------
@@ -225,8 +322,17 @@ class Parameters(BaseWrapper, ABC):
         ValueError
             For a name that is no parameter.
         """
-        BaseEstimator.set_params(self, **{k: v for k, v in params.items() if not _is_routed(k)})
-        self._routed = {**self._routed, **{k: v for k, v in params.items() if _is_routed(k)}}
+        self._take_aliases(params, params.keys())
+        arguments = arguments_of(params.get("model", self.model)).keys() - self._own_values().keys()
+        passed_on = {name: value for name, value in params.items() if _is_routed(name) or name in arguments}
+        BaseEstimator.set_params(self, **{name: value for name, value in params.items() if name not in passed_on})
+        for name in params:  # what is set last holds
+            other = name.removeprefix("model__") if name.startswith("model__") else f"model__{name}"
+            if other in self._routed and other not in params:
+                self._routed = {key: value for key, value in self._routed.items() if key != other}
+            elif other in self._own_values() and name.startswith("model__") and other not in params:
+                setattr(self, other, _defaults(type(self))[other])
+        self._routed = {**self._routed, **passed_on}
         return self
 
     __repr__ = BaseEstimator.__repr__
@@ -234,20 +340,23 @@ class Parameters(BaseWrapper, ABC):
     def _layer_sizes(self) -> tuple[int, ...]:
         sizes = self.hidden_layer_sizes
         if sizes is None:
-            return (int(self.n_neurons),) * int(self.n_hidden)
+            n_hidden, n_neurons = (
+                default if value == "auto" else int(value)
+                for value, default in ((self.n_hidden, N_HIDDEN), (self.n_neurons, N_NEURONS))
+            )
+            return (n_neurons,) * n_hidden
         sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
         for size in sizes:
             if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
                 raise ValueError(
                     f"hidden_layer_sizes must hold integers of at least 1. Got {self.hidden_layer_sizes!r}."
                 )
-        signature = _signature(type(self))
         contradicts = {"n_hidden": len(sizes) != self.n_hidden, "n_neurons": set(sizes) - {self.n_neurons}}
         for name, contradiction in contradicts.items():
             value = getattr(self, name)
-            if contradiction and value != signature[name].default:
+            if contradiction and value != "auto":
                 raise ValueError(
-                    f"hidden_layer_sizes stands for n_hidden and n_neurons, so {name} must not contradict it. "
+                    f"hidden_layer_sizes replaces n_hidden and n_neurons, so {name} must not contradict it. "
                     f"Got hidden_layer_sizes={self.hidden_layer_sizes!r} and {name}={value!r}; set "
                     "hidden_layer_sizes=None to use n_hidden and n_neurons."
                 )
@@ -257,6 +366,22 @@ class Parameters(BaseWrapper, ABC):
 @functools.cache  # a search asks for it several times a fit, at 0.6 ms
 def _signature(cls: type) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(cls).parameters
+
+
+@functools.cache
+def _defaults(cls: type) -> dict[str, Any]:
+    """Defaults of the parameters, of the class that has them first: a subclass with others sets them, as it were."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if "__init__" in vars(base) and issubclass(base, Parameters):
+            for parameter in list(_signature(base).values()):
+                if parameter.default is not parameter.empty and parameter.kind != parameter.VAR_KEYWORD:
+                    found.setdefault(parameter.name, parameter.default)
+    return found
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) in (str, int, float, bool) and value == default)
 
 
 def _is_routed(name: str) -> bool:

@@ -37,6 +37,8 @@ class Task:
         Names of what is logged in an epoch, without the learning rate.
     hook_arguments : dict
         Of the hooks of scikit-learn's callbacks; empty without such callbacks.
+    has_callbacks : bool
+        Whether Keras callbacks are to be called.
     """
 
     recipe: Recipe
@@ -46,6 +48,7 @@ class Task:
     first_epoch: int
     figures: tuple[str, ...]
     hook_arguments: dict[str, Any]
+    has_callbacks: bool = False
 
     def runs(self) -> list[Run]:
         """The members' runs, about to begin."""
@@ -107,6 +110,7 @@ def make_recipe(
         row_nonzeros and X.indptr.dtype.name,
         row_nonzeros,
         frozen,
+        blueprint.exempt,
     )
     return Recipe(
         blueprint=blueprint,
@@ -123,8 +127,8 @@ def make_recipe(
     )
 
 
-def rows_of_members(rows: Rows, splits: list[tuple[NDArray, NDArray]]) -> list[Rows]:
-    """Each member's rows, with weights of mean 1 over those that it trains on and over those that it holds out.
+def rows_of_members(rows: Rows, splits: list[tuple[NDArray, NDArray]], mean: float) -> list[Rows]:
+    """Each member's rows, with weights of this mean over those that it trains on and over those that it holds out.
 
     Members whose weights are the same share them.
     """
@@ -132,7 +136,7 @@ def rows_of_members(rows: Rows, splits: list[tuple[NDArray, NDArray]]) -> list[R
     for parts in splits:
         weights = rows.weights.copy()
         for part in parts:
-            weights[part] *= len(part) / max(weights[part].sum(), np.finfo(float).tiny)
+            weights[part] *= mean * len(part) / max(weights[part].sum(), np.finfo(float).tiny)
         weights = weights.astype(np.float32)
         same = (others for others in found if np.array_equal(others.weights, weights))
         found.append(next(same, None) or replace(rows, weights=weights))

@@ -27,7 +27,7 @@ class Regression(Training, ABC):
     _y_checks = {"y_numeric": True}
     _fixed_dropout = 0.0
 
-    def _learn_targets(self, y, classes, previous):
+    def _learn_targets(self, raw, X, y, classes, previous):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         targets = previous or regression_targets(y, np.ones(len(y)), standardise=False)

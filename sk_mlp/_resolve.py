@@ -73,13 +73,10 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     Raises
     ------
     ValueError
-        For an unknown name or argument, and where the learning rate or the weight decay is given in a second place.
+        For an unknown name or argument.
     """
     optimizer: Any = params["optimizer"]
-    routed = routed_to(params, "optimizer")
-    for name in ("learning_rate", "weight_decay"):
-        if name in routed:
-            raise ValueError(f"optimizer__{name}={routed[name]!r} is set by the parameter {name!r} alone.")
+    routed = {k: v for k, v in routed_to(params, "optimizer").items() if k not in ("learning_rate", "weight_decay")}
     if isinstance(optimizer, str):
         if optimizer.lower() not in OPTIMIZERS:
             raise unknown_name("optimizer", optimizer, list(OPTIMIZERS))
@@ -94,13 +91,6 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
             f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or a "
             "class instead."
         )
-    own = {"learning_rate": optimizer.get_config()["learning_rate"], "weight_decay": optimizer.weight_decay or 0.0}
-    for name, value in own.items():
-        if not isinstance(value, float) or not np.isclose(value, params[name], rtol=1e-6, atol=0):
-            raise ValueError(
-                f"The {name!r} parameter must be that of optimizer={type(optimizer).__name__}, {value!r}. "
-                f"Got {params[name]!r} instead."
-            )
     return type(optimizer), _without_data(optimizer.get_config())
 
 

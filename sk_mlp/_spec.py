@@ -98,6 +98,10 @@ class Blueprint:
         Columns of X for each input.
     n_weights : int
         Roughly.
+    exempt : tuple of int or None
+        Which trainable variables are exempt from weight decay; None for vectors.
+    plan : ColumnPlan or None
+        How X is scaled before a user's own model gets it.
     """
 
     make: Callable[[], Any]
@@ -108,6 +112,8 @@ class Blueprint:
     rates: list[float]
     columns: Any
     n_weights: int
+    exempt: tuple[int, ...] | None = None
+    plan: ColumnPlan | None = None
 
     @property
     def n_heads(self) -> int:
@@ -171,6 +177,8 @@ class Member:
         1 if the figure is to fall, -1 if it is to rise.
     ideal : float or None
         The least that the figure, times its sign, can be, where that is known.
+    keeps_best : bool
+        Whether to keep the epoch of the best figure, rather than the last one, with ``patience``.
     initial : dict of int to ndarray
         Initial values of some of the network's variables, by number; the others are drawn from the seed.
     frozen_epochs : float
@@ -197,6 +205,7 @@ class Member:
     monitor: str = "val_loss"
     sign: int = 1
     ideal: float | None = None
+    keeps_best: bool = True
     initial: dict[int, NDArray] = field(default_factory=dict)
     frozen_epochs: float = 0
     learned: dict[str, NDArray] = field(default_factory=dict)

@@ -135,7 +135,7 @@ def autoencoder(
     features = np.concatenate(parts)
     if spec.deep_columns is not None:
         features = features[:, list(spec.deep_columns)]
-    params = estimator.get_params(deep=False)
+    params = estimator._values()
     optimizer = {name: value for name, value in params.items() if name.startswith("optimizer__")}
     sizes = spec.hidden_layer_sizes
     settings = {

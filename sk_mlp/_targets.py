@@ -1,7 +1,7 @@
 """Labels and targets to the arrays a network is trained on, and back. Plain numpy."""
 
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,13 @@ class ClassTargets:
         A single class counts as binary.
     classes : ndarray of shape (n_classes,)
         Sorted labels; for multilabel the column numbers.
+    as_dummies : bool
+        Whether y is a matrix with a column a class, of which one is 1 in each row. The classes are their numbers.
     """
 
     kind: str
     classes: NDArray
+    as_dummies: bool = False
 
     @property
     def n_outputs(self) -> int:
@@ -47,6 +50,13 @@ class ClassTargets:
                     f"{name} must be a label indicator matrix of 0 and 1. Got {strange[:5].tolist()} as well."
                 )
             return y
+        if self.as_dummies:
+            if y.ndim != 2 or y.shape[1] != len(self.classes) or not are_dummies(y):
+                raise ValueError(
+                    f"{name} must have {len(self.classes)} columns, as in fit, with one 1 in each row and 0 otherwise. "
+                    f"Got shape {y.shape}{' with other rows' if y.ndim == 2 else ''}."
+                )
+            return np.argmax(y, axis=1)
         y = column_or_1d(y, warn=True)
         unseen = np.setdiff1d(y, self.classes)
         if len(unseen):
@@ -102,7 +112,14 @@ class ClassTargets:
         """Most probable label of each row; for multilabel, 1 where the probability exceeds one half."""
         if self.kind == "multilabel":
             return (probabilities > 0.5).astype(int)
+        if self.as_dummies:
+            return np.eye(len(self.classes), dtype=int)[np.argmax(probabilities, axis=1)]
         return self.classes[np.argmax(probabilities, axis=1)]
+
+
+def are_dummies(y: NDArray) -> bool:
+    """Whether each row has one 1, and 0 otherwise."""
+    return bool(np.isin(y, [0, 1]).all() and (y.sum(axis=1) == 1).all())
 
 
 def class_targets(y: NDArray, classes: NDArray | None = None) -> ClassTargets:
@@ -164,6 +181,7 @@ def weights_of_classes(
     known = [0, 1] if multilabel else targets.classes.tolist()
     product = np.ones(len(y))
     for table, labels in zip(class_weight, y.T, strict=True) if multilabel else [(class_weight, y)]:
+        table = _by_label(table, targets)
         unknown = [label for label in table if label not in known]
         if unknown:
             raise ValueError(f"class_weight must be a dict of weights of the classes {known}. Got {unknown} too.")
@@ -174,6 +192,15 @@ def weights_of_classes(
                 )
             product[labels == label] *= weight
     return product
+
+
+def _by_label(table: dict, targets: ClassTargets) -> dict:
+    """Weights by the labels; Keras' ``class_weight`` is by the numbers of classes, which may be words here."""
+    labels = targets.classes.tolist()
+    by_number = all(isinstance(label, str) for label in labels) and all(isinstance(key, Integral) for key in table)
+    if not by_number or not all(0 <= key < len(labels) for key in table):
+        return table
+    return {labels[key]: weight for key, weight in table.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,20 +14,16 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
+from sk_mlp._callbacks import callbacks_of, directed, rule_of
 from sk_mlp._checks import rows_with_weight, without_zero_total
+from sk_mlp._compiled import compiled_by_user
 from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
+from sk_mlp._fit_words import NO_WORDS
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
-from sk_mlp._resolve import (
-    direct_monitors,
-    ideal_of,
-    is_of_logits,
-    resolve_callbacks,
-    resolve_loss,
-    routed_to,
-    sign_of,
-)
+from sk_mlp._resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
+from sk_mlp._settings import settle, take_over
 from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
 from sk_mlp._split import hold_outs, member_seeds
@@ -69,19 +65,22 @@ class Training(Design, ABC):
         X_unlabeled=None,
         *,
         stop_early,
+        words=NO_WORDS,
         last_epoch=None,
         first_epoch=0,
         classes=None,
     ) -> Task:
         """Check everything and make the fit ready to run."""
-        self._validate_names()
-        self._validate_params()
-        stop_early = bool(stop_early)  # or "auto"
+        settle(self, words)
+        stop_early, share = bool(stop_early), float(self.validation_fraction)  # or "auto"
+        if words.validation_split is not None:
+            share = float(words.validation_split)
         previous: Fitted | None = getattr(self, "_fitted", None)
         raw, hooks = X, hook_arguments(self, X, y, sample_weight)
         X, y = self._check_X_y(X, y, previous is None, sample_weight)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        targets, y = self._learn_targets(y, classes, previous.targets if previous else None)
+        self._data_meta = data_meta(raw, X, y)
+        targets, y = self._learn_targets(raw, X, y, classes, previous.targets if previous else None)
         X, y, weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
         weights = without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
         X, y, weights = rows_with_weight(X, y, weights)
@@ -98,8 +97,8 @@ class Training(Design, ABC):
             X = stacked([X, held_out[0]])
             y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
             splits = [(splits[0][0], np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
-        elif stop_early:
-            splits = hold_outs(n_rows, float(self.validation_fraction), seeds, strata)
+        elif share and (stop_early or words.validation_split):
+            splits = hold_outs(n_rows, share, seeds, strata)
         trained_on = np.zeros(len(y), bool)
         for part, _ in splits:
             trained_on[part] = True
@@ -107,7 +106,10 @@ class Training(Design, ABC):
         validation = splits[0][1]
 
         blueprint = self._blueprint(raw, X, rows, targets, seed, previous)
-        params = self._params_of(blueprint)
+        compiled = compiled_by_user(blueprint.sample)
+        if self.model is not None:
+            take_over(self, compiled, has_weights=np.ptp(weights) > 0)
+        params = self._values()
         loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
         if previous is None:
             targets = self._with_units(targets, y, rows, weights[rows], blueprint)
@@ -130,15 +132,18 @@ class Training(Design, ABC):
                 f"ensemble_size must be that of the last fit, {len(previous.states)}, to go on from there. Got "
                 f"{self.ensemble_size}."
             )
+        callbacks = callbacks_of(self)
+        stop_early = stop_early and len(validation) > 0 and not callbacks.replaces_ours
         metrics = recipe.make_metrics()
         figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
         figures += [f"val_{name}" for name in figures] if len(validation) else []
-        monitor = self.monitor if stop_early else "loss"
-        sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
+        rule = rule_of(callbacks.stopper, figures, metrics) if callbacks.stopper else None
+        rule = rule or self._stop_rule(stop_early, targets, figures, metrics)
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        data = rows_of_members(Rows(X, encoded, weights, *units), splits)
+        loss_weight = compiled.loss_weight if compiled else 1.0
+        data = rows_of_members(Rows(X, encoded, weights, *units), splits, loss_weight)
         adapts = self.dropout == "auto" and self.model is None and stop_early
-        may_join = stop_early and held_out is None
+        may_join = stop_early and held_out is None and self.model is None
         members = [
             Member(
                 seed=seed,
@@ -149,13 +154,7 @@ class Training(Design, ABC):
                 schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch),
                 hyper=self._hyper(recipe, blueprint, layout),
                 epochs=last_epoch or n_epochs,
-                patience=int(self.patience) if stop_early else None,
-                min_delta=float(self.min_delta),
-                monitor=monitor,
-                sign=sign,
-                ideal=ideal_of(
-                    monitor, sign, scaled=not isinstance(targets, RegressionTargets) or targets.is_standardised
-                ),
+                **rule,
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
@@ -164,7 +163,23 @@ class Training(Design, ABC):
             )
             for seed, (train, validation), start, of_member in zip(seeds, splits, starts, data, strict=True)
         ]
-        return Task(recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks)
+        directed(callbacks, figures, metrics)
+        return Task(
+            recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks, bool(callbacks.called)
+        )
+
+    def _stop_rule(self, stop_early: bool, targets: Targets, figures: list[str], metrics: list) -> dict[str, Any]:
+        """When to stop and what to keep, as fields of a `Member`."""
+        monitor = self.monitor if stop_early else "loss"
+        sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
+        scaled = not isinstance(targets, RegressionTargets) or targets.is_standardised
+        return {
+            "patience": int(self.patience) if stop_early else None,
+            "min_delta": float(self.min_delta),
+            "monitor": monitor,
+            "sign": sign,
+            "ideal": ideal_of(monitor, sign, scaled),
+        }
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
@@ -185,7 +200,7 @@ class Training(Design, ABC):
         if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
             by_step = partial(keras.ops.vectorized_map, schedule)
             schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(self.learning_rate), n_steps)
-        resolved = resolve_schedule(schedule, routed_to(self.get_params(deep=False), "lr_schedule"), n_epochs)
+        resolved = resolve_schedule(schedule, routed_to(self._values(), "lr_schedule"), n_epochs)
         # One by one, nobody knows how many there will be; and after the last of those that are known it would be 0.
         has_no_end = last_epoch is not None and (self.epochs == "auto" or last_epoch > n_epochs)
         return Constant() if has_no_end and resolved.ends_with_fit else resolved
@@ -219,7 +234,7 @@ class Training(Design, ABC):
         return [run.outcome() for run in runs]
 
     def _run_compiled(self, task: Task, runs: list[Run], tasks: FitTasks | None) -> None:
-        if len(runs) > 1 and not self.callbacks and not tasks:
+        if len(runs) > 1 and not task.has_callbacks and not tasks:
             cohort = Cohort(task.recipe, runs)
             cohort.n_slots = 1  # programs of several members differ in the last bits, and time decides when they end
             train_cohorts([cohort], report=partial(self._report, None, None))
@@ -237,10 +252,7 @@ class Training(Design, ABC):
             train(population, iter([run]), bridge, partial(self._report, population, own_tasks))
 
     def _fresh_callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
-        callbacks = resolve_callbacks(self.get_params(deep=False))
-        if callbacks:
-            direct_monitors(callbacks, [*task.figures, "learning_rate"], task.recipe.make_metrics())
-        return callbacks
+        return directed(callbacks_of(self), list(task.figures), task.recipe.make_metrics())
 
     def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:
         recipe = task.recipe
@@ -309,8 +321,10 @@ class Training(Design, ABC):
     # What classification and regression do each in their own way
 
     @abstractmethod
-    def _learn_targets(self, y: NDArray, classes: NDArray | None, previous: Targets | None) -> tuple[Targets, NDArray]:
-        """Targets as far as they follow from y alone, or those of the last fit; and y in the shape that they have."""
+    def _learn_targets(
+        self, raw: Any, X: Any, y: NDArray, classes: NDArray | None, previous: Targets | None
+    ) -> tuple[Targets, NDArray]:
+        """Targets as far as they follow from y and the loss, or those of the last fit; and y in their shape."""
 
     @abstractmethod
     def _with_units(
@@ -352,6 +366,12 @@ class Training(Design, ABC):
     @abstractmethod
     def _regressor_class(self) -> type:
         """The estimator that an autoencoder is."""
+
+
+def data_meta(raw: Any, X: Any, y: NDArray) -> dict[str, Any]:
+    """What a builder is told of the data, by scikeras' names."""
+    dtype = getattr(raw, "dtype", X.dtype)
+    return {"X_shape_": X.shape, "X_dtype_": dtype, "y_dtype_": y.dtype, "y_ndim_": y.ndim, "n_outputs_expected_": 1}
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:

@@ -7,6 +7,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._classification import Classification
+from sk_mlp._settings import BUILT_IN
 from sk_mlp.regressor import KerasMLPRegressor
 
 
@@ -202,6 +203,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         "calibrate": ["boolean", StrOptions({"auto"})],
     }
 
+    _built_in_defaults = BUILT_IN | {"parametric_activation": False, "learning_rate": 2e-3, "patience": 8}
+
     def __init__(
         self,
         model=None,
@@ -211,42 +214,42 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         input_scaling="auto",
         numerical_embedding="auto",
         learned_scale="auto",
-        n_hidden=3,
-        n_neurons=128,
+        n_hidden="auto",
+        n_neurons="auto",
         hidden_layer_sizes=None,
-        activation="mish",
-        parametric_activation=False,
+        activation="auto",
+        parametric_activation="auto",
         dropout="auto",
-        batch_norm=False,
+        batch_norm="auto",
         kernel_initializer="auto",
-        skip_connection=False,
+        skip_connection="auto",
         wide_features=None,
         deep_features=None,
-        aux_output=False,
+        aux_output="auto",
         aux_loss_weight=0.1,
         input_columns=None,
         init_from=None,
         init_layers=None,
         frozen_epochs=0,
         pretrain=None,
-        optimizer="adam",
-        learning_rate=2e-3,
-        weight_decay=0.02,
-        lr_schedule="cosine",
+        optimizer="auto",
+        learning_rate="auto",
+        weight_decay="auto",
+        lr_schedule="auto",
         clip_norm=None,
         ema_momentum=None,
         batch_size="auto",
         epochs="auto",
         early_stopping=True,
         validation_fraction=0.1,
-        patience=8,
+        patience="auto",
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
         callbacks=None,
-        ensemble_size=8,
+        ensemble_size="auto",
         engine="auto",
         warm_start=False,
         random_state=None,

@@ -5,6 +5,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._regression import Regression
+from sk_mlp._settings import BUILT_IN
 
 
 class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
@@ -199,8 +200,15 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
 
     _parameter_constraints: dict = {
         **BaseKerasMLP._parameter_constraints,
-        "normalize_y": ["boolean"],
+        "normalize_y": ["boolean", StrOptions({"auto"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
+    }
+
+    _built_in_defaults = BUILT_IN | {
+        "parametric_activation": True,
+        "learning_rate": 3e-3,
+        "patience": 48,
+        "normalize_y": True,
     }
 
     def __init__(
@@ -212,47 +220,47 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         input_scaling="auto",
         numerical_embedding="auto",
         learned_scale="auto",
-        n_hidden=3,
-        n_neurons=128,
+        n_hidden="auto",
+        n_neurons="auto",
         hidden_layer_sizes=None,
-        activation="mish",
-        parametric_activation=True,
+        activation="auto",
+        parametric_activation="auto",
         dropout="auto",
-        batch_norm=False,
+        batch_norm="auto",
         kernel_initializer="auto",
-        skip_connection=False,
+        skip_connection="auto",
         wide_features=None,
         deep_features=None,
-        aux_output=False,
+        aux_output="auto",
         aux_loss_weight=0.1,
         input_columns=None,
         init_from=None,
         init_layers=None,
         frozen_epochs=0,
         pretrain=None,
-        optimizer="adam",
-        learning_rate=3e-3,
-        weight_decay=0.02,
-        lr_schedule="cosine",
+        optimizer="auto",
+        learning_rate="auto",
+        weight_decay="auto",
+        lr_schedule="auto",
         clip_norm=None,
         ema_momentum=None,
         batch_size="auto",
         epochs="auto",
         early_stopping="auto",
         validation_fraction=0.1,
-        patience=48,
+        patience="auto",
         min_delta=0.0,
         monitor="val_loss",
         shuffle=True,
         loss=None,
         metrics=None,
         callbacks=None,
-        ensemble_size=8,
+        ensemble_size="auto",
         engine="auto",
         warm_start=False,
         random_state=None,
         verbose=0,
-        normalize_y=True,
+        normalize_y="auto",
         **routed,
     ):
         super().__init__(

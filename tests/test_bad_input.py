@@ -88,7 +88,7 @@ WRONG = {
     "loss": [3, ["mse"], {"class_name": "Huber"}],
     "metrics": [3, 0.5],
     "callbacks": [3, "EarlyStopping"],
-    "ensemble_size": [0, -1, 1.5, NAN, "auto", None],
+    "ensemble_size": [0, -1, 1.5, NAN, "all", None],
     "engine": ["torch", "Keras", None, 3],
     "warm_start": [3, "yes", None],
     "random_state": ["a", -1, 1.5, NAN],
@@ -134,7 +134,7 @@ def test_class_weight_of_a_wrong_type(value):
 
 
 def test_partial_fit_validates_parameters():
-    with pytest.raises(ValueError, match=r"'learning_rate' parameter .* range \(0.0, inf\)\. Got -1 instead"):
+    with pytest.raises(ValueError, match=r"'learning_rate' parameter .* range \(0.0, inf\).*\. Got -1 instead"):
         regressor(learning_rate=-1).partial_fit(X, TARGET)
 
 
@@ -248,8 +248,8 @@ def test_routed_argument_without_a_destination(name):
         ({"optimizer": dict}, r"'optimizer' parameter must be a Keras optimizer\. Got <class 'dict'>"),
         ({"optimizer__bta_1": 0.9}, r"optimizer's arguments \{'bta_1': 0.9\} are not valid: .*bta_1"),
         ({"loss__delt": 0.9}, r"loss's arguments \{'delt': 0.9\} are not valid: .*delt"),
-        ({"optimizer__learning_rate": 0.9}, r"optimizer__learning_rate=0.9 is set by the parameter 'learning_rate'"),
-        ({"optimizer__weight_decay": 0.9}, r"optimizer__weight_decay=0.9 is set by the parameter 'weight_decay'"),
+        ({"optimizer__learning_rate": 0.9}, r"learning_rate and optimizer__learning_rate .* must not differ. Got .* 0.9"),
+        ({"optimizer__weight_decay": 0.9}, r"weight_decay and optimizer__weight_decay .* must not differ. Got .* 0.9"),
         (
             {"ema_momentum": 0.9, "optimizer__ema_momentum": 0.5},
             r"optimizer must not be told of averages too. Got ema_momentum=0.9 and \{.ema_momentum.: 0.5\}",
@@ -650,18 +650,6 @@ def test_builder_of_something_else(estimator, y, builder, error, message):
     with pytest.raises(error, match=message):
         mlp.fit(X, y)
     assert not hasattr(mlp, "n_features_in_")
-
-
-def test_model_in_place_of_a_builder():
-    model = build(1)
-    with pytest.raises(ValueError, match=r"'model' parameter .* returns a new keras\.Model at each call.*sequential"):
-        regressor(model=model).fit(X, TARGET)
-
-
-def test_builder_that_returns_the_same_model_each_time():
-    model = build(1)
-    with pytest.raises(ValueError, match=r"'model' parameter .* returns a new keras\.Model at each call"):
-        plain_regressor(model=lambda: model, epochs=1, engine="keras").fit(X, TARGET)
 
 
 def test_builder_that_raises():

@@ -8,6 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
     {"exceptions", "_compat", "_messages"},
+    {"_builder_arguments", "_compiled", "_fit_words"},
     {"_features", "_targets", "_split", "_calibration", "_dropout"},
     {"_tables"},
     {"_columns"},
@@ -17,7 +18,7 @@ LAYERS = [
     {"layers"},
     {"engine"},
     {"_parameters", "_resolve"},
-    {"_builder"},
+    {"_builder", "_callbacks", "_settings"},
     {"_starting", "_plan"},
     {"_deferred", "_sklearn_callbacks", "_export"},
     {"_checks"},

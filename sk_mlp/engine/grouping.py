@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from sk_mlp.engine.recipe import Parts, Recipe, averages_of, make_optimizer, stateless
+from sk_mlp.engine.recipe import Parts, Recipe, averages_of, is_exempt, make_optimizer, stateless
 
 SMALL = 4096  # elements; joining and splitting larger ones at each step would cost more time than it saves
 ELEMENTWISE = (
@@ -65,8 +65,7 @@ class Grouping:
         for variable, group in zip(variables, numbers, strict=True):
             variable.constraint = trainable[group[0]].constraint  # which the optimizer applies
         self.optimizer = make_optimizer(recipe, stateless(recipe.optimizer_class), variables)
-        # Vectors (biases, norms) are exempt from weight decay.
-        decaying = [np.full(variable.shape, len(variable.shape) > 1) for variable in trainable]
+        decaying = [np.full(v.shape, not is_exempt(recipe, i, v.shape)) for i, v in enumerate(trainable)]
         self.optimizer.decays = [_join([decaying[i] for i in group]) for group in numbers]
         index = {id(variable): i for i, variable in enumerate(parts.variables)}
         self.n_groups = len(groups)

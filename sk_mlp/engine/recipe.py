@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,18 +173,25 @@ def stateless(optimizer_class: type) -> type:
     return type(f"Stateless{optimizer_class.__name__}", (optimizer_class, WithoutDistribution), {})
 
 
-def make_optimizer(recipe: Recipe, cls: type, variables: list[keras.Variable]) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer, as an object of this class, built on these variables; vectors are exempt from decay."""
+def make_optimizer(
+    recipe: Recipe, cls: type, variables: list[keras.Variable], exempt: Sequence[keras.Variable] = ()
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, as an object of this class, built on these variables, of which some do not decay."""
     # A number, not None: the rule must contain the decay, whose size is data.
     optimizer = cls(**recipe.optimizer_config, weight_decay=0.0)
-    exempt = [variable for variable in variables if len(variable.shape) < 2]  # biases and norms
     if exempt:
-        optimizer.exclude_from_weight_decay(var_list=exempt)
+        optimizer.exclude_from_weight_decay(var_list=list(exempt))
     optimizer.build(variables)
     for value in list(vars(optimizer).values()):  # Nadam does not list its running product of betas
         if isinstance(value, keras.Variable) and not any(value is v for v in optimizer.variables):
             optimizer._track_variable(value)
     return optimizer
+
+
+def is_exempt(recipe: Recipe, number: int, shape: tuple[int, ...]) -> bool:
+    """Whether a trainable variable does not decay: a vector (biases, norms), or what the user has exempted."""
+    exempt = recipe.blueprint.exempt
+    return len(shape) < 2 if exempt is None else number in exempt
 
 
 def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
@@ -213,17 +220,13 @@ class Parts:
         self.model = blueprint.make()
         self.columns, self.n_heads = blueprint.columns, blueprint.n_heads
         self.row_nonzeros, self.frozen = recipe.row_nonzeros, recipe.frozen
-        if self.model is blueprint.sample:
-            raise ValueError(
-                "The 'model' parameter must be a function that returns a new keras.Model at each call. "
-                "It returned the same one again."
-            )
         self.loss = recipe.loss
         self.metrics = recipe.make_metrics()
         trainable = self.model.trainable_variables
         if not trainable:
             raise ValueError("The model has no trainable weights.")
-        self.optimizer = make_optimizer(recipe, recipe.optimizer_class, trainable)
+        exempt = [v for i, v in enumerate(trainable) if is_exempt(recipe, i, v.shape)]
+        self.optimizer = make_optimizer(recipe, recipe.optimizer_class, trainable, exempt)
         self.n_trainable = len(trainable)
         weights = weights_of(self.model)
         self.n_weights = len(weights)

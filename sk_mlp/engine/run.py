@@ -15,7 +15,8 @@ STALL = 8  # epochs without improvement, after which a member counts as stalled
 class Run:
     """A member in training. It may pause after any epoch and go on later, in another population.
 
-    With ``patience``, the state of the epoch of the best monitored figure is kept; otherwise the last one. A member
+    With ``patience``, the state of the epoch of the best monitored figure is kept, if the member keeps the best;
+    otherwise the last one. A member
     whose loss is no longer finite stops and keeps what it had. One whose held-out rows join the others has no figures
     of held-out rows from then on, and keeps the last state that is still below the loss on them that made them join.
 
@@ -34,8 +35,10 @@ class Run:
         Of the epoch that is kept.
     best_epoch : int
         Number of that epoch; that of the first one - 1 for the initial state.
+    improved_at : int
+        Number of the epoch with the best monitored figure.
     best : float
-        Its monitored figure, times the member's sign.
+        That figure, times the member's sign.
     history : dict of str to list of float
         One entry an epoch; those of held-out rows end where these join the others.
     until : float
@@ -57,6 +60,7 @@ class Run:
     state: State | None = None
     kept: State | None = None
     best_epoch: int = -1
+    improved_at: int = -1
     best: float = np.inf
     history: dict[str, list[float]] = field(default_factory=dict)
     until: float = np.inf
@@ -68,7 +72,7 @@ class Run:
     @classmethod
     def begin(cls, recipe: Recipe, member: Member, epoch: int = 0, state: State | None = None) -> "Run":
         """A run from this epoch on."""
-        return cls(recipe, member, epoch=epoch, state=state, best_epoch=epoch - 1)
+        return cls(recipe, member, epoch=epoch, state=state, best_epoch=epoch - 1, improved_at=epoch - 1)
 
     @property
     def latest(self) -> dict[str, float]:
@@ -116,18 +120,21 @@ class Run:
         finite = bool(np.isfinite(logs["loss"]) and np.isfinite(logs["val_loss"]))
         explains = logs.get("val_output_loss", logs["val_loss"]) < member.join_below
         is_best = member.patience is None or watched < self.best - member.min_delta
-        improved = finite and (explains if self.has_joined else is_best)
+        is_better = finite and (explains if self.has_joined else is_best)
+        improved = is_better or (finite and not member.keeps_best)
+        if is_better:
+            self.best, self.improved_at = watched, self.epoch
         if improved:
-            self.best, self.best_epoch = watched, self.epoch
+            self.best_epoch = self.epoch
         if not finite:
             self.stopped_by = "non-finite"
         elif self._is_perfect(watched):
             self.stopped_by = "perfect"
-        elif member.patience is not None and self.epoch - self.best_epoch >= member.patience:
+        elif member.patience is not None and self.epoch - self.improved_at >= member.patience:
             self.stopped_by = "patience"
         elif self.epoch + 1 >= member.epochs:
             self.stopped_by = "epochs"
-        self.has_stalled |= self.epoch - self.best_epoch >= STALL
+        self.has_stalled |= self.epoch - self.improved_at >= STALL
         if explains and member.may_join and not self.has_joined and not self.stopped_by:
             self.member, self.has_joined = member.joined(), True
         self.epoch += 1

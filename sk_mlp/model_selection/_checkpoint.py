@@ -15,9 +15,9 @@ from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
-FORMAT = "2"  # of what is kept of a run
+FORMAT = "3"  # of what is kept of a run
 SAVED = (
-    *("layout", "epoch", "state", "kept", "best_epoch", "best", "history"),
+    *("layout", "epoch", "state", "kept", "best_epoch", "improved_at", "best", "history"),
     *("stopped_by", "has_stalled", "has_joined", "n_rows"),
 )
 

@@ -199,7 +199,7 @@ class Session:
             self._alone(fit, reason, partial(_train_alone, deferred))
         elif worker.engine == "keras":
             self._alone(fit, "engine='keras'", partial(_train_alone, deferred))
-        elif worker.callbacks is not None:
+        elif deferred.task.has_callbacks:
             self._alone(fit, "callbacks", partial(_train_alone, deferred))
         elif deferred.task.hook_arguments:
             self._alone(fit, "scikit-learn's callbacks", partial(_train_alone, deferred))
