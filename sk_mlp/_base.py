@@ -4,11 +4,12 @@ from abc import ABC
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mlp._builder import compile_arguments
+from sk_mlp._builder import compile_arguments, structure_of_user_model
 from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._compiled import compile_like
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
@@ -18,7 +19,7 @@ from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._settings import OF_A_FIT, settle, take_over
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
-from sk_mlp.engine.predict import model_function, network_output
+from sk_mlp.engine.predict import MODEL_FUNCTIONS, network_output
 from sk_mlp.network import averaged, weights_of
 
 SET_AT_THE_END = ("_fitted", "history_", "n_iter_", "best_epoch_")  # of a fit
@@ -221,12 +222,19 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if fitted.spec is not None:
             outputs = [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
         else:
-            if "predict" not in self._live:
-                self._live["predict"] = [
-                    model_function(self._stock_model(m), self.n_features_in_, fitted.columns) for m in members
-                ]
-            outputs = [predict(X) for predict in self._live["predict"]]
+            function, weights = self._model_function()
+            outputs = [function(weights[m], X) for m in members]
         return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
+
+    def _model_function(self) -> tuple:
+        """A function for models such as the user's own, and the weights of each member."""
+        if "predict" not in self._live:
+            fitted = self._fitted
+            structure = self._live.get("structure") or structure_of_user_model(fitted.make_model(), fitted.columns)
+            function = MODEL_FUNCTIONS.get(structure, fitted.make_model, self.n_features_in_, fitted.columns)
+            weights = [[tf.constant(array) for array in fitted.weights(m)] for m in range(len(fitted.states))]
+            self._live["predict"] = function, weights
+        return self._live["predict"]
 
     def _stock_model(self, m: int) -> keras.Model:
         model = self._fitted.make_model()

@@ -3,7 +3,7 @@
 import random
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,12 +50,17 @@ def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, colum
     model = make()
     rates = [float(layer.rate) for layer in dropout_layers(model)]
     width = symbolic_output(model, n_features, columns).shape[1]
-    structure = structure_of_model(model), repr(columns)
+    structure = structure_of_user_model(model, columns)
     exempt = None
     if told := compiled_by_user(model):  # as its optimizer has it
         decays = told.optimizer._use_weight_decay
         exempt = tuple(i for i, variable in enumerate(model.trainable_variables) if not decays(variable))
     return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt)
+
+
+def structure_of_user_model(model: keras.Model, columns: Any) -> Hashable:
+    """Equal for models of one structure, with the same columns in each input."""
+    return structure_of_model(model), repr(columns)
 
 
 def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:

@@ -221,7 +221,8 @@ def _number_of(optimizer: keras.optimizers.Optimizer, name: str) -> Any:
     if name == "weight_decay":
         return float(optimizer.weight_decay or 0.0)
     rate = optimizer._learning_rate
-    return rate if isinstance(rate, Schedule) else float(optimizer.get_config()["learning_rate"])
+    # Keras keeps it as float32: 0.003 rather than 0.003000000026.
+    return rate if isinstance(rate, Schedule) else float(str(np.float32(optimizer.get_config()["learning_rate"])))
 
 
 def _default_of(estimator: Any, name: str) -> float:

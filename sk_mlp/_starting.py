@@ -89,7 +89,10 @@ def initial_weights(
                 "frozen_epochs and init_layers need init_from or pretrain. Got "
                 f"frozen_epochs={estimator.frozen_epochs!r} and init_layers={estimator.init_layers!r} without."
             )
-        return ({} if blueprint.sample is None else start_of(blueprint.sample)), ()
+        if blueprint.sample is None:
+            return {}, ()
+        goes_on = estimator.warm_start and isinstance(estimator.model, keras.Model)
+        return start_of(estimator.model if goes_on else blueprint.sample), ()
     spec = blueprint.spec
     if spec is None:
         raise ValueError(f"{parameter} needs the estimator's own network. Got model={estimator.model!r}.")

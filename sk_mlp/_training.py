@@ -29,7 +29,7 @@ from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
 from sk_mlp._split import hold_outs, member_seeds
 from sk_mlp._starting import initial_weights, start_of
 from sk_mlp._targets import RegressionTargets, Targets
-from sk_mlp.engine.bridge import CallbackBridge
+from sk_mlp.engine.bridge import CallbackBridge, Rate, need_no_network
 from sk_mlp.engine.cohort import Cohort, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
@@ -256,11 +256,14 @@ class Training(Design, ABC):
 
     def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:
         recipe = task.recipe
+        steps = -(-len(member.train) // recipe.batch_size)
+        if parts is None and need_no_network(callbacks):
+            rate = member.learning_rate
+            return CallbackBridge(callbacks, None, Rate(rate), member.epochs, steps, rate)
         parts = parts or Parts(recipe)
         model = self._in_units(parts.model, task.targets)
         if getattr(model, "optimizer", None) is not parts.optimizer:  # whose rate callbacks set
             model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
-        steps = -(-len(member.train) // recipe.batch_size)
         return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
 
     def _report(self, population: Population | None, tasks: FitTasks | None, run: Run) -> None:
@@ -304,7 +307,7 @@ class Training(Design, ABC):
             frozen=recipe.frozen,
         )
         self._fitted = replace(self._fitted, temperature=self._temperature(task.members, task.previous))
-        self._live = {}
+        self._live = {} if self.model is None else {"structure": recipe.blueprint.structure}
         self._set_target_attributes(task.targets)
 
     def _divergence(self, task: Task, trained: Trained) -> str:

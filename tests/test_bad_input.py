@@ -248,8 +248,11 @@ def test_routed_argument_without_a_destination(name):
         ({"optimizer": dict}, r"'optimizer' parameter must be a Keras optimizer\. Got <class 'dict'>"),
         ({"optimizer__bta_1": 0.9}, r"optimizer's arguments \{'bta_1': 0.9\} are not valid: .*bta_1"),
         ({"loss__delt": 0.9}, r"loss's arguments \{'delt': 0.9\} are not valid: .*delt"),
-        ({"optimizer__learning_rate": 0.9}, r"learning_rate and optimizer__learning_rate .* must not differ. Got .* 0.9"),
-        ({"optimizer__weight_decay": 0.9}, r"weight_decay and optimizer__weight_decay .* must not differ. Got .* 0.9"),
+        (
+            {"optimizer__learning_rate": 0.9},
+            "learning_rate and optimizer__learning_rate .* not differ. Got .* 0.9",
+        ),
+        ({"optimizer__weight_decay": 0.9}, "weight_decay and optimizer__weight_decay .* not differ. Got .* 0.9"),
         (
             {"ema_momentum": 0.9, "optimizer__ema_momentum": 0.5},
             r"optimizer must not be told of averages too. Got ema_momentum=0.9 and \{.ema_momentum.: 0.5\}",

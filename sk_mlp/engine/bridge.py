@@ -6,6 +6,22 @@ import numpy as np
 from sk_mlp.engine.population import Population
 from sk_mlp.engine.recipe import Parts
 
+# Callbacks of Keras that look at a model's learning rate and ``stop_training`` alone.
+RATE_ONLY = (keras.callbacks.CSVLogger, keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
+
+
+def need_no_network(callbacks: list[keras.callbacks.Callback]) -> bool:
+    """Whether a model without any weights will do for these callbacks."""
+    return all(type(callback) in RATE_ONLY for callback in callbacks)
+
+
+class Rate:
+    """As much of a Keras model and its optimizer as such callbacks look at."""
+
+    def __init__(self, learning_rate: float):
+        self.learning_rate, self.stop_training = learning_rate, False
+        self.optimizer = self
+
 
 class CallbackBridge:
     """Keras callbacks of a fit, with a Keras model that shows them the state of member 0.
@@ -16,9 +32,9 @@ class CallbackBridge:
     Parameters
     ----------
     callbacks : list of keras.callbacks.Callback
-    parts : Parts
-        Of a stock optimizer; its variables are those of ``model``.
-    model : keras.Model
+    parts : Parts or None
+        Of a stock optimizer; its variables are those of ``model``. None if that has no weights.
+    model : keras.Model or Rate
         What callbacks get as their ``model``, compiled.
     epochs, n_steps : int
         What they get as ``params``.
@@ -34,8 +50,8 @@ class CallbackBridge:
     def __init__(
         self,
         callbacks: list[keras.callbacks.Callback],
-        parts: Parts,
-        model: keras.Model,
+        parts: Parts | None,
+        model: keras.Model | Rate,
         epochs: int,
         n_steps: int,
         learning_rate: float,
@@ -55,6 +71,11 @@ class CallbackBridge:
         changed : bool
             Whether a callback has changed the member's state.
         """
+        if self._parts is None:
+            getattr(self._list, event)(*arguments)
+            self.stop |= bool(self._model.stop_training)
+            self.learning_rate = float(self._model.optimizer.learning_rate)
+            return False
         before = population.extract(population.states, 0)
         layout = self._parts.layout
         raw = layout.unpack(before)

@@ -5,7 +5,9 @@ prediction must not depend on the rows beside it, but in float32 a matrix produc
 works in float64, as scikit-learn does, and the traced call on chunks of one shape.
 """
 
-from collections.abc import Callable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import keras
@@ -18,6 +20,7 @@ from sk_mlp._columns import ColumnPlan, encode
 from sk_mlp._features import Matrix, dense, to_inputs
 from sk_mlp._spec import NetworkSpec
 from sk_mlp.engine.step import take_columns
+from sk_mlp.network import weights_of
 
 CHUNK = 4096  # rows, so that a layer's output stays in the processor's cache
 TRACED_CHUNK = 256
@@ -115,30 +118,70 @@ def _chunk_output(spec: NetworkSpec, weights: dict[str, NDArray], inputs: Matrix
     return ACTIVATIONS[spec.output_activation](z)
 
 
-def model_function(model: keras.Model, n_features: int, columns: Any) -> Callable[[Matrix], NDArray]:
-    """A traced call of a Keras model in inference, for any number of rows of ``n_features``.
+class ModelFunction:
+    """A traced call of a Keras model in inference, whose weights are arguments: models of one structure share it.
 
-    ``columns`` tells which of them go into which input, as `sk_mlp._features.input_columns` returns them.
+    Parameters
+    ----------
+    model : keras.Model
+    n_features : int
+    columns : None, dict or tuple
+        Which of them go into which input, as `sk_mlp._features.input_columns` returns them.
     """
-    arguments = {"training": False} if model._call_has_training_arg else {}
 
-    @tf.function(autograph=False)
-    def traced(chunks):
-        def output(x):
-            return tf.cast(model(to_inputs(x, columns, take_columns), **arguments), tf.float64)
+    def __init__(self, model: keras.Model, n_features: int, columns: Any):
+        self._n_features = n_features
+        variables = weights_of(model)
+        arguments = {"training": False} if model._call_has_training_arg else {}
 
-        return tf.map_fn(output, chunks, parallel_iterations=1, fn_output_signature=tf.float64)
+        @tf.function(autograph=False)
+        def traced(chunks, weights):
+            def output(x):
+                with keras.StatelessScope(state_mapping=zip(variables, weights, strict=True)):
+                    (output,) = keras.tree.flatten(model(to_inputs(x, columns, take_columns), **arguments))
+                return tf.cast(output, tf.float64)
 
-    call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, n_features), tf.float32))
+            return tf.map_fn(output, chunks, parallel_iterations=1, fn_output_signature=tf.float64)
 
-    def predict_part(X: Matrix) -> NDArray:
+        specs = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
+        self._call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, n_features), tf.float32), specs)
+
+    def __call__(self, weights: list[tf.Tensor], X: Matrix) -> NDArray:
+        """Output for any number of rows, in parts: sparse or uint8 rows never are dense float32 all at once."""
+        return np.concatenate([self._part(weights, X[i : i + CHUNK]) for i in range(0, X.shape[0], CHUNK)])
+
+    def _part(self, weights: list[tf.Tensor], X: Matrix) -> NDArray:
         n_rows, n_chunks = X.shape[0], -(-X.shape[0] // TRACED_CHUNK)
-        chunks = np.zeros((n_chunks, TRACED_CHUNK, n_features), np.float32)
-        chunks.reshape(-1, n_features)[:n_rows] = dense(X)
-        output = call(tf.constant(chunks)).numpy()
+        chunks = np.zeros((n_chunks, TRACED_CHUNK, self._n_features), np.float32)
+        chunks.reshape(-1, self._n_features)[:n_rows] = dense(X)
+        output = self._call(tf.constant(chunks), weights).numpy()
         return output.reshape(-1, output.shape[2])[:n_rows]
 
-    def predict(X: Matrix) -> NDArray:  # in parts, so that sparse or uint8 rows never are dense float32 all at once
-        return np.concatenate([predict_part(X[i : i + CHUNK]) for i in range(0, X.shape[0], CHUNK)])
 
-    return predict
+class ModelFunctions:
+    """The functions of the structures that were used last.
+
+    Parameters
+    ----------
+    size : int
+        How many to keep.
+    """
+
+    def __init__(self, size: int):
+        self._size = size
+        self._functions: OrderedDict[Hashable, ModelFunction] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, structure: Hashable, make: Callable[[], keras.Model], n_features: int, columns: Any) -> ModelFunction:
+        """The function for models of this structure, which tells of the columns; ``make`` makes one of them."""
+        key = structure, n_features
+        with self._lock:
+            if key not in self._functions:
+                self._functions[key] = ModelFunction(make(), n_features, columns)
+            self._functions.move_to_end(key)
+            while len(self._functions) > self._size:
+                self._functions.popitem(last=False)
+            return self._functions[key]
+
+
+MODEL_FUNCTIONS = ModelFunctions(size=32)

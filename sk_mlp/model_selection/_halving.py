@@ -18,7 +18,7 @@ from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._fits import Session, warn_of
 from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
-from sk_mlp.model_selection._rungs import divided, refuse_epochs, rungs
+from sk_mlp.model_selection._rungs import divided, refuse_epochs, refuse_epochs_in_fit, rungs
 from sk_mlp.model_selection._stage import Drawn
 
 
@@ -41,6 +41,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
     def _search(self, evaluate_candidates, callback_ctx):
         refuse_epochs(self.param_distributions)
         X, y, routed, _ = self._data
+        refuse_epochs_in_fit(routed.estimator.fit)
         splits = self._splits()
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
         self.max_epochs_ = self._most_epochs(data, splits[:1])

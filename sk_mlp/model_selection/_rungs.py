@@ -39,3 +39,13 @@ def refuse_epochs(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
                     f"param_distributions must not name {name!r}: the estimator's own epochs are shared out among the "
                     f"candidates. Got {values!r}."
                 )
+
+
+def refuse_epochs_in_fit(fit_params: Mapping[str, Any]) -> None:
+    """Raise an error where `fit` is told the epochs."""
+    for name, value in fit_params.items():
+        if name.split("__")[-1] == "epochs":
+            raise ValueError(
+                f"{name} must not be given to fit: the rungs of this search own the epochs. Got {value!r}; set the "
+                "estimator's parameter epochs, which the last candidates get."
+            )
