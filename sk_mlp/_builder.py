@@ -12,7 +12,7 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
-from sk_mlp._builder_arguments import name_of
+from sk_mlp._builder_arguments import arguments_of, name_of
 from sk_mlp._compiled import compile_like, compiled_by_user
 from sk_mlp._features import to_inputs
 from sk_mlp._resolve import resolve_loss, resolve_optimizer
@@ -165,7 +165,7 @@ def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str,
 def renewed(model: keras.Model) -> keras.Model:
     """A copy of a model with new weights, compiled in the same way."""
     try:
-        copy = keras.models.clone_model(model)
+        copy = _made_again(model)
     except Exception as error:  # of the configuration of somebody's layer
         raise ValueError(
             f"The 'model' parameter holds {name_of(model)}, of which a copy must be trained; but it cannot be cloned: "
@@ -173,6 +173,20 @@ def renewed(model: keras.Model) -> keras.Model:
         ) from error
     compile_like(copy, model)
     return copy
+
+
+def _made_again(model: keras.Model) -> keras.Model:
+    classes = {type(layer).__name__: type(layer) for layer in (model, *layers_of(model)) if not _is_stock(layer)}
+    is_graph = isinstance(model, (keras.Sequential, Functional))
+    if not is_graph and (known := arguments_of(type(model)).keys()) <= model.get_config().keys():
+        # Keras itself fails for a class whose constructor does not also take the arguments of keras.Model.
+        return type(model)(**{name: value for name, value in model.get_config().items() if name in known})
+    with keras.utils.custom_object_scope(classes):
+        return keras.models.clone_model(model)
+
+
+def _is_stock(layer: keras.layers.Layer) -> bool:
+    return type(layer).__module__.partition(".")[0] in ("keras", "sk_mlp")
 
 
 def without_containers(model: keras.Model, columns: Any) -> keras.Model:
