@@ -12,6 +12,7 @@ from sk_mlp._builder import compile_arguments
 from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
+from sk_mlp._hold_out import uses_groups
 from sk_mlp._resolve import FunctionLoss, resolve_loss
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
@@ -43,7 +44,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     # Fitting
 
-    def fit(self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, X_unlabeled=None):
+    def fit(
+        self, X, y, sample_weight=None, X_val=None, y_val=None, sample_weight_val=None, X_unlabeled=None, groups=None
+    ):
         """Train the network.
 
         Parameters
@@ -61,6 +64,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         sample_weight_val : array-like of shape (n_val,), default=None
         X_unlabeled : array-like of shape (n_unlabeled, n_features), default=None
             Rows without labels, for ``pretrain="autoencoder"``.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row, for a ``hold_out`` that needs them, such as "group".
 
         Returns
         -------
@@ -77,6 +82,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         -----
         ConvergenceWarning
             If the loss is no longer finite; the weights of the best epoch before are kept.
+        UserWarning
+            If ``hold_out`` has no use for ``groups``, or leaves no rows of a class to train on.
         """
         self._want_whole_fit()
         work = self._worker(keep_fitted=self.warm_start)
@@ -84,16 +91,29 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         settings = {"stop_early": work.early_stopping}
         collector = present_collector()
         if collector is None:
-            work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
+            work._train(X, y, sample_weight, held_out, X_unlabeled, groups, **settings)
             return self._adopt(work)
         with deferred_fits(None):
             # Categories that are numbers are looked up as they are, not as float32.
             shared = X if names_columns(work.categorical_features) else collector.input(X)
-            task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, **settings)
+            task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, groups, **settings)
         work._set_target_attributes(task.targets)
         self._adopt(work)  # as far as it is fitted: meta-estimators look for classes_ and names of columns
         collector.defer(self, work, task)
         return self
+
+    def get_metadata_routing(self):
+        """Say which metadata the methods ask for.
+
+        Returns
+        -------
+        MetadataRequest
+            Unless `set_fit_request` says otherwise, `fit` asks for ``groups`` just where ``hold_out`` needs groups.
+        """
+        routing = super().get_metadata_routing()
+        if routing.fit.requests["groups"] is None:
+            routing.fit.add_request(param="groups", alias=uses_groups(self.hold_out))
+        return routing
 
     def __sklearn_is_fitted__(self):
         self._want_whole_fit()

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
     {"exceptions", "_compat", "_messages"},
     {"_features", "_targets", "_split", "_calibration", "_dropout"},
-    {"_tables"},
+    {"_tables", "_hold_out"},
     {"_columns"},
     {"_spec"},
     {"table_layers", "schedules", "losses"},
