@@ -15,6 +15,7 @@ from sk_mlp._compiled import compile_like
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
+from sk_mlp._hold_out import uses_groups
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._settings import OF_A_FIT, settle, take_over
 from sk_mlp._tables import names_columns
@@ -61,6 +62,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         y_val=None,
         sample_weight_val=None,
         X_unlabeled=None,
+        groups=None,
         *,
         epochs=None,
         batch_size=None,
@@ -89,6 +91,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         sample_weight_val : array-like of shape (n_val,), default=None
         X_unlabeled : array-like of shape (n_unlabeled, n_features), default=None
             Rows without labels, for ``pretrain="autoencoder"``.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each row, for a ``hold_out`` that needs them, such as "group".
         epochs, batch_size, verbose, class_weight, shuffle : default=None
             As the parameters of these names, for this fit; None for those.
         callbacks : list of keras.callbacks.Callback, default=None
@@ -117,6 +121,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         -----
         ConvergenceWarning
             If the loss is no longer finite; the weights of the best epoch before are kept.
+        UserWarning
+            If ``hold_out`` has no use for ``groups``, or leaves no rows of a class to train on.
         """
         self._want_whole_fit()
         said = {
@@ -134,16 +140,29 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         settings = {"stop_early": work.early_stopping, "words": words}
         collector = present_collector()
         if collector is None:
-            work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
+            work._train(X, y, sample_weight, held_out, X_unlabeled, groups, **settings)
             return self._adopt(work)
         with deferred_fits(None):
             # Categories that are numbers are looked up as they are, not as float32.
             shared = X if names_columns(work.categorical_features) else collector.input(X)
-            task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, **settings)
+            task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, groups, **settings)
         work._set_target_attributes(task.targets)
         self._adopt(work)  # as far as it is fitted: meta-estimators look for classes_ and names of columns
         collector.defer(self, work, task)
         return self
+
+    def get_metadata_routing(self):
+        """Say which metadata the methods ask for.
+
+        Returns
+        -------
+        MetadataRequest
+            Unless `set_fit_request` says otherwise, `fit` asks for ``groups`` just where ``hold_out`` needs groups.
+        """
+        routing = super().get_metadata_routing()
+        if routing.fit.requests["groups"] is None:
+            routing.fit.add_request(param="groups", alias=uses_groups(self.hold_out))
+        return routing
 
     def _fit_words(self, said, unknown, held_out) -> tuple[FitWords, tuple]:
         """Keras' words, said in `fit` or by parameters named ``fit__...``, and the rows to hold out."""

@@ -98,6 +98,7 @@ class Parameters(BaseWrapper, ABC):
         "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "hold_out": [StrOptions({"random", "last", "group"}), HasMethods(["split", "get_n_splits"])],
         "patience": [Interval(Integral, 1, None, closed="left"), AUTO],
         "min_delta": [Interval(Real, 0, None, closed="left")],
         "monitor": [str],
@@ -149,6 +150,7 @@ class Parameters(BaseWrapper, ABC):
         epochs,
         early_stopping,
         validation_fraction,
+        hold_out,
         patience,
         min_delta,
         monitor,
@@ -197,6 +199,7 @@ class Parameters(BaseWrapper, ABC):
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.hold_out = hold_out
         self.patience = patience
         self.min_delta = min_delta
         self.monitor = monitor

@@ -21,12 +21,13 @@ from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
 from sk_mlp._fit_words import NO_WORDS
+from sk_mlp._hold_out import column_of_groups, splits_of_members
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
 from sk_mlp._settings import settle, take_over
 from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
-from sk_mlp._split import hold_outs, member_seeds
+from sk_mlp._split import member_seeds
 from sk_mlp._starting import initial_weights, start_of
 from sk_mlp._targets import RegressionTargets, Targets
 from sk_mlp.engine.bridge import CallbackBridge, Rate, need_no_network
@@ -63,6 +64,7 @@ class Training(Design, ABC):
         sample_weight=None,
         held_out=(None, None, None),
         X_unlabeled=None,
+        groups=None,
         *,
         stop_early,
         words=NO_WORDS,
@@ -81,8 +83,10 @@ class Training(Design, ABC):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         self._data_meta = data_meta(raw, X, y)
         targets, y = self._learn_targets(raw, X, y, classes, previous.targets if previous else None)
+        given, kept = (raw, y, column_of_groups(groups, len(y))), np.flatnonzero(weights)
         X, y, weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
         weights = without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
+        kept = kept[weights > 0]
         X, y, weights = rows_with_weight(X, y, weights)
         held_out = self._check_held_out(held_out, targets, y)
         if X_unlabeled is not None:
@@ -98,7 +102,7 @@ class Training(Design, ABC):
             y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
             splits = [(splits[0][0], np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
         elif share and (stop_early or words.validation_split):
-            splits = hold_outs(n_rows, share, seeds, strata)
+            splits = splits_of_members(self.hold_out, share, seeds, strata, kept, given)
         trained_on = np.zeros(len(y), bool)
         for part, _ in splits:
             trained_on[part] = True
@@ -122,7 +126,7 @@ class Training(Design, ABC):
             if self.model is not None:
                 samples = [self._blueprint(raw, X, rows, targets, other, None).sample for other in seeds[1:]]
                 starts[1:] = [start_of(sample) for sample in samples]
-        n_train = len(splits[0][0])
+        n_train = max(len(train) for train, _ in splits)
         recipe = make_recipe(params, blueprint, loss, layout, X, n_train, frozen)
         n_epochs = automatic_epochs(n_train, recipe.batch_size) if self.epochs == "auto" else int(self.epochs)
         if previous and (previous.slots != recipe.slots or not same_paths(previous, blueprint)):

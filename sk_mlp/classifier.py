@@ -110,7 +110,14 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     early_stopping : bool, default=True
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows to hold out, at random, stratified by class. Not used with ``X_val``.
+        Share of the rows to hold out. Not used with ``X_val``, nor with a splitter as ``hold_out``.
+    hold_out : {"random", "last", "group"} or splitter, default="random"
+        Which rows to hold out. "random": at random, for classification with the classes in proportion. "last": the last
+        ones, for rows in the order of time; an ensemble's pairs hold out successive blocks of them, and none trains on
+        rows after its block. "group": whole groups (patients, say, with ``groups`` of `fit`), others for each pair, as
+        near to ``validation_fraction`` of the rows as groups allow; where it can be, every class keeps rows to train
+        on. A scikit-learn splitter: its first split, of an ensemble its first splits, one for each pair; its
+        ``random_state`` is its own. Of a TimeSeriesSplit the first splits train on the fewest rows: prefer "last".
     patience : int, default=8
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
@@ -242,6 +249,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         epochs="auto",
         early_stopping=True,
         validation_fraction=0.1,
+        hold_out="random",
         patience="auto",
         min_delta=0.0,
         monitor="val_loss",
@@ -294,6 +302,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
             epochs=epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            hold_out=hold_out,
             patience=patience,
             min_delta=min_delta,
             monitor=monitor,

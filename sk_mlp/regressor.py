@@ -116,7 +116,14 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         squared error, an ``lr_schedule`` that ends with the fit ("cosine", "coslog4", "one_cycle"), ``monitor`` left at
         "val_loss", and neither ``sample_weight`` nor ``callbacks`` nor ``X_val``; otherwise "auto" is True.
     validation_fraction : float in (0, 1), default=0.1
-        Share of the rows to hold out, at random. Not used with ``X_val``.
+        Share of the rows to hold out. Not used with ``X_val``, nor with a splitter as ``hold_out``.
+    hold_out : {"random", "last", "group"} or splitter, default="random"
+        Which rows to hold out. "random": at random, for classification with the classes in proportion. "last": the last
+        ones, for rows in the order of time; an ensemble's pairs hold out successive blocks of them, and none trains on
+        rows after its block. "group": whole groups (patients, say, with ``groups`` of `fit`), others for each pair, as
+        near to ``validation_fraction`` of the rows as groups allow; where it can be, every class keeps rows to train
+        on. A scikit-learn splitter: its first split, of an ensemble its first splits, one for each pair; its
+        ``random_state`` is its own. Of a TimeSeriesSplit the first splits train on the fewest rows: prefer "last".
     patience : int, default=48
         Epochs without improvement after which to stop.
     min_delta : float, default=0.0
@@ -248,6 +255,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         epochs="auto",
         early_stopping="auto",
         validation_fraction=0.1,
+        hold_out="random",
         patience="auto",
         min_delta=0.0,
         monitor="val_loss",
@@ -298,6 +306,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
             epochs=epochs,
             early_stopping=early_stopping,
             validation_fraction=validation_fraction,
+            hold_out=hold_out,
             patience=patience,
             min_delta=min_delta,
             monitor=monitor,

@@ -24,3 +24,8 @@ def no_xla(monkeypatch):
     """Run programs as TensorFlow graphs, in tests that are about other things: XLA takes seconds for each structure."""
     monkeypatch.setattr(program.Program, "jit_compile", False)
     monkeypatch.setattr(population, "PROGRAMS", GRAPHS)
+
+
+def pytest_configure(config):
+    """Know the marks of scikit-learn's own tests, which `upstream` runs."""
+    config.addinivalue_line("markers", "thread_unsafe: scikit-learn's, for a plugin that runs tests in threads")

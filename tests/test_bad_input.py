@@ -82,6 +82,7 @@ WRONG = {
     "epochs": [0, -1, 2.5, NAN, INF, "10", None],
     "early_stopping": [3, "yes", None],
     "validation_fraction": [0, 1, -0.1, 1.5, 5, NAN, "0.1", None],
+    "hold_out": ["first", "groups", None, 3, 0.1, ["last"]],
     "patience": [0, -1, 1.5, NAN, INF, "10", None],
     "min_delta": [-1e-9, NAN, INF, "0", None],
     "shuffle": [3, "yes", None],

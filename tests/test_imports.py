@@ -8,12 +8,11 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
     {"exceptions", "_compat", "_messages"},
-    {"_builder_arguments", "_compiled", "_fit_words"},
     {"_features", "_targets", "_split", "_calibration", "_dropout"},
-    {"_tables"},
+    {"_tables", "_hold_out"},
     {"_columns"},
     {"_spec"},
-    {"table_layers", "schedules", "losses"},
+    {"table_layers", "schedules", "losses", "_builder_arguments", "_compiled", "_fit_words"},
     {"network"},
     {"layers"},
     {"engine"},

@@ -75,6 +75,7 @@ REGRESSION = {
     "epochs": ([2, 5], {}),
     "early_stopping": ([False, True], {}),
     "validation_fraction": ([0.1, 0.4], {}),
+    "hold_out": (["random", "last"], {}),
     "patience": ([1, 10], {"learning_rate": 0.3, "epochs": 12}),
     "min_delta": ([0.0, 10.0], {}),
     "monitor": (["val_loss", "val_mae"], {"metrics": ["mae"], "learning_rate": 0.1, "epochs": 30, "patience": 30}),
