@@ -238,6 +238,22 @@ def test_classifier_keeps_the_best_epoch(engine, n_classes):
     np.testing.assert_allclose(loss, min(losses), rtol=1e-4)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_a_held_out_row_of_weight_0_is_left_out(engine):
+    weights = np.ones(30)
+    weights[0] = 0.0
+    strange = X[HELD].copy()
+    strange[0] = 1e30
+    fitted = [
+        regressor(engine=engine, epochs=2, metrics=["mae"]).fit(X[TRAIN], TARGET[TRAIN], X_val=x, y_val=y, **others)
+        for x, y, others in (
+            (strange, TARGET[HELD], {"sample_weight_val": weights}),
+            (X[HELD][1:], TARGET[HELD][1:], {}),
+        )
+    ]
+    assert fitted[0].history_ == fitted[1].history_
+
+
 def test_multilabel_keeps_the_best_epoch():
     y = np.column_stack([X[:, 0] > 0, X[:, 1] > RNG.standard_normal(120)]).astype(int)
     mlp = classifier(epochs=40, learning_rate=0.2, patience=4)

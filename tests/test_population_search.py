@@ -121,6 +121,30 @@ def test_callable_scoring_and_refit():
     both(PopulationGridSearchCV, GridSearchCV, pipeline(), {"mlp__learning_rate": [1e-2, 3e-2]}, **settings)
 
 
+@pytest.mark.parametrize("filler", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("first", [0, 40], ids=["in no fold", "in a test fold"])
+def test_rows_that_no_fit_gets_change_nothing(first, filler):
+    def scores(filler):
+        x, y, weights = X.copy(), Y.copy(), np.ones(240)
+        for array in (x, y, weights):
+            array[:40] = filler
+        halves = np.arange(40, 140), np.arange(140, 240)
+        cv = [halves, halves[::-1]] if first == 0 else [(half, np.arange(40)) for half in halves]
+        return (
+            PopulationGridSearchCV(
+                plain_regressor(**FAST), {"learning_rate": [1e-3, 1e-2]}, cv=cv, scoring=by_clean_rows
+            )
+            .set_params(refit=False)
+            .fit(x, y, sample_weight=weights)
+            .cv_results_["mean_test_score"]
+        )
+
+    def by_clean_rows(estimator, x, y, sample_weight=None):
+        return estimator.score(X, Y)
+
+    np.testing.assert_array_equal(scores(filler), scores(1.0))
+
+
 def test_groups_and_sample_weight():
     fit_params = {"groups": GROUPS, "mlp__sample_weight": np.where(Y > 100, 3.0, 0.5)}
     grid, settings = {"mlp__learning_rate": [1e-2, 3e-2]}, {"cv": GroupKFold(2)}
