@@ -69,7 +69,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         Raises
         ------
         ValueError
-            If a parameter or the data is not valid.
+            If a parameter or the data is not valid; and if the loss was not finite after any epoch.
         NotCompilableError
             If ``engine="compiled"`` cannot run this model, loss, optimizer or callback.
 

@@ -265,6 +265,8 @@ class Training(Design, ABC):
             raise ValueError(CHANGED)
         first_epoch, recipe = task.first_epoch, task.recipe
         for one in trained:
+            if one.stopped_by == "non-finite" and one.best_epoch < 0 and task.previous is None:
+                raise ValueError(f"{self._divergence(task, one)} There is no epoch before whose weights could be kept.")
             if one.stopped_by == "non-finite":
                 kept = f"The weights of the best epoch before ({one.best_epoch + 1}) are kept."
                 warnings.warn(f"{self._divergence(task, one)} {kept}", ConvergenceWarning, stacklevel=4)

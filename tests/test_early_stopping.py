@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from joblib import parallel_config
 from plain import plain_classifier, plain_regressor
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import cross_val_predict
 
@@ -338,16 +338,17 @@ def test_poisson_regression_trains():
 
 
 @pytest.mark.parametrize(("engine", "early_stopping"), [("compiled", True), ("compiled", False), ("keras", True)])
-def test_divergence(engine, early_stopping):
+def test_divergence_from_the_first_epoch_on(engine, early_stopping):
     mlp = regressor(optimizer="sgd", learning_rate=1e6, engine=engine, early_stopping=early_stopping, epochs=20)
-    with pytest.warns(ConvergenceWarning, match=r"no longer finite.*learning_rate.*1000000\.0") as caught:
+    with pytest.raises(ValueError, match=r"no longer finite after epoch 1.*learning_rate.*1000000\.0"):
         mlp.fit(X, TARGET)
-    assert [warning.filename for warning in caught] == [__file__]
-    assert mlp.n_iter_ < 20
-    assert not np.isfinite(mlp.history_["loss"][-1])
-    assert mlp.best_epoch_ < mlp.n_iter_ - 1
-    assert np.isfinite(mlp.predict(X)).all()
-    assert all(np.isfinite(weights).all() for weights in mlp.model_.get_weights())
+    with pytest.raises(NotFittedError):
+        mlp.predict(X)
+    mlp.set_params(learning_rate=1e-2).fit(X, TARGET)
+    predicted = mlp.predict(X)
+    with pytest.raises(ValueError, match="no longer finite"):
+        mlp.set_params(learning_rate=1e6).fit(X, TARGET)
+    np.testing.assert_array_equal(mlp.predict(X), predicted)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
@@ -360,6 +361,9 @@ def test_divergence_later_keeps_the_last_good_weights(early_stopping):
         warnings.simplefilter("always", ConvergenceWarning)
         mlp.fit(X, TARGET)
     assert ["no longer finite after epoch 4" in str(warning.message) for warning in caught] == [True]
+    assert [warning.filename for warning in caught] == [__file__]
+    assert not np.isfinite(mlp.history_["loss"][-1])
+    assert all(np.isfinite(weights).all() for weights in mlp.model_.get_weights())
     assert (mlp.n_iter_, mlp.best_epoch_) == (4, 2)
     np.testing.assert_allclose(mlp.predict(X), regressor(**params, epochs=3).fit(X, TARGET).predict(X), rtol=1e-5)
 

@@ -153,7 +153,7 @@ class PopulationHalvingSearchCV(Rungs):
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, or whose loss does not stay finite.
+        Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
@@ -263,7 +263,7 @@ class HyperbandSearchCV(Rungs):
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, or whose loss does not stay finite.
+        Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
