@@ -12,6 +12,7 @@ from sk_mlp._builder import compile_arguments
 from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
+from sk_mlp._fork import refuse_after_fork
 from sk_mlp._resolve import FunctionLoss, resolve_loss
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
@@ -160,6 +161,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if fitted.spec is not None:
             outputs = [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
         else:
+            refuse_after_fork("Prediction by a 'model' of one's own")
             if "predict" not in self._live:
                 self._live["predict"] = [
                     model_function(self._stock_model(m), self.n_features_in_, fitted.columns) for m in members
@@ -228,6 +230,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         self._want_whole_fit()
         if not hasattr(self, "_fitted"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'model_': it is not fitted")
+        refuse_after_fork("A Keras model")
         if "model" not in self._live:
             targets = self._fitted.targets
             model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]

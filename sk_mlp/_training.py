@@ -18,6 +18,7 @@ from sk_mlp._checks import rows_with_weight, without_zero_total
 from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
+from sk_mlp._fork import refuse_after_fork
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import (
     direct_monitors,
@@ -76,6 +77,7 @@ class Training(Design, ABC):
         """Check everything and make the fit ready to run."""
         self._validate_names()
         self._validate_params()
+        refuse_after_fork("Training")
         stop_early = bool(stop_early)  # or "auto"
         previous: Fitted | None = getattr(self, "_fitted", None)
         raw, hooks = X, hook_arguments(self, X, y, sample_weight)

@@ -12,7 +12,7 @@ LAYERS = [
     {"_tables"},
     {"_columns"},
     {"_spec"},
-    {"table_layers", "schedules", "losses"},
+    {"_fork", "table_layers", "schedules", "losses"},
     {"network"},
     {"layers"},
     {"engine"},
