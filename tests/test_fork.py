@@ -68,11 +68,14 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
-def test_a_forked_process():
+def test_a_forked_process(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    run = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, env=environment)
-    found = dict(line.split(" | ") for line in run.stdout.splitlines() if " | " in line)
-    assert [name for name, outcome in found.items() if outcome == "done"] == ["fit", "predict", "parent"], run.stderr
+    with (tmp_path / "out").open("w+") as out:  # not a pipe, which joblib's helper process would keep open for a while
+        subprocess.run([sys.executable, "-c", SCRIPT], stdout=out, stderr=out, timeout=120, env=environment)
+        out.seek(0)
+        lines = out.read().splitlines()
+    found = dict(line.split(" | ") for line in lines if " | " in line)
+    assert [name for name, outcome in found.items() if outcome == "done"] == ["fit", "predict", "parent"], lines
     others = {name: outcome for name, outcome in found.items() if outcome != "done"}
     assert len(others) == 9
     for name, outcome in others.items():
