@@ -14,6 +14,7 @@ from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
+from sk_mlp._policy import build_under, name_for_own_network, policy_of_fit
 from sk_mlp._resolve import is_of_logits, resolve_loss, resolve_optimizer
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
 from sk_mlp._targets import Targets
@@ -56,6 +57,7 @@ class Design(DataChecks, ABC):
                 deep_plan=before.deep_plan if before else plan(deep, True),
                 wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
                 parametric_activation=bool(self.parametric_activation),
+                policy=name_for_own_network(policy_of_fit(self)),
             )
             return blueprint_of_spec(spec, rate)
         for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
@@ -81,7 +83,7 @@ class Design(DataChecks, ABC):
             self._widths(targets),
             partial(resolve_loss, params, *self._loss_defaults(targets, targets.n_outputs)),
         )
-        return blueprint_of_builder(make, n_features, columns)
+        return blueprint_of_builder(partial(build_under, policy_of_fit(self), make), n_features, columns)
 
     def _plan(self, X: Matrix, rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
         """How a path encodes its columns."""
