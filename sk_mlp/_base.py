@@ -13,6 +13,7 @@ from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fork import refuse_after_fork
+from sk_mlp._policy import noted
 from sk_mlp._resolve import FunctionLoss, resolve_loss
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
@@ -32,6 +33,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         vars(bare).update(dict.fromkeys(shared))
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
+        if policy := noted(self):
+            cloned._policy = policy
         return cloned
 
     def __getstate__(self):  # _live holds Keras and TensorFlow objects made from the fitted state
@@ -103,7 +106,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def _worker(self, keep_fitted: bool):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
         work = object.__new__(type(self))
-        kept = {*self._get_param_names(), "_routed"} if not keep_fitted else set(vars(self))
+        kept = {*self._get_param_names(), "_routed", "_policy"} if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or _is_of_callbacks(name)}
         work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
@@ -116,7 +119,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def _take_over(self, work):
         # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
-        self.__dict__.update({name: value for name, value in vars(work).items() if not _is_of_callbacks(name)})
+        learned = {name: value for name, value in vars(work).items() if not _is_of_callbacks(name)}
+        learned.pop("_policy", None)  # which was for this fit
+        self.__dict__.update(learned)
         return self
 
     def _want_whole_fit(self) -> None:
@@ -254,7 +259,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
 def _is_learned(name: str) -> bool:
     """Whether an attribute is set by `fit`."""
-    return name.endswith("_") or name in ("_fitted", "_categories", "_live")
+    return name.endswith("_") or name in ("_fitted", "_categories", "_live", "_policy")
 
 
 def _is_of_callbacks(name: str) -> bool:

@@ -14,7 +14,7 @@ from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
-from sk_mlp._policy import build_under, name_for_own_network, policy_of_fit
+from sk_mlp._policy import build_under, check_half, name_for_own_network, policy_of_fit
 from sk_mlp._resolve import is_of_logits, resolve_loss, resolve_optimizer
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
 from sk_mlp._targets import Targets
@@ -57,8 +57,12 @@ class Design(DataChecks, ABC):
                 deep_plan=before.deep_plan if before else plan(deep, True),
                 wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
                 parametric_activation=bool(self.parametric_activation),
-                policy=name_for_own_network(policy_of_fit(self)),
+                policy=before.policy if before else name_for_own_network(policy_of_fit(self)),
             )
+            if spec.deep_plan is None and sizes:
+                names = getattr(self, "feature_names_in_", range(n_features))
+                columns = range(n_features) if deep is None else deep
+                check_half(X[:, list(columns)], [names[j] for j in columns], spec.policy)
             return blueprint_of_spec(spec, rate)
         for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
             if getattr(self, name, None) not in (None, False, "auto"):  # a regressor has no calibrate
