@@ -13,6 +13,7 @@ from sk_mlp._compat import CallbackSupportMixin
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fork import refuse_after_fork
+from sk_mlp._mlflow import logged_fit
 from sk_mlp._policy import noted
 from sk_mlp._resolve import FunctionLoss, resolve_loss
 from sk_mlp._tables import names_columns
@@ -88,8 +89,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         settings = {"stop_early": work.early_stopping}
         collector = present_collector()
         if collector is None:
-            work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
-            return self._adopt(work)
+            with logged_fit(self):
+                work._train(X, y, sample_weight, held_out, X_unlabeled, **settings)
+                return self._adopt(work)
         with deferred_fits(None):
             # Categories that are numbers are looked up as they are, not as float32.
             shared = X if names_columns(work.categorical_features) else collector.input(X)

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_compat", "_messages"},
+    {"exceptions", "_compat", "_messages", "_mlflow"},
     {"_features", "_targets", "_split", "_calibration", "_dropout"},
     {"_tables"},
     {"_columns"},

@@ -19,6 +19,7 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
+from sk_mlp._mlflow import unlogged_fits
 from sk_mlp._sklearn_callbacks import fit_tasks
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
@@ -236,7 +237,8 @@ class Session:
                         deferred.finish([run.outcome() for run in runs])
             with fit.timed():
                 while self._rest[fit]:
-                    self._rest[fit].pop(0)()
+                    with unlogged_fits():
+                        self._rest[fit].pop(0)()
 
     def _kept(self, fits: list[Fit]) -> Callable[[Run], None]:
         """Take runs to where they were kept, and return what keeps one."""
