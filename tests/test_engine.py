@@ -191,6 +191,22 @@ def test_more_runs_than_a_program_has_members(one_by_one, monkeypatch, idle_seco
     assert_equal_runs(runs, one_by_one)
 
 
+@pytest.mark.parametrize("n_slots", [1, 3])
+def test_results_do_not_depend_on_the_number_of_threads(monkeypatch, n_slots):
+    monkeypatch.setattr(cohort, "IDLE_SECONDS", np.inf)  # by time, the last runs may go on in a smaller program
+    recipe = make_recipe(shuffle=True)
+    results = []
+    for n_threads in (1, 3):
+        runs = runs_of_three_lengths(recipe)
+        together = Cohort(recipe, runs)
+        together.n_slots = n_slots
+        train_cohorts([together], n_threads=n_threads)
+        results.append([run.outcome() for run in runs])
+    for one, other in zip(*results, strict=True):
+        assert one.history == other.history
+        assert one.state.equals(other.state)
+
+
 def test_runs_pause_and_go_on(one_by_one):
     recipe = make_recipe(shuffle=True)
     runs = runs_of_three_lengths(recipe)
