@@ -15,7 +15,10 @@ from sk_mlp._compiled import compile_like
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
+from sk_mlp._fork import refuse_after_fork
 from sk_mlp._hold_out import uses_groups
+from sk_mlp._mlflow import logged_fit
+from sk_mlp._policy import noted
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._settings import OF_A_FIT, settle, take_over
 from sk_mlp._tables import names_columns
@@ -41,6 +44,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
+        if policy := noted(self):
+            cloned._policy = policy
         return cloned
 
     def __getstate__(self):  # _live holds Keras and TensorFlow objects made from the fitted state
@@ -111,7 +116,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         Raises
         ------
         ValueError
-            If a parameter or the data is not valid.
+            If a parameter or the data is not valid; and if the loss was not finite after any epoch.
         TypeError
             For an argument that `fit` does not have, and for callbacks that are none.
         NotCompilableError
@@ -140,8 +145,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         settings = {"stop_early": work.early_stopping, "words": words}
         collector = present_collector()
         if collector is None:
-            work._train(X, y, sample_weight, held_out, X_unlabeled, groups, **settings)
-            return self._adopt(work)
+            with logged_fit(self):
+                work._train(X, y, sample_weight, held_out, X_unlabeled, groups, **settings)
+                return self._adopt(work)
         with deferred_fits(None):
             # Categories that are numbers are looked up as they are, not as float32.
             shared = X if names_columns(work.categorical_features) else collector.input(X)
@@ -181,7 +187,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def _worker(self, keep_fitted: bool):
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
         work = object.__new__(type(self))
-        kept = {*self._own_values(), "_routed"} if not keep_fitted else set(vars(self))
+        kept = {*self._own_values(), "_routed", "_policy"} if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or _is_of_callbacks(name)}
         work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
@@ -241,6 +247,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if fitted.spec is not None:
             outputs = [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
         else:
+            refuse_after_fork("Prediction by a 'model' of one's own")
             function, weights = self._model_function()
             outputs = [function(weights[m], X) for m in members]
         return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
@@ -316,6 +323,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         self._want_whole_fit()
         if not hasattr(self, "_fitted"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'model_': it is not fitted")
+        refuse_after_fork("A Keras model")
         if "model" not in self._live:
             targets = self._fitted.targets
             model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]
@@ -343,7 +351,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
 def _is_learned(name: str) -> bool:
     """Whether an attribute is set by `fit`."""
-    return name.endswith("_") or name in ("_fitted", "_categories", "_live")
+    return name.endswith("_") or name in ("_fitted", "_categories", "_live", "_policy")
 
 
 def _is_of_callbacks(name: str) -> bool:

@@ -101,7 +101,7 @@ class DataChecks(Parameters, ABC):
             n = len(y_train)
             of_classes = self._class_weights(targets, np.concatenate([y_train, y]), n)
             weights = weights * (of_classes[n:] if isinstance(of_classes, np.ndarray) else of_classes)
-            return X, y, without_zero_total(weights, "sample_weight_val")
+            return rows_with_weight(X, y, without_zero_total(weights, "sample_weight_val"))
         except ValueError as error:
             raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
 

@@ -14,6 +14,7 @@ from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
+from sk_mlp._policy import build_under, check_half, name_for_own_network, policy_of_fit
 from sk_mlp._resolve import is_of_logits, plain, resolve_loss, resolve_optimizer
 from sk_mlp._settings import settled_values
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
@@ -57,7 +58,12 @@ class Design(DataChecks, ABC):
                 deep_plan=before.deep_plan if before else plan(deep, True),
                 wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
                 parametric_activation=bool(self.parametric_activation),
+                policy=before.policy if before else name_for_own_network(policy_of_fit(self)),
             )
+            if spec.deep_plan is None and sizes:
+                names = getattr(self, "feature_names_in_", range(n_features))
+                columns = range(n_features) if deep is None else deep
+                check_half(X[:, list(columns)], [names[j] for j in columns], spec.policy)
             return blueprint_of_spec(spec, rate)
         columns = input_columns(raw, self.input_columns)
         meta = {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._data_meta, **self._meta(targets)}
@@ -70,7 +76,7 @@ class Design(DataChecks, ABC):
         offers = {name: offers[name] for name in offers_taken(self.model)}
         arguments = {name: plain(value) for name, value in self._arguments.items()}
         make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, self._widths(targets))
-        return blueprint_of_builder(make, n_features, columns)
+        return blueprint_of_builder(partial(build_under, policy_of_fit(self), make), n_features, columns)
 
     def _plan(self, X: Matrix, rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
         """How a path encodes its columns."""

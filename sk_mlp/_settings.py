@@ -42,7 +42,7 @@ OF_THE_BUILT_IN = {
 # What ``model.compile`` is told: a model's builder may have arguments of these names, of any kind.
 OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
 # Attributes that only the copy that a fit works on has.
-OF_A_FIT = ("_routed", "_words", "_told", "_arguments", "_data_meta")
+OF_A_FIT = ("_routed", "_words", "_told", "_arguments", "_data_meta", "_policy")
 OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
 RATES = ("learning_rate", "weight_decay")
 # "auto" with the built-in network, of both estimators.

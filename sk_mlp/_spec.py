@@ -40,6 +40,8 @@ class NetworkSpec:
         How those inputs are encoded before; None for as they are. A plan names its columns itself.
     parametric_activation : bool
         Whether each hidden neuron learns how much of the activation it takes.
+    policy : str
+        Name of Keras' dtype policy for the hidden layers.
     """
 
     n_features: int
@@ -57,6 +59,7 @@ class NetworkSpec:
     deep_plan: ColumnPlan | None = None
     wide_plan: ColumnPlan | None = None
     parametric_activation: bool = False
+    policy: str = "float32"
 
     @property
     def takes_missing(self) -> bool:

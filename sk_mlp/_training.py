@@ -21,6 +21,7 @@ from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import stacked
 from sk_mlp._fit_words import NO_WORDS
+from sk_mlp._fork import refuse_after_fork
 from sk_mlp._hold_out import column_of_groups, splits_of_members
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
@@ -74,6 +75,7 @@ class Training(Design, ABC):
     ) -> Task:
         """Check everything and make the fit ready to run."""
         settle(self, words)
+        refuse_after_fork("Training")
         stop_early, share = bool(stop_early), float(self.validation_fraction)  # or "auto"
         if words.validation_split is not None:
             share = float(words.validation_split)
@@ -284,6 +286,8 @@ class Training(Design, ABC):
             raise ValueError(CHANGED)
         first_epoch, recipe = task.first_epoch, task.recipe
         for one in trained:
+            if one.stopped_by == "non-finite" and one.best_epoch < 0 and task.previous is None:
+                raise ValueError(f"{self._divergence(task, one)} There is no epoch before whose weights could be kept.")
             if one.stopped_by == "non-finite":
                 kept = f"The weights of the best epoch before ({one.best_epoch + 1}) are kept."
                 warnings.warn(f"{self._divergence(task, one)} {kept}", ConvergenceWarning, stacklevel=4)

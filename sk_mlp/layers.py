@@ -70,7 +70,7 @@ class CounterDropout(keras.layers.Dropout):
         _traced.calls[number] += 1
         shape = [size or inputs.shape[axis] for axis, size in enumerate(self.noise_shape or inputs.shape)]
         noise = uniform(_traced.batch.noise + tf.constant(key, tf.int32) * _SPREAD, shape)
-        return tf.where(noise >= rate, inputs / (1.0 - rate), 0.0)
+        return tf.where(noise >= rate, inputs / tf.cast(1.0 - rate, inputs.dtype), 0.0)
 
 
 # The odd number next to 2**32 / golden ratio spreads consecutive integers over the whole range (Knuth 6.4).

@@ -16,6 +16,7 @@ from keras.src.utils.naming import to_snake_case
 from sk_mlp._columns import ColumnPlan
 from sk_mlp._features import to_inputs
 from sk_mlp._messages import unknown_name
+from sk_mlp._policy import build_under, exact, under_policy
 from sk_mlp._spec import Blueprint, NetworkSpec
 from sk_mlp.table_layers import ANY_SEED, ColumnEncoding, ParametricActivation
 
@@ -56,7 +57,9 @@ def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
 
 
 def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
-    """Build a multilayer perceptron of stock Keras layers.
+    """Build a multilayer perceptron of stock Keras layers, whose hidden ones have the spec's policy.
+
+    All else has the thread's, which is to be `sk_mlp._policy.exact`: what X holds may not be rounded to half precision.
 
     Parameters
     ----------
@@ -70,18 +73,21 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
         From (batch, n_features) to (batch, n_outputs), float32; a list of two such outputs, the main and the auxiliary
         one, where the spec has both. Sequential unless there are several paths.
     """
-    inputs = Input((spec.n_features,), name="features")
+    inputs = Input((spec.n_features,), dtype=exact(spec.policy), name="features")
     layers: list[keras.layers.Layer] = []
     for i, width in enumerate(spec.hidden_layer_sizes, start=1):
         initializer = kernel_initializer(spec)
         # Batch normalization subtracts any bias again; Adam would blow up the rounding errors of its zero gradient.
-        layers.append(Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}"))
+        half = {"dtype": spec.policy}
+        layers.append(
+            Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}", **half)
+        )
         if spec.batch_norm:
-            layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=f"batch_norm_{i}"))
+            layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=f"batch_norm_{i}", **half))
         activation = ParametricActivation if spec.parametric_activation else Activation
-        layers.append(activation(spec.activation, name=f"activation_{i}"))
+        layers.append(activation(spec.activation, name=f"activation_{i}", **half))
         if spec.dropout:
-            layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}"))
+            layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}", **half))
     output, aux_output = (
         Dense(
             spec.n_outputs,
@@ -117,21 +123,21 @@ def _path(
 def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
     """The blueprint of one of our own networks."""
     rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
-    structure = spec, keras.config.dtype_policy().name
-    return Blueprint(
-        partial(build_network, spec, dropout), spec, None, structure, spec.n_outputs, rates, None, spec.n_kernel_weights
-    )
+    make = partial(build_under, exact(spec.policy), partial(build_network, spec, dropout))
+    return Blueprint(make, spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights)
 
 
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
     """Append the layer that takes a regression network's output to y's units; the layers and weights are shared."""
-    rescaling = keras.layers.Rescaling(scale.tolist(), mean.tolist(), name="target_units")
-    if isinstance(model, keras.Sequential):
-        return keras.Sequential([*model.layers, rescaling] if model.inputs is None else _chain(model, rescaling))
-    if getattr(model, "inputs", None):
-        outputs = [rescaling(output) for output in model.outputs]
-        return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
-    return keras.Sequential([model, rescaling])
+    dtype = exact(model.dtype_policy.name)
+    rescaling = keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype=dtype, name="target_units")
+    with under_policy(model.dtype_policy):
+        if isinstance(model, keras.Sequential):
+            return keras.Sequential([*model.layers, rescaling] if model.inputs is None else _chain(model, rescaling))
+        if getattr(model, "inputs", None):
+            outputs = [rescaling(output) for output in model.outputs]
+            return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
+        return keras.Sequential([model, rescaling])
 
 
 def averaged(models: list[keras.Model], n_features: int, columns: Any) -> keras.Model:
@@ -149,12 +155,15 @@ def averaged(models: list[keras.Model], n_features: int, columns: Any) -> keras.
         model.name = f"member_{m}"
     inputs = to_inputs(Input((n_features,), name="features"), columns, lambda _, numbers: Input((len(numbers),)))
     outputs = [keras.tree.flatten(model(inputs)) for model in models]
-    means = [keras.layers.Average(name=f"mean_{i}")(list(parts)) for i, parts in enumerate(zip(*outputs, strict=True))]
-    return keras.Model(inputs, means if len(means) > 1 else means[0], name="ensemble")
+    with under_policy(exact(models[0].dtype_policy.name)):
+        means = [
+            keras.layers.Average(name=f"mean_{i}")(list(parts)) for i, parts in enumerate(zip(*outputs, strict=True))
+        ]
+        return keras.Model(inputs, means if len(means) > 1 else means[0], name="ensemble")
 
 
 def _chain(model: keras.Sequential, last: keras.layers.Layer) -> list:
-    return [Input(batch_shape=model.input_shape, name="features"), *model.layers, last]
+    return [Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name="features"), *model.layers, last]
 
 
 def weights_of(model: keras.Model) -> list[keras.Variable]:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from joblib import parallel_config
 from plain import plain_classifier, plain_regressor
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import cross_val_predict
 
@@ -238,6 +238,22 @@ def test_classifier_keeps_the_best_epoch(engine, n_classes):
     np.testing.assert_allclose(loss, min(losses), rtol=1e-4)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_a_held_out_row_of_weight_0_is_left_out(engine):
+    weights = np.ones(30)
+    weights[0] = 0.0
+    strange = X[HELD].copy()
+    strange[0] = 1e30
+    fitted = [
+        regressor(engine=engine, epochs=2, metrics=["mae"]).fit(X[TRAIN], TARGET[TRAIN], X_val=x, y_val=y, **others)
+        for x, y, others in (
+            (strange, TARGET[HELD], {"sample_weight_val": weights}),
+            (X[HELD][1:], TARGET[HELD][1:], {}),
+        )
+    ]
+    assert fitted[0].history_ == fitted[1].history_
+
+
 def test_multilabel_keeps_the_best_epoch():
     y = np.column_stack([X[:, 0] > 0, X[:, 1] > RNG.standard_normal(120)]).astype(int)
     mlp = classifier(epochs=40, learning_rate=0.2, patience=4)
@@ -322,16 +338,17 @@ def test_poisson_regression_trains():
 
 
 @pytest.mark.parametrize(("engine", "early_stopping"), [("compiled", True), ("compiled", False), ("keras", True)])
-def test_divergence(engine, early_stopping):
+def test_divergence_from_the_first_epoch_on(engine, early_stopping):
     mlp = regressor(optimizer="sgd", learning_rate=1e6, engine=engine, early_stopping=early_stopping, epochs=20)
-    with pytest.warns(ConvergenceWarning, match=r"no longer finite.*learning_rate.*1000000\.0") as caught:
+    with pytest.raises(ValueError, match=r"no longer finite after epoch 1.*learning_rate.*1000000\.0"):
         mlp.fit(X, TARGET)
-    assert [warning.filename for warning in caught] == [__file__]
-    assert mlp.n_iter_ < 20
-    assert not np.isfinite(mlp.history_["loss"][-1])
-    assert mlp.best_epoch_ < mlp.n_iter_ - 1
-    assert np.isfinite(mlp.predict(X)).all()
-    assert all(np.isfinite(weights).all() for weights in mlp.model_.get_weights())
+    with pytest.raises(NotFittedError):
+        mlp.predict(X)
+    mlp.set_params(learning_rate=1e-2).fit(X, TARGET)
+    predicted = mlp.predict(X)
+    with pytest.raises(ValueError, match="no longer finite"):
+        mlp.set_params(learning_rate=1e6).fit(X, TARGET)
+    np.testing.assert_array_equal(mlp.predict(X), predicted)
 
 
 @pytest.mark.parametrize("early_stopping", [True, False])
@@ -344,6 +361,9 @@ def test_divergence_later_keeps_the_last_good_weights(early_stopping):
         warnings.simplefilter("always", ConvergenceWarning)
         mlp.fit(X, TARGET)
     assert ["no longer finite after epoch 4" in str(warning.message) for warning in caught] == [True]
+    assert [warning.filename for warning in caught] == [__file__]
+    assert not np.isfinite(mlp.history_["loss"][-1])
+    assert all(np.isfinite(weights).all() for weights in mlp.model_.get_weights())
     assert (mlp.n_iter_, mlp.best_epoch_) == (4, 2)
     np.testing.assert_allclose(mlp.predict(X), regressor(**params, epochs=3).fit(X, TARGET).predict(X), rtol=1e-5)
 

@@ -191,6 +191,22 @@ def test_more_runs_than_a_program_has_members(one_by_one, monkeypatch, idle_seco
     assert_equal_runs(runs, one_by_one)
 
 
+@pytest.mark.parametrize("n_slots", [1, 3])
+def test_results_do_not_depend_on_the_number_of_threads(monkeypatch, n_slots):
+    monkeypatch.setattr(cohort, "IDLE_SECONDS", np.inf)  # by time, the last runs may go on in a smaller program
+    recipe = make_recipe(shuffle=True)
+    results = []
+    for n_threads in (1, 3):
+        runs = runs_of_three_lengths(recipe)
+        together = Cohort(recipe, runs)
+        together.n_slots = n_slots
+        train_cohorts([together], n_threads=n_threads)
+        results.append([run.outcome() for run in runs])
+    for one, other in zip(*results, strict=True):
+        assert one.history == other.history
+        assert one.state.equals(other.state)
+
+
 def test_runs_pause_and_go_on(one_by_one):
     recipe = make_recipe(shuffle=True)
     runs = runs_of_three_lengths(recipe)
@@ -332,6 +348,45 @@ def test_a_diverging_member_does_not_disturb_its_neighbour():
     assert theirs.state.finite
     (alone,) = compiled(recipe, [good])
     np.testing.assert_allclose(ours.history["val_loss"], alone.history["val_loss"], rtol=1e-5)
+
+
+BY_MEMBER = [  # rows to train on, rows to hold out; the rest belongs to nobody, and row 0 too
+    (np.arange(10, 211), np.arange(300, 361)),
+    (np.arange(60, 140), np.arange(300, 330)),  # has fewer batches than the others
+    (np.arange(100, 300), np.arange(0)),
+]
+
+
+def rows_with_filler(filler, member, is_sparse):
+    """Rows, of which those that the member does not use hold the filler in X, y and weights."""
+    unused = np.setdiff1d(np.arange(N), np.concatenate([member.train, member.validation]))
+    x, y, weights = np.where(np.abs(X) > 0.5, X, 0) if is_sparse else X.copy(), Y.copy(), np.ones(N, np.float32)
+    for array in (x, y, weights):
+        array[unused] = filler
+    return dataclasses.replace(ROWS, X=csr_array(x) if is_sparse else x, y=y, weights=weights)
+
+
+@pytest.mark.parametrize("filler", [np.nan, np.inf, 3e38])
+@pytest.mark.parametrize(("together", "is_sparse"), [(False, False), (True, False), (False, True)])
+def test_a_row_that_a_member_does_not_use_changes_nothing(filler, together, is_sparse):
+    recipe = make_recipe(batch_norm=True, shuffle=True, metrics=mae)
+    if is_sparse:
+        recipe = dataclasses.replace(recipe, row_nonzeros=8, traits=(*recipe.traits, "sparse"))
+
+    def results(filler):
+        members = [
+            make_member(recipe, seed=m, epochs=2, train=train.astype(np.int32), validation=held_out.astype(np.int32))
+            for m, (train, held_out) in enumerate(BY_MEMBER)
+        ]
+        members = [dataclasses.replace(one, rows=rows_with_filler(filler, one, is_sparse)) for one in members]
+        if together:
+            return compiled(recipe, members, n_slots=4)  # one of which is empty
+        return [outcome for member in members for outcome in compiled(recipe, [member])]
+
+    for one, other in zip(results(0.0), results(filler), strict=True):
+        assert one.stopped_by == "epochs"
+        assert one.history == other.history
+        assert one.state.equals(other.state)
 
 
 def test_the_same_seed_gives_bitwise_the_same_model():

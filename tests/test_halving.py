@@ -130,12 +130,47 @@ def test_brackets_that_cannot_be(settings, message):
         ((81, 3, 5), [9, 27, 81]),
         ((100, 3, 1, 27), [4, 11, 33, 100]),
         ((100, 2, 1, 5), [25, 50, 100]),
-        ((10, 3, 50), [10]),
+        ((10, 3, 10), [10]),
         ((100, 3, 1, 1), [100]),
     ],
 )
 def test_rungs(arguments, expected):
     assert rungs(*arguments) == expected
+
+
+RATES = [1e-3, 3e-3, 1e-2, 3e-2]
+
+
+@pytest.mark.parametrize(
+    ("search", "n_rates", "settings", "n_candidates", "n_epochs"),
+    [
+        (PopulationHalvingSearchCV, 4, {}, [4, 1], [3, 9]),
+        (PopulationHalvingSearchCV, 2, {}, [2], [9]),
+        (PopulationHalvingSearchCV, 4, {"n_candidates": 3}, [3, 1], [3, 9]),
+        (HyperbandSearchCV, 4, {}, [4, 1, 3], [3, 9, 9]),  # the first two brackets would be the same
+        (HyperbandSearchCV, 2, {}, [2], [9]),
+        (HyperbandSearchCV, 4, {"n_candidates": 9}, [4, 1, 3, 1, 1, 2], [1, 3, 3, 9, 9, 9]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The total space of parameters . is smaller than the number of candidates")
+def test_rungs_are_for_the_candidates_that_there_are(search, n_rates, settings, n_candidates, n_epochs):
+    space = {"kerasmlpregressor__learning_rate": RATES[:n_rates]}
+    found = search(pipeline(), space, **settings, cv=2, refit=False, random_state=0).fit(X, Y)
+    assert (found.n_candidates_, found.n_epochs_) == (n_candidates, n_epochs)
+
+
+def test_the_warning_that_there_are_fewer_candidates_names_the_caller():
+    space = [{"learning_rate": RATES[:2]}, {"weight_decay": [0.0]}]
+    search = PopulationHalvingSearchCV(plain_regressor(epochs=2, random_state=0), space, cv=2, refit=False)
+    with pytest.warns(UserWarning, match="parameters 3 is smaller than the number of candidates 27") as caught:
+        search.fit(X[:60], Y[:60])
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("search", [HyperbandSearchCV, PopulationHalvingSearchCV])
+def test_more_epochs_at_least_than_there_are(search):
+    with pytest.raises(ValueError, match=r"'min_epochs' parameter must be at most the epochs .* 9\. Got 10"):
+        search(pipeline(), SPACE, min_epochs=10, cv=2).fit(X, Y)
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")

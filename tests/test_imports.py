@@ -7,12 +7,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_compat", "_messages"},
+    {"exceptions", "_compat", "_messages", "_mlflow"},
     {"_features", "_targets", "_split", "_calibration", "_dropout"},
     {"_tables", "_hold_out"},
     {"_columns"},
     {"_spec"},
-    {"table_layers", "schedules", "losses", "_builder_arguments", "_compiled", "_fit_words"},
+    {"_fork"},
+    {"_policy", "table_layers", "schedules", "losses", "_builder_arguments", "_compiled", "_fit_words"},
     {"network"},
     {"layers"},
     {"engine"},

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, RandomizedSearchCV, ShuffleSplit
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
@@ -121,6 +121,30 @@ def test_callable_scoring_and_refit():
     both(PopulationGridSearchCV, GridSearchCV, pipeline(), {"mlp__learning_rate": [1e-2, 3e-2]}, **settings)
 
 
+@pytest.mark.parametrize("filler", [np.nan, np.inf, 1e300])
+@pytest.mark.parametrize("first", [0, 40], ids=["in no fold", "in a test fold"])
+def test_rows_that_no_fit_gets_change_nothing(first, filler):
+    def scores(filler):
+        x, y, weights = X.copy(), Y.copy(), np.ones(240)
+        for array in (x, y, weights):
+            array[:40] = filler
+        halves = np.arange(40, 140), np.arange(140, 240)
+        cv = [halves, halves[::-1]] if first == 0 else [(half, np.arange(40)) for half in halves]
+        return (
+            PopulationGridSearchCV(
+                plain_regressor(**FAST), {"learning_rate": [1e-3, 1e-2]}, cv=cv, scoring=by_clean_rows
+            )
+            .set_params(refit=False)
+            .fit(x, y, sample_weight=weights)
+            .cv_results_["mean_test_score"]
+        )
+
+    def by_clean_rows(estimator, x, y, sample_weight=None):
+        return estimator.score(X, Y)
+
+    np.testing.assert_array_equal(scores(filler), scores(1.0))
+
+
 def test_groups_and_sample_weight():
     fit_params = {"groups": GROUPS, "mlp__sample_weight": np.where(Y > 100, 3.0, 0.5)}
     grid, settings = {"mlp__learning_rate": [1e-2, 3e-2]}, {"cv": GroupKFold(2)}
@@ -198,17 +222,28 @@ def test_a_candidate_whose_network_cannot_be_made_takes_error_score():
 DIVERGING = {"mlp__learning_rate": [1e-2, 1e18]}
 
 
-def test_a_candidate_that_diverges_takes_error_score():
-    alone = PopulationGridSearchCV(pipeline(optimizer="sgd"), {"mlp__learning_rate": [1e-2]}, cv=2).fit(X, Y)
-    with pytest.warns(FitFailedWarning, match="The loss was no longer finite after epoch"):
-        search = PopulationGridSearchCV(pipeline(optimizer="sgd"), DIVERGING, cv=2, error_score=-77).fit(X, Y)
-    assert search.cv_results_["mean_test_score"][1] == -77
-    np.testing.assert_allclose(
-        search.cv_results_["mean_test_score"][0], alone.cv_results_["mean_test_score"][0], rtol=1e-5
-    )
-    assert search.best_index_ == 0
-    with pytest.raises(FloatingPointError, match="The loss was no longer finite"):
-        PopulationGridSearchCV(pipeline(optimizer="sgd"), DIVERGING, cv=2, error_score="raise").fit(X, Y)
+@pytest.mark.parametrize("error_score", [-77, "raise"])
+def test_a_candidate_without_a_finite_epoch_takes_error_score(error_score):
+    def searches():
+        for search in (PopulationGridSearchCV, GridSearchCV):
+            yield search(pipeline(optimizer="sgd"), DIVERGING, cv=2, error_score=error_score)
+
+    if error_score == "raise":
+        for search in searches():
+            with pytest.raises(ValueError, match="The loss was no longer finite after epoch 1"):
+                search.fit(X, Y)
+        return
+    with pytest.warns(FitFailedWarning, match="The loss was no longer finite after epoch 1"):
+        ours, theirs = (search.fit(X, Y) for search in searches())
+    assert_same(ours, theirs)
+    assert ours.cv_results_["mean_test_score"][1] == -77
+    assert ours.best_index_ == 0
+
+
+def test_a_candidate_that_diverges_later_scores_by_its_best_epoch():
+    jump = keras.optimizers.schedules.PiecewiseConstantDecay([12], [1e-2, 1e18])
+    with pytest.warns(ConvergenceWarning, match="no longer finite after epoch 4"):
+        both(PopulationGridSearchCV, GridSearchCV, pipeline(optimizer="sgd"), {"mlp__lr_schedule": [None, jump]}, cv=2)
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")

@@ -170,7 +170,8 @@ def test_tasks_end_where_training_stops(params, engine):
 
 def test_no_estimator_of_weights_that_are_not_finite():
     recorder, monitor = Recorder(), callback.ScoringMonitor(scoring="r2")
-    mlp = regressor(optimizer="sgd", learning_rate=1e18).set_callbacks(recorder, monitor)
+    jump = keras.optimizers.schedules.PiecewiseConstantDecay([5], [1e-2, 1e18])
+    mlp = regressor(optimizer="sgd", lr_schedule=jump).set_callbacks(recorder, monitor)
     with pytest.warns(ConvergenceWarning):
         mlp.fit(X, TARGET)
     assert [event[:2] for event in recorder.events] == events_of(mlp.n_iter_)

@@ -43,6 +43,16 @@ def evaluation_rows(member: Member) -> NDArray:
     return member.validation if len(member.validation) else member.train[:EVALUATION_BATCH]
 
 
+def fill_row(table_row: NDArray, numbers: NDArray) -> None:
+    """Fill a row of a table of row numbers with these, and what is left with the last of them.
+
+    What is left is padding, of weight 0. But 0 times nan is nan: so it must be a row that counts anyway, in the same
+    batch. A row that the member does not use, whatever it holds, must have no way to change its results.
+    """
+    table_row[: len(numbers)] = numbers
+    table_row[len(numbers) :] = numbers[-1]
+
+
 class Population(ABC):
     """Members of one structure that train side by side.
 
@@ -189,8 +199,7 @@ class CompiledPopulation(Population):
             self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
             self._units[m] = rows.y_mean, rows.y_scale
             evaluated = evaluation_rows(member)
-            self._validation[m, : len(evaluated)] = evaluated
-            self._validation[m, len(evaluated) :] = 0
+            fill_row(self._validation[m], evaluated)
         validation = self._validation.reshape(self.n_slots, -1, EVALUATION_BATCH)
         self._of_members = [tf.constant(array) for array in (self._seeds, self._units, self._begins, validation)]
         if len(runs) == self.n_slots or not hasattr(self, "states"):
@@ -214,7 +223,7 @@ class CompiledPopulation(Population):
         permuted = cache(permutation)  # a search's candidates often have the same seed
         for m, epoch in epochs.items():
             member = self._runs[m].member
-            numbers[m, : len(member.train)] = epoch_order(member, epoch, self._shuffle, permuted)
+            fill_row(numbers[m], epoch_order(member, epoch, self._shuffle, permuted))
             table[m, : len(rates[m])] = rates[m]
             sizes[m] = len(member.train), len(evaluation_rows(member))
         batches = numbers.reshape(self.n_slots, -1, self.batch_size)

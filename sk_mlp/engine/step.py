@@ -19,8 +19,8 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
 
     Returns
     -------
-    outputs : list of Tensor of shape (batch, width)
-        The main one, and the auxiliary one if there is one.
+    outputs : list of Tensor of shape (batch, width), float32
+        The main one, and the auxiliary one if there is one; Keras too takes losses of float32, whatever the policy.
     non_trainable : list of Tensor
         New values, as batch normalization moves its statistics.
     penalty : Tensor of shape ()
@@ -34,12 +34,12 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
         if scope.losses:  # of regularizers of activities, or add_loss: they would see the rows that fill up a batch
             raise NotCompilableError("a layer adds a loss of the batch, which needs Keras' fit")
         penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in model.losses] or [tf.zeros(())])
-    outputs = outputs if parts.n_heads > 1 else [outputs]
+    outputs = [tf.cast(output, tf.float32) for output in (outputs if parts.n_heads > 1 else [outputs])]
     return outputs, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty
 
 
 def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
-    """Loss of each row, shape (batch,), in the model's precision."""
+    """Loss of each row, shape (batch,), in the output's precision."""
     losses = loss.call(y, output)
     return tf.reduce_mean(tf.reshape(losses, (tf.shape(y)[0], -1)), axis=1)
 

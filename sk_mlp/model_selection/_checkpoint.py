@@ -11,6 +11,7 @@ import joblib
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
+from sk_mlp._policy import policy_of_fit
 from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._identity import described, digest
 
@@ -106,4 +107,5 @@ def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -
     """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
     data = [described(part) if issparse(part) else joblib.hash(part) for part in (X, y, *params.values())]
     hashes = {"estimator": digest(search.estimator), "data": digest([data, list(params)])}
-    return {"kind": type(search).__name__, "format": FORMAT, **hashes, "splits": joblib.hash(splits)}
+    others = {"splits": joblib.hash(splits), "policy": policy_of_fit(search.estimator).name}
+    return {"kind": type(search).__name__, "format": FORMAT, **hashes, **others}

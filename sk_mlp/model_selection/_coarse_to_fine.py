@@ -141,6 +141,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
         trains (with ``n_jobs`` from 2 on, others do).
     error_score : "raise" or number, default=nan
+        As in `PopulationRandomizedSearchCV`.
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.

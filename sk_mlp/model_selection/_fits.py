@@ -14,15 +14,13 @@ from typing import Any
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
+from sk_mlp._mlflow import unlogged_fits
 from sk_mlp._sklearn_callbacks import fit_tasks
-from sk_mlp._spec import Trained
-from sk_mlp._training import DIVERGED
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
@@ -49,8 +47,6 @@ def fit_all(
     watch: Watch | None = None,
 ) -> list[Fit]:
     """Fit estimators, in populations where that can be.
-
-    A fit whose loss does not stay finite has an error, unlike `fit` itself, which warns and keeps earlier weights.
 
     Parameters
     ----------
@@ -181,7 +177,7 @@ class Session:
             self.most_epochs = max([self.most_epochs, *(member.epochs for member in members)])
             if wants_predictions:
                 reason = f"{type(fit.estimator).__name__}, which wants predictions while it is fitted"
-                self._alone(fit, reason, lambda fit=fit: _fit_alone(fit, own()))
+                self._alone(fit, reason, lambda fit=fit: _call_fit(fit.estimator, own()))
             else:
                 for deferred in collector.fits:
                     self._sort_in(fit, deferred)
@@ -238,10 +234,11 @@ class Session:
                     self._alone(fit, errors[runs[0]], partial(_train_alone, deferred))
                 elif any(before[run] < run.n_rows for run in runs):
                     with fit.timed():
-                        _finish(deferred, [run.outcome() for run in runs])
+                        deferred.finish([run.outcome() for run in runs])
             with fit.timed():
                 while self._rest[fit]:
-                    self._rest[fit].pop(0)()
+                    with unlogged_fits():
+                        self._rest[fit].pop(0)()
 
     def _kept(self, fits: list[Fit]) -> Callable[[Run], None]:
         """Take runs to where they were kept, and return what keeps one."""
@@ -272,26 +269,10 @@ def _call_fit(estimator: BaseEstimator, arguments: Arguments) -> None:
     estimator.fit(*parts, **params)
 
 
-def _fit_alone(fit: Fit, arguments: Arguments) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", DIVERGED, ConvergenceWarning)
-        try:
-            _call_fit(fit.estimator, arguments)
-        except ConvergenceWarning as warning:
-            raise FloatingPointError(str(warning)) from None
-
-
 def _first_line(error: Exception | None) -> str:
     return str(error).partition("\n")[0] or repr(error)
 
 
 def _train_alone(deferred: DeferredFit) -> None:
     with fit_tasks(deferred.worker, deferred.task) as tasks:
-        _finish(deferred, deferred.worker._run(deferred.task, tasks))
-
-
-def _finish(deferred: DeferredFit, trained: list[Trained]) -> None:
-    for one in trained:
-        if one.stopped_by == "non-finite":
-            raise FloatingPointError(deferred.worker._divergence(deferred.task, one))
-    deferred.finish(trained)
+        deferred.finish(deferred.worker._run(deferred.task, tasks))

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from functools import partial
-from math import floor
+from math import floor, log
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,7 +18,7 @@ from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._fits import Session, warn_of
 from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
-from sk_mlp.model_selection._rungs import divided, refuse_epochs, refuse_epochs_in_fit, rungs
+from sk_mlp.model_selection._rungs import Bracket, divided, planned, refuse_epochs, refuse_epochs_in_fit, rungs
 from sk_mlp.model_selection._stage import Drawn
 
 
@@ -34,8 +34,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
         **CHECKPOINT_DIR,
     }
 
-    def _brackets(self) -> Iterator[tuple[int, list[int]]]:
-        """Number of candidates of each bracket, and the epochs at which its rungs end."""
+    def _brackets(self) -> Iterator[Bracket]:
+        """What is wanted, if there are candidates enough."""
         raise NotImplementedError
 
     def _search(self, evaluate_candidates, callback_ctx):
@@ -47,10 +47,9 @@ class Rungs(PopulationSearch, BaseSearchCV):
         self.max_epochs_ = self._most_epochs(data, splits[:1])
         self.n_candidates_, self.n_epochs_ = [], []
         rng = check_random_state(self.random_state)
-        brackets = [
-            (list(ParameterSampler(self.param_distributions, n_candidates, random_state=rng)), rungs)
-            for n_candidates, rungs in self._brackets()
-        ]
+        space, wanted = self.param_distributions, list(self._brackets())
+        plan = planned(wanted, space, self.max_epochs_, self.factor, self.min_epochs)
+        brackets = [(list(ParameterSampler(space, n, random_state=rng)), rungs) for n, rungs in plan]
         fits = [[self._fits([candidate], splits) for candidate in candidates] for candidates, _ in brackets]
         together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
         session = Session(together, data, self._share(brackets), self._kept(splits))  # all brackets share programs
@@ -109,7 +108,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
     def _share(self, brackets: list[tuple[list, list[int]]]) -> float:
         """Of the epochs that all candidates would have to the end, those that are run."""
         in_all = sum(len(candidates) for candidates, _ in brackets) * self.max_epochs_
-        shrinking = self.factor ** -np.arange(len(brackets[0][1]), dtype=float)
+        shrinking = self.factor ** -np.arange(max(len(rungs) for _, rungs in brackets), dtype=float)
         n_run = (len(candidates) * np.diff([0, *rungs]) @ shrinking[: len(rungs)] for candidates, rungs in brackets)
         return float(sum(n_run)) / in_all
 
@@ -141,10 +140,11 @@ class PopulationHalvingSearchCV(Rungs):
     param_distributions : dict or list of dict
         Distributions or lists to draw from, by the name of the parameter. Epochs must not be among them.
     n_candidates : int, default=27
+        All there are, with a warning, where lists of values hold fewer; rungs are planned for as many as there are.
     factor : float, default=3
         By which candidates become fewer, and epochs more, from rung to rung.
     min_epochs : int, default=1
-        Of the first rung, at least.
+        Of the first rung, at least; at most the epochs of the estimator.
     scoring : str, callable, list, tuple or dict, default=None
         Candidates are ranked by the metric that ``refit`` names, if there are several.
     n_jobs : int, default=None
@@ -154,7 +154,7 @@ class PopulationHalvingSearchCV(Rungs):
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, or whose loss does not stay finite.
+        Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
@@ -227,7 +227,7 @@ class PopulationHalvingSearchCV(Rungs):
         self.checkpoint_dir = checkpoint_dir
 
     def _brackets(self):
-        yield self.n_candidates, rungs(self.max_epochs_, self.factor, self.min_epochs, self.n_candidates)
+        yield Bracket(self.n_candidates, floor(log(self.n_candidates, self.factor) + 1e-9))
 
 
 class HyperbandSearchCV(Rungs):
@@ -247,14 +247,15 @@ class HyperbandSearchCV(Rungs):
     n_candidates : int, default=None
         Of all brackets together. None for the paper's, which follow from the epochs: with ``epochs=81``, brackets of
         81, 34, 15, 8 and 5 candidates, 143 in all. Another number is divided among the brackets in about these
-        proportions: 81 candidates as 45, 19, 9, 5 and 3.
+        proportions: 81 candidates as 45, 19, 9, 5 and 3. Where lists of values hold fewer than a bracket wants, it
+        takes all, and has rungs for as many; of brackets that would be the same, there is one.
     n_brackets : int, default=None
         How many brackets, those with the most candidates and the shortest fits first; None for all. The later ones take
         most of the time, and help where scores after few epochs mislead.
     factor : float, default=3
         By which candidates become fewer, and epochs more, from rung to rung.
     min_epochs : int, default=1
-        Of any rung, at least.
+        Of any rung, at least; at most the epochs of the estimator.
     scoring : str, callable, list, tuple or dict, default=None
         Candidates are ranked by the metric that ``refit`` names, if there are several.
     n_jobs : int, default=None
@@ -264,7 +265,7 @@ class HyperbandSearchCV(Rungs):
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, or whose loss does not stay finite.
+        Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.
@@ -349,4 +350,4 @@ class HyperbandSearchCV(Rungs):
         published = np.ceil((most + 1) / (halvings + 1) * self.factor**halvings).astype(int)
         n_candidates = published if self.n_candidates is None else divided(self.n_candidates, published)
         for n, times in zip(n_candidates.tolist(), halvings.tolist(), strict=True):
-            yield n, rungs(self.max_epochs_, self.factor, self.min_epochs, self.factor**times)
+            yield Bracket(n, times)

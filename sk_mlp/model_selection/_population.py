@@ -153,7 +153,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, or whose loss does not stay finite.
+        Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
     checkpoint_dir : str or path-like, default=None
         A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
@@ -264,7 +264,7 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, or whose loss does not stay finite.
+        Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
     random_state : int, RandomState instance or None, default=None
         For the drawing of candidates.

@@ -1,11 +1,15 @@
-"""When candidates are compared, and how many there are. Plain numpy."""
+"""When candidates are compared, and how many there are."""
 
+import sys
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import floor, log
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import ParameterSampler
 
 
 def divided(n: int, published: NDArray) -> NDArray:
@@ -23,10 +27,58 @@ def divided(n: int, published: NDArray) -> NDArray:
 
 def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float = np.inf) -> list[int]:
     """Epochs at which candidates are compared: the last one, and earlier ones by the factor, as long as it pays."""
-    most = max(0, floor(log(max_epochs / min(min_epochs, max_epochs), factor) + 1e-9))
+    if min_epochs > max_epochs:
+        raise ValueError(
+            f"The 'min_epochs' parameter must be at most the epochs of the estimator, {max_epochs}. Got {min_epochs}."
+        )
+    most = max(0, floor(log(max_epochs / min_epochs, factor) + 1e-9))
     if np.isfinite(n_candidates):
         most = min(most, floor(log(n_candidates, factor) + 1e-9))
     return [round(max_epochs / factor**halvings) for halvings in range(most, -1, -1)]
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Candidates that are compared with each other, from rung to rung.
+
+    Attributes
+    ----------
+    n_candidates : int
+    times : float
+        How often their number may be divided by the factor.
+    """
+
+    n_candidates: int
+    times: float
+
+
+def planned(
+    brackets: list[Bracket], spaces: Any, max_epochs: int, factor: float, min_epochs: int
+) -> list[tuple[int, list[int]]]:
+    """Candidates and rungs of brackets, for the candidates that there are: lists alone may hold fewer than wanted.
+
+    Of brackets of all candidates with the same rungs, which would do the same again, there is one.
+
+    Warns
+    -----
+    UserWarning
+        If there are fewer.
+    """
+    size, wanted = len(ParameterSampler(spaces, sys.maxsize)), max(bracket.n_candidates for bracket in brackets)
+    if size < wanted:
+        warnings.warn(
+            f"The total space of parameters {size} is smaller than the number of candidates {wanted}. All are tried; "
+            "for exhaustive searches of whole fits, use PopulationGridSearchCV.",
+            stacklevel=7,
+        )
+    plan: list[tuple[int, list[int]]] = []
+    for bracket in brackets:
+        n = min(bracket.n_candidates, size)
+        most = floor(log(n, factor) + 1e-9) if n < bracket.n_candidates else np.inf
+        one = n, rungs(max_epochs, factor, min_epochs, factor ** min(bracket.times, most))
+        if n < size or one not in plan:
+            plan.append(one)
+    return plan
 
 
 def refuse_epochs(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:

@@ -1,0 +1,38 @@
+"""Processes that were forked after TensorFlow had started: its threads are not there, and whoever needs them waits."""
+
+import os
+
+from tensorflow.python.eager import context
+
+
+class _Process:
+    lacks_threads = False
+
+
+def _look() -> None:
+    """Note in a new child whether TensorFlow had started before; importing it starts nothing."""
+    started = context.context_safe()
+    _Process.lacks_threads |= started is not None and started._initialized
+
+
+os.register_at_fork(after_in_child=_look)
+
+
+def refuse_after_fork(what: str) -> None:
+    """Raise an error where TensorFlow would wait forever.
+
+    Parameters
+    ----------
+    what : str
+        Is not possible.
+
+    Raises
+    ------
+    RuntimeError
+    """
+    if _Process.lacks_threads:
+        raise RuntimeError(
+            f"{what} is not possible in this process, {os.getpid()}: it was forked after TensorFlow had started, and "
+            "would wait for threads that it does not have. Start processes by joblib's 'loky' backend, or by "
+            "multiprocessing.get_context('spawn'). predict works here for the estimators' own networks."
+        )

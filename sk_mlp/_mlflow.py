@@ -1,0 +1,115 @@
+"""MLflow's autologging, which patches scikit-learn's own estimators only: the same for a fit of ours.
+
+MLflow is never imported here, only asked where the user has.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+FLAVOR = "sklearn"
+BATCH = 100  # parameters of one call, at most; so MLflow's own limit
+LONGEST = 500  # of a parameter's value, in characters
+
+_is_within: ContextVar[bool] = ContextVar("is_within", default=False)
+
+
+@contextmanager
+def unlogged_fits() -> Iterator[None]:
+    """Make no runs of the fits within the context, which are parts of something else."""
+    token = _is_within.set(True)
+    try:
+        yield
+    finally:
+        _is_within.reset(token)
+
+
+@contextmanager
+def logged_fit(estimator: Any) -> Iterator[None]:
+    """Make a run of the fit within the context, if ``mlflow.sklearn.autolog()`` is on.
+
+    As MLflow does it: within the user's active run, or a new one, with the estimator's class as tags and its
+    parameters; and with its history, a step an epoch. A fit within another one that is logged, a search's or a
+    pipeline's, makes no run of its own. Models and data sets are not logged.
+    """
+    mlflow = None if _is_within.get() else _wanting_runs()
+    if mlflow is None:
+        yield
+        return
+    run = own = None
+    try:
+        run = mlflow.active_run() or (own := mlflow.start_run())
+        _log_parameters(mlflow, run.info.run_id, estimator)
+    except Exception as error:  # whatever: tracking must not stop a fit
+        _warn(error)
+    try:
+        with unlogged_fits():
+            yield
+    except BaseException:
+        if own:
+            mlflow.end_run("FAILED")
+        raise
+    try:
+        if run:
+            _log_history(mlflow, run.info.run_id, estimator)
+        if own:
+            mlflow.end_run()
+    except Exception as error:
+        _warn(error)
+
+
+def _wanting_runs() -> Any:
+    """MLflow, if it is to log this fit, or else None."""
+    mlflow = sys.modules.get("mlflow")
+    utils = sys.modules.get("mlflow.utils.autologging_utils")
+    if mlflow is None or utils is None or "mlflow.sklearn" not in sys.modules:
+        return None
+    try:
+        if utils.autologging_is_disabled(FLAVOR) or getattr(utils, "_AUTOLOGGING_GLOBALLY_DISABLED", False):
+            return None
+        if utils.safety._AutologgingSessionManager.active_session() is not None:  # within a fit that is being logged
+            return None
+        if mlflow.active_run() and utils.get_autologging_config(FLAVOR, "exclusive", False):
+            return None
+    except AttributeError as error:  # of another version
+        _warn(error)
+        return None
+    return mlflow
+
+
+def _log_parameters(mlflow: Any, run_id: str, estimator: Any) -> None:
+    entities, cls = mlflow.entities, type(estimator)
+    tags = {
+        "estimator_name": cls.__name__,
+        "estimator_class": f"{cls.__module__}.{cls.__name__}",
+        "mlflow.autologging": FLAVOR,
+    }
+    params = [entities.Param(name, str(value)[:LONGEST]) for name, value in estimator.get_params().items()]
+    _send(mlflow, run_id, tags=[entities.RunTag(name, value) for name, value in tags.items()], params=params)
+
+
+def _log_history(mlflow: Any, run_id: str, estimator: Any) -> None:
+    now = int(1000 * time.time())
+    metrics = [
+        mlflow.entities.Metric(name, float(value), now, epoch)
+        for name, values in estimator.history_.items()
+        for epoch, value in enumerate(values)
+        if np.isfinite(value)
+    ]
+    _send(mlflow, run_id, metrics=metrics)
+
+
+def _send(mlflow: Any, run_id: str, **things: list) -> None:
+    client = mlflow.MlflowClient()
+    for begin in range(0, max(map(len, things.values())), BATCH):
+        client.log_batch(run_id, **{name: some[begin : begin + BATCH] for name, some in things.items()})
+
+
+def _warn(error: Exception) -> None:
+    warnings.warn(f"MLflow's autologging has failed, which does not stop the fit: {error!r}", stacklevel=6)
