@@ -37,6 +37,8 @@ class Task:
         Names of what is logged in an epoch, without the learning rate.
     hook_arguments : dict
         Of the hooks of scikit-learn's callbacks; empty without such callbacks.
+    shift : ndarray of shape (n_features,) or None
+        What has been subtracted from X, if anything.
     """
 
     recipe: Recipe
@@ -46,6 +48,7 @@ class Task:
     first_epoch: int
     figures: tuple[str, ...]
     hook_arguments: dict[str, Any]
+    shift: NDArray | None = None
 
     def runs(self) -> list[Run]:
         """The members' runs, about to begin."""
