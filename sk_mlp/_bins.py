@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 N_BINS = 48
 N_CUTS = 512  # places, at most, where a tree may divide a column
 SMALLEST_LEAF = 8  # rows, at least, on each side of such a place
-EPSILON = np.finfo(np.float64).eps
+PURE = 1e-12  # of the sum of squares: what a leaf leaves unexplained that is nothing but rounding
 SAME = np.float32(1e-7)  # numbers that a tree does not tell apart
 
 
@@ -85,8 +85,8 @@ def divisions(values: NDArray, sums: NDArray, weights: NDArray, least: float, n_
         weight = weight_below[end] - weight_below[begin]
         total = below[end] - below[begin]
         explained = (total**2).sum() / weight
-        variance = (squares_below[end] - squares_below[begin] - explained) / weight / n_outputs
-        if end - begin < 2 or weight < 2 * least or variance <= EPSILON:
+        unexplained = squares_below[end] - squares_below[begin] - explained
+        if end - begin < 2 or weight < 2 * least or unexplained <= PURE * squares_below[-1]:
             return
         left = below[begin + 1 : end] - below[begin]
         left_weight = weight_below[begin + 1 : end] - weight_below[begin]
@@ -101,7 +101,7 @@ def divisions(values: NDArray, sums: NDArray, weights: NDArray, least: float, n_
     found: list[float] = []
     while leaves and len(found) < n_leaves - 1:
         _, begin, middle, end = heapq.heappop(leaves)
-        found.append(values[middle - 1] / 2.0 + values[middle] / 2.0)
+        found.append(float(values[middle - 1]) / 2 + float(values[middle]) / 2)
         push(begin, middle)
         push(middle, end)
     return np.array(found, np.float64)

@@ -77,6 +77,8 @@ def in_float32(parts: Sequence[Matrix], shift: NDArray | None, names: Iterable =
     ValueError
         For numbers that float32 does not hold.
     """
+    if len(parts) == 1 and issparse(parts[0]):
+        return parts[0]
     if any(issparse(part) for part in parts):
         return stacked([csr_array(part if issparse(part) else in_float32([part], None, names)) for part in parts])
     if shift is None and len({part.dtype for part in parts}) == 1 and parts[0].dtype in NARROW:
