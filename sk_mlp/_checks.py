@@ -134,8 +134,9 @@ class DataChecks(Parameters, ABC):
             y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
             given = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
             of_classes = self._class_weights(targets, np.concatenate([y_train, y]), weights_train)
-            weights = given * (of_classes[len(y_train) :] if isinstance(of_classes, np.ndarray) else of_classes)
-            return X, y, without_zero_total(weights, "sample_weight_val"), row_counts(given)
+            of_classes = of_classes[len(y_train) :] if isinstance(of_classes, np.ndarray) else of_classes
+            weights = without_zero_total(given * of_classes, "sample_weight_val")
+            return X, y, weights, row_counts(given, of_classes)
         except ValueError as error:
             raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
 
@@ -149,9 +150,11 @@ class DataChecks(Parameters, ABC):
         """Weight of each row by its class; ``weights`` as in `weights_of_classes`."""
 
 
-def row_counts(weights: NDArray) -> NDArray:
-    """How often each row occurs: its weight, if all are whole numbers, else once."""
-    return weights if np.array_equal(weights, np.rint(weights)) else np.ones(len(weights))
+def row_counts(given: NDArray, of_classes: NDArray | float) -> NDArray:
+    """How often each row occurs: its weight, if all are whole numbers, else once; times that of its class, if whole."""
+    if not np.array_equal(given, np.rint(given)):
+        return np.ones(len(given))
+    return given * of_classes if np.array_equal(of_classes, np.rint(of_classes)) else given
 
 
 def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> tuple[Matrix, NDArray, NDArray]:

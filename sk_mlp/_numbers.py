@@ -25,7 +25,7 @@ FAR = 1000.0  # spreads from 0, from which on a column is shifted: nearer, float
 NEAR = 32.0  # spreads, within which 0 is then: shifts are multiples of it, so that those of a search's folds are equal
 LOST = 1e-3  # of a column's spread: float32 rounding that is worth a warning
 CONSTANT = 64 * float(np.finfo(np.float64).eps)  # of a column's size: a spread that is rounding in float64 itself
-PROBE = 200_000  # numbers of X, at most, that are looked at for a warning
+PROBE = 30_000  # numbers of X, at most, that are looked at for a warning
 CHUNK = 2**18  # numbers that are converted at a time
 
 

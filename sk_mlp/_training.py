@@ -85,8 +85,9 @@ class Training(Design, ABC):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         targets, y = self._learn_targets(y, classes, previous.targets if previous else None)
         X, y, given = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
-        weights = without_zero_total(given * self._class_weights(targets, y, given), "sample_weight")
-        given = given[weights > 0]
+        of_classes = self._class_weights(targets, y, given)
+        weights = without_zero_total(given * of_classes, "sample_weight")
+        counts, given = row_counts(given, of_classes)[weights > 0], given[weights > 0]
         X, y, weights = rows_with_weight(X, y, weights)
         held_out = self._check_held_out(held_out, targets, y, given)
         if X_unlabeled is not None:
@@ -95,7 +96,7 @@ class Training(Design, ABC):
         seeds = member_seeds(seed, int(self.ensemble_size))
         n_rows, strata = X.shape[0], self._strata(targets, y)
         splits = [(np.arange(n_rows, dtype=np.int32), np.arange(0, dtype=np.int32))] * len(seeds)
-        parts, counts = [X], row_counts(given)
+        parts = [X]
         if held_out is not None:
             if issparse(held_out[0]) and not issparse(X):  # X decides on the network
                 held_out = (held_out[0].toarray(), *held_out[1:])

@@ -128,6 +128,15 @@ def test_balanced_classes_and_rows_held_out(target):
     np.testing.assert_allclose(weighted.predict_proba(X), other.predict_proba(X), atol=1e-3)
 
 
+@pytest.mark.parametrize("weight", [3, 2.5])
+def test_weights_of_classes_count_as_those_of_rows(weight):
+    y = (Y > 0.2).astype(int)
+    of_rows = learned(plain_classifier(**FULL_BATCH), X, y, np.where(y == 1, weight, 1))
+    assert_same(of_rows, learned(plain_classifier(**FULL_BATCH, class_weight={1: weight}), X, y))
+    mlp = plain_classifier(**FULL_BATCH, class_weight={1: weight})
+    assert_same(learned(mlp, X, y, COUNTS), learned(mlp, *repeated(X, y)))
+
+
 @every_target
 def test_only_ratios_of_other_weights_count(target):
     make, y = TARGETS[target]
