@@ -21,7 +21,6 @@ from sk_mlp._mlflow import logged_fit
 from sk_mlp._policy import noted
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._settings import OF_A_FIT, settle, take_over
-from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import MODEL_FUNCTIONS, network_output
 from sk_mlp.network import averaged, weights_of
@@ -85,10 +84,12 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Numbers, dense or sparse, and categories; trained on as float32. A float32, uint8 or csr matrix is used as
-            it is, without a copy of another type or a dense one.
+            it is, without a copy of another type or a dense one. Where numbers are scaled, columns far from 0, such as
+            dates like 20180117, are centred before they become float32. A frame of sparse columns is made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
-            Only their ratios count. A row of weight 0 is left out.
+            Only their ratios count; but whole numbers count rows, where their number matters: a weight of 2 is a row
+            twice. A row of weight 0 is left out.
         X_val : array-like of shape (n_val, n_features), default=None
             Rows to hold out for early stopping, in place of a part of X.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
@@ -149,9 +150,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
                 work._train(X, y, sample_weight, held_out, X_unlabeled, groups, **settings)
                 return self._adopt(work)
         with deferred_fits(None):
-            # Categories that are numbers are looked up as they are, not as float32.
-            shared = X if names_columns(work.categorical_features) else collector.input(X)
-            task = work._prepare(shared, y, sample_weight, held_out, X_unlabeled, groups, **settings)
+            settings["convert"] = collector.in_float32
+            task = work._prepare(collector.input(X), y, sample_weight, held_out, X_unlabeled, groups, **settings)
         work._set_target_attributes(task.targets)
         self._adopt(work)  # as far as it is fitted: meta-estimators look for classes_ and names of columns
         collector.defer(self, work, task)
@@ -280,6 +280,11 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             (n_samples, n_features_in_) with categories as numbers from 0 in the order of ``categories_``, -1 for
             missing and -2 for unknown ones. Scaling and embeddings are in both.
 
+            Columns far from 0, compared with their spread, such as dates like 20180117, need float64: these columns of
+            the table, or the whole matrix, are of that type then. Keras keeps it in ``model(X)``,
+            ``predict_on_batch(X)`` and in ``predict`` of a `tf.data.Dataset`, while its ``predict`` of arrays makes
+            them float32 first.
+
         Returns
         -------
         keras.Model
@@ -291,7 +296,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if not include_preprocessing:
             return model
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return model_of_table(model, names, self._categories, self._fitted.columns)
+        return model_of_table(model, names, self._categories, self._fitted.columns, self._fitted.shift)
 
     @property
     def categories_(self) -> dict:
@@ -305,13 +310,17 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         """What each member has learned of the numeric columns from its training rows, by the statistic's name.
 
         ``fill``, ``center`` and ``scale``, of shape (n_numeric,): what stands for a missing number, what is subtracted,
-        and what is multiplied by then. Empty dicts where columns are taken as they are.
+        and what is multiplied by then, float64, in X's units. Empty dicts where columns are taken as they are.
         """
         check_is_fitted(self)
-        members = (self._fitted.named_weights(m) for m in range(len(self._fitted.states)))
-        names = ("fill", "center", "scale")
+        fitted = self._fitted
+        members = (fitted.named_weights(m) for m in range(len(fitted.states)))
+        numeric = fitted.spec.numeric_columns.get("columns", []) if fitted.spec else []
+        shift = np.zeros(len(numeric)) if fitted.shift is None else fitted.shift[numeric]
+        back = {"fill": shift, "center": shift, "scale": 0.0}
         return [
-            {name: weights[f"columns/{name}"] for name in names if f"columns/{name}" in weights} for weights in members
+            {name: weights[f"columns/{name}"] + less for name, less in back.items() if f"columns/{name}" in weights}
+            for weights in members
         ]
 
     @property
@@ -330,7 +339,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             own = model
             if others:
                 model = averaged([model, *others], self.n_features_in_, self._fitted.columns)
-            model = self._in_units(model, targets)
+            model = self._in_units(model, targets, self._fitted.shift)
             if not model.compiled and own.compiled:  # by the user
                 compile_like(model, own)
             elif not model.compiled:

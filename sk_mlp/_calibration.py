@@ -18,6 +18,7 @@ def fit_temperature(
     held_out: list[tuple],
     exclusive: bool,
     link: Callable[[NDArray], NDArray] = np.asarray,
+    n_rows: list[float] | None = None,
 ) -> float:
     """The number by which to divide the logits of the members' mean (Guo et al. 2017, arXiv 1706.04599).
 
@@ -36,21 +37,25 @@ def fit_temperature(
         Whether a row has one label only, whose probabilities sum to 1.
     link : callable
         From means of outputs to probabilities.
+    n_rows : list of float or None
+        How many rows each member holds out, counted as often as they occur; None for each once.
     """
+    n_rows = n_rows or [float(len(rows)) for rows, *_ in held_out]
     labels, weights = ([all_rows[i][rows] for rows, *all_rows in held_out] for i in (0, 1))
     if all(np.array_equal(rows, held_out[0][0]) for rows, *_ in held_out):
-        return _likeliest(link(np.mean(outputs, axis=0)), labels[0], weights[0], exclusive)
+        return _likeliest(link(np.mean(outputs, axis=0)), labels[0], weights[0], n_rows[0], exclusive)
     pairs = [(one + two) / 2 for one, two in zip(outputs[::2], outputs[1::2], strict=False)]
 
-    def log_temperature(*parts: list[NDArray]) -> float:
+    def log_temperature(*parts: list[NDArray], n: float) -> float:
         means, of_rows, weight = map(np.concatenate, parts)
-        return float(np.log(_likeliest(link(means), of_rows, weight, exclusive)))
+        return float(np.log(_likeliest(link(means), of_rows, weight, n, exclusive)))
 
-    of_one, of_two = log_temperature(outputs, labels, weights), log_temperature(pairs, labels[1::2], weights[1::2])
+    of_one = log_temperature(outputs, labels, weights, n=sum(n_rows))
+    of_two = log_temperature(pairs, labels[1::2], weights[1::2], n=sum(n_rows[1::2]))
     return float(np.exp(2 * of_two - of_one + 2 / len(outputs) * (of_one - of_two)))
 
 
-def _likeliest(probabilities: NDArray, labels: NDArray, weights: NDArray, exclusive: bool) -> float:
+def _likeliest(probabilities: NDArray, labels: NDArray, weights: NDArray, n: float, exclusive: bool) -> float:
     """The likeliest temperature, by the log-loss and a normal distribution of its logarithm; 1 if none does better."""
     p = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
     logits = np.log(p) if exclusive else logit(p)
@@ -60,7 +65,7 @@ def _likeliest(probabilities: NDArray, labels: NDArray, weights: NDArray, exclus
     def cost(log_temperature: float) -> float:
         z = logits / np.exp(log_temperature)
         losses = labels * log_softmax(z, axis=1) if exclusive else labels * log_expit(z) + (1 - labels) * log_expit(-z)
-        return -np.average(losses.sum(axis=1), weights=weights) + (log_temperature / PRIOR_DEVIATION) ** 2 / 2 / len(p)
+        return -np.average(losses.sum(axis=1), weights=weights) + (log_temperature / PRIOR_DEVIATION) ** 2 / 2 / n
 
     limit = np.log(LARGEST)
     found = minimize_scalar(cost, bounds=(-limit, limit), method="bounded", options={"xatol": 1e-4})

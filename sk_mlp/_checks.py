@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_array, check_consistent_length, validate_data
 
-from sk_mlp._features import DTYPES, Matrix
+from sk_mlp._features import Matrix
+from sk_mlp._numbers import DENSE, SPARSE, check_finite, in_float32
 from sk_mlp._parameters import Parameters
+from sk_mlp._sparse import dense_frame
 from sk_mlp._tables import Categories, categorical_columns, learn_categories, to_numbers
 from sk_mlp._targets import Targets
 
-HeldOut = tuple[Matrix, NDArray, NDArray]
+HeldOut = tuple[Matrix, NDArray, NDArray, NDArray]
 
 
 class DataChecks(Parameters, ABC):
@@ -38,7 +40,11 @@ class DataChecks(Parameters, ABC):
         return "allow-nan" if self._takes_missing and planned and not issparse(X) else True
 
     def _check_X_y(self, X, y, reset: bool, sample_weight=None) -> tuple[Matrix, NDArray]:
-        """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories in rows with a weight."""
+        """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories in rows with a weight.
+
+        Dense numbers are of the types in `sk_mlp._numbers.DENSE`: `in_float32` makes of them what networks train on.
+        """
+        X = dense_frame(X)
         if reset:
             columns = categorical_columns(X, self.categorical_features)
             if columns and (self.model is not None or self.pretrain is not None):
@@ -48,8 +54,8 @@ class DataChecks(Parameters, ABC):
                     f"Got {other}={getattr(self, other)!r}; encode them first."
                 )
             self._categories = learn_categories(X, columns, sample_weight)
-        checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
         if not self._categories:
+            checks = self._checks_of(X)
             X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
             return self._as_matrix(X), y
         X = self._coded(X, reset)
@@ -58,34 +64,63 @@ class DataChecks(Parameters, ABC):
         return X, y
 
     def _check_X(self, X) -> Matrix:
+        """X as what a fitted network takes."""
+        return in_float32([self._check_numbers(X)], self._fitted.shift, self._column_names)
+
+    def _check_numbers(self, X) -> Matrix:
+        """X as a matrix of numbers, as `_check_X_y` returns it."""
+        X = dense_frame(X)
         if self._categories:
             return self._coded(X, reset=False)
-        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr", ensure_all_finite=self._finite(X))
-        return self._as_matrix(X)
+        return self._as_matrix(validate_data(self, X, reset=False, **self._checks_of(X)))
+
+    @property
+    def _column_names(self) -> list:
+        """Names of X's columns, if they have any."""
+        return list(getattr(self, "feature_names_in_", []))
+
+    @property
+    def _wants_dense(self) -> bool:
+        """Whether the estimator is fitted, and scales or embeds columns: such a network has dense X only."""
+        spec = self._fitted.spec if hasattr(self, "_fitted") else None
+        return bool(spec and (spec.deep_plan or spec.wide_plan))
+
+    def _checks_of(self, X) -> dict[str, Any]:
+        """Arguments of scikit-learn's checks of X; `_as_matrix` checks that dense numbers are finite."""
+        is_sparse = issparse(X)
+        return {
+            "dtype": SPARSE if is_sparse and not self._wants_dense else DENSE,
+            "accept_sparse": "csr",
+            "ensure_all_finite": self._finite(X) if is_sparse else False,
+        }
 
     def _as_matrix(self, X) -> Matrix:
-        """Checked X in the form that the network takes: a fitted one that scales or embeds columns has dense X only."""
-        if not issparse(X):
-            return X
-        spec = self._fitted.spec if hasattr(self, "_fitted") else None
-        return X.toarray() if spec and (spec.deep_plan or spec.wide_plan) else csr_array(X)
+        """Checked X in the form that the network takes."""
+        if issparse(X):
+            return X.toarray() if self._wants_dense else csr_array(X)
+        check_finite(X, self._finite(X) == "allow-nan", self._column_names, type(self).__name__)
+        return X
 
     def _coded(self, X, reset: bool) -> NDArray:
         validate_data(self, X, reset=reset, skip_check_array=True)
         if issparse(X):
             raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
         numbers = to_numbers(X, self._categories)
-        return check_array(numbers, dtype=np.float32, ensure_all_finite=self._finite(X), estimator=self, input_name="X")
+        return self._as_matrix(
+            check_array(numbers, dtype=DENSE, ensure_all_finite=False, estimator=self, input_name="X")
+        )
 
     def _check_unlabeled(self, X_unlabeled) -> Matrix:
         if self.pretrain is None:
             raise ValueError("X_unlabeled is for pretrain='autoencoder'. Got pretrain=None.")
         try:
-            return self._check_X(X_unlabeled)
+            return self._check_numbers(X_unlabeled)
         except ValueError as error:
             raise ValueError(f"X_unlabeled is not valid: {error}") from error
 
-    def _check_held_out(self, held_out: tuple, targets: Targets, y_train: NDArray) -> HeldOut | None:
+    def _check_held_out(
+        self, held_out: tuple, targets: Targets, y_train: NDArray, weights_train: NDArray
+    ) -> HeldOut | None:
         X, y, sample_weight = held_out
         if X is None and y is None:
             if sample_weight is not None:
@@ -97,11 +132,12 @@ class DataChecks(Parameters, ABC):
         try:  # scikit-learn's messages speak of X, y and sample_weight
             X, y = self._check_X_y(X, y, reset=False)
             y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
-            weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-            n = len(y_train)
-            of_classes = self._class_weights(targets, np.concatenate([y_train, y]), n)
-            weights = weights * (of_classes[n:] if isinstance(of_classes, np.ndarray) else of_classes)
-            return rows_with_weight(X, y, without_zero_total(weights, "sample_weight_val"))
+            given = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+            of_classes = self._class_weights(targets, np.concatenate([y_train, y]), weights_train)
+            of_classes = of_classes[len(y_train) :] if isinstance(of_classes, np.ndarray) else of_classes
+            weights = without_zero_total(given * of_classes, "sample_weight_val")
+            counts = row_counts(given, of_classes)[weights > 0]
+            return *rows_with_weight(X, y, weights), counts
         except ValueError as error:
             raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
 
@@ -111,11 +147,18 @@ class DataChecks(Parameters, ABC):
         """Further arguments of scikit-learn's checks of y."""
 
     @abstractmethod
-    def _class_weights(self, targets: Targets, y: NDArray, n_counted: int | None = None) -> NDArray | float:
-        """Weight of each row by its class; ``n_counted`` as in `weights_of_classes`."""
+    def _class_weights(self, targets: Targets, y: NDArray, weights: NDArray) -> NDArray | float:
+        """Weight of each row by its class; ``weights`` as in `weights_of_classes`."""
 
 
-def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> HeldOut:
+def row_counts(given: NDArray, of_classes: NDArray | float) -> NDArray:
+    """How often each row occurs: its weight, if all are whole numbers, else once; times that of its class, if whole."""
+    if not np.array_equal(given, np.rint(given)):
+        return np.ones(len(given))
+    return given * of_classes if np.array_equal(of_classes, np.rint(of_classes)) else given
+
+
+def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> tuple[Matrix, NDArray, NDArray]:
     """The rows of positive weight; a row that does not count must not cost a step either."""
     if weights.all():
         return X, y, weights

@@ -42,15 +42,15 @@ class Classification(Training, ABC):
         if self.model is not None and "loss" in arguments_of(self.model):
             loss = None
         if loss is None and self.model is not None:
-            compiled = compiled_by_user(self._blueprint(raw, X, np.arange(0), targets, 0, None).sample)
+            compiled = compiled_by_user(self._blueprint(raw, [X], np.arange(0), targets, 0, None).sample)
             loss = compiled and compiled.loss
         return loss is not None and is_of_classes(resolve_loss({**self._values(), "loss": loss}, *defaults))
 
     def _with_units(self, targets, y, rows, weights, blueprint):
         return targets
 
-    def _class_weights(self, targets, y, n_counted=None):
-        return weights_of_classes(self.class_weight, targets, y, n_counted)
+    def _class_weights(self, targets, y, weights):
+        return weights_of_classes(self.class_weight, targets, y, weights)
 
     def _dropout_rule(self, loss, y, weights):
         of_constant = None if self.label_smoothing else loss_of_frequencies(loss, y, weights)
@@ -73,7 +73,7 @@ class Classification(Training, ABC):
         if self._fitted.loss_of_logits:
             link = partial(softmax, axis=1) if exclusive else expit
         held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
-        return fit_temperature(outputs, held_out, exclusive, link)
+        return fit_temperature(outputs, held_out, exclusive, link, [member.n_held_out for member in members])
 
     def _label_hyper(self, loss, layout, width):
         return label_smoothing(loss, float(self.label_smoothing), layout, width)

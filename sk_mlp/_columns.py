@@ -1,27 +1,27 @@
 """What a network does with the columns of X before its first hidden layer: plan, learned numbers, and the arithmetic.
 
-Numpy, and a tree of scikit-learn's; `sk_mlp.table_layers.ColumnEncoding` is the same arithmetic as a layer.
+Plain numpy; `sk_mlp.table_layers.ColumnEncoding` is the same arithmetic as a layer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor
 
+from sk_mlp._bins import N_BINS, boundaries_of_bins, quantiles
+from sk_mlp._numbers import CONSTANT, is_wide
 from sk_mlp._tables import MISSING, Categories
 
 NO_CODE = -9  # that no value has
 ONE_HOT = 16  # categories, at most; a column of more has an embedding
 CATEGORY_DIM = 8
 N_FREQUENCIES, PERIODIC_DIM = 16, 3
-N_BINS, PIECEWISE_DIM = 48, 6
+PIECEWISE_DIM = 6
 SMALLEST_BIN = 1e-6
 CLIP = 3.0
 LARGEST, LARGEST_SCALE = 1e9, 1e30  # of a scaled number, and of what scales it: float32 ends at 3e38, its root at 2e19
-SAMPLE = 50_000  # rows, at most, that quantiles are taken of and trees are fitted to
-N_CUTS = 512  # places, at most, where a tree may divide a column
-SMALLEST_LEAF = 8  # rows, at least, on each side of such a place
+SAMPLE = 50_000  # rows, at most, that quantiles and bins are taken of
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class ColumnPlan:
 
 
 def plan_columns(
-    X: NDArray,
+    parts: Sequence[NDArray],
     rows: NDArray,
     columns: tuple[int, ...] | None,
     categories: Categories,
@@ -85,10 +85,10 @@ def plan_columns(
 
     Parameters
     ----------
-    X : ndarray of shape (n_rows, n_columns)
-        As `sk_mlp._tables.to_numbers` returns it.
+    parts : list of ndarray of shape (n_rows, n_columns)
+        X, as `sk_mlp._tables.to_numbers` returns it, and then held-out rows if there are any.
     rows : ndarray of int
-        Those that train.
+        Those of X that train.
     columns : tuple of int or None
         None for all.
     categories : dict
@@ -97,9 +97,12 @@ def plan_columns(
     learned_scale : bool
     handle_missing : {"indicator", "impute", "error"}
     """
+    X = parts[0]
     columns = tuple(range(X.shape[1])) if columns is None else columns
     numeric = tuple(column for column in columns if column not in categories)
-    anywhere = np.isnan(X).any(axis=0) if X.dtype.kind == "f" else np.zeros(X.shape[1], bool)
+    anywhere = np.zeros(X.shape[1], bool)
+    for part in parts:
+        anywhere |= np.isnan(part).any(axis=0) if part.dtype.kind == "f" else False
     missing = np.array([anywhere[j] and np.isnan(X[rows, j]).any() for j in numeric], bool)
     is_plain = len(numeric) == len(columns) and not anywhere.any()  # in all columns: both paths have plans, or neither
     if is_plain and scaling is None and embedding is None and not learned_scale:
@@ -130,7 +133,13 @@ def plan_columns(
 
 
 def learn_columns(
-    plan: ColumnPlan, X: NDArray, y: NDArray, rows: NDArray, weights: NDArray, scaling: str | None
+    plan: ColumnPlan,
+    X: NDArray,
+    y: NDArray,
+    rows: NDArray,
+    weights: NDArray,
+    counts: NDArray,
+    scaling: str | None,
 ) -> dict[str, NDArray]:
     """What the training rows tell of the columns.
 
@@ -142,33 +151,35 @@ def learn_columns(
         Numbers; or, in a single column, the integers of classes.
     rows : ndarray of int
     weights : ndarray of shape (n_rows,)
+    counts : ndarray of shape (n_rows,)
+        How often each row occurs.
     scaling : {"robust", "standard"} or None
 
     Returns
     -------
-    dict of str to ndarray, float32
+    dict of str to ndarray, float64
         ``fill`` (what stands for a missing number), ``center`` and ``scale`` (the number, less the one, times the
         other), (n_numeric,); ``known`` (0 for a category that does not occur, or alone does), (n_slots,);
         ``category_known``, one array an embedded column; ``boundaries`` of the bins of scaled numbers,
         (n_numeric, n_bins + 1).
     """
     every_row = rows
-    if len(rows) > SAMPLE:
-        rows = np.sort(np.random.default_rng(0).choice(rows, SAMPLE, replace=False))
-    weights = weights[rows]
+    rows, weights, counts = drawn_rows(rows, weights[rows], counts[rows])
+    exactness = CONSTANT if is_wide(X) else 10 * float(np.finfo(np.float32).eps)
     learned = np.zeros((3, len(plan.numeric)))
     boundaries = np.zeros((len(plan.numeric), N_BINS + 1))
     for j, column in enumerate(plan.numeric):
         values = X[rows, column].astype(np.float64)
-        known = ~np.isnan(values)
-        if not known.any():
+        order = np.argsort(values)  # nan comes last
+        order = order[: len(order) - np.count_nonzero(np.isnan(values))]
+        if not len(order):
             continue  # missing throughout: 0 for every row
-        values, value_weights = values[known], weights[known]
-        learned[:, j] = _location_and_scale(values, value_weights, scaling)
+        values, value_weights = values[order], weights[order]
+        learned[:, j] = _location_and_scale(values, value_weights, scaling, exactness)
         learned[2, j] = min(learned[2, j], LARGEST_SCALE)
         if plan.embedding == "ple":
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
-            boundaries[j] = _bins(scaled, y[rows[known]], value_weights)
+            boundaries[j] = boundaries_of_bins(scaled, y[rows[order]], value_weights, counts[order])
     known_slots = []
     for column, one, other in plan.slots:
         codes = X[every_row, column]  # a slot that is the same throughout has no part, as a constant number has none
@@ -177,67 +188,48 @@ def learn_columns(
     if plan.slots:
         arrays["known"] = np.array(known_slots, float)
     for i, (column, n) in enumerate(plan.embedded):
-        arrays[f"category_known_{i}"] = np.isin(np.arange(n + 1) - 1, X[every_row, column]) & (np.arange(n + 1) > 0)
+        known = np.isin(np.arange(n + 1) - 1, X[every_row, column]) & (np.arange(n + 1) > 0)
+        arrays[f"category_known_{i}"] = known.astype(float)
     if plan.embedding == "ple":
         arrays["boundaries"] = boundaries
-    return {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+    return arrays
 
 
-def _location_and_scale(values: NDArray, weights: NDArray, scaling: str | None) -> tuple[float, float, float]:
-    """What stands for a missing number, the center, and one over the scale."""
+def drawn_rows(rows: NDArray, weights: NDArray, counts: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Some of the rows, with their weights and counts, where there are more than `SAMPLE`, counted as they occur.
+
+    One is drawn of each of `SAMPLE` successive parts, so that it does not matter whether a row has a count of 2 or
+    comes twice in succession.
+    """
+    ends = np.cumsum(counts)
+    if not len(rows) or ends[-1] <= SAMPLE:
+        return rows, weights, counts
+    places = (np.arange(SAMPLE) + np.random.default_rng(0).random(SAMPLE)) / SAMPLE
+    drawn = np.minimum(np.searchsorted(ends, places * ends[-1], side="right"), len(rows) - 1)
+    drawn, n_times = np.unique(drawn, return_counts=True)
+    return rows[drawn], weights[drawn] / counts[drawn] * n_times, n_times.astype(float)
+
+
+def _location_and_scale(
+    values: NDArray, weights: NDArray, scaling: str | None, exactness: float
+) -> tuple[float, float, float]:
+    """What stands for a missing number, the center, and one over the scale, of sorted values.
+
+    A spread that is below ``exactness`` times the size of the values is taken for their rounding: they are constant.
+    """
+    largest = max(abs(values[0]), abs(values[-1]))
     if scaling == "robust":
         low, median, high = quantiles(values, weights, np.array([0.25, 0.5, 0.75]))
-        spread = values.max() - values.min()
-        scale = 1 / (high - low) if high > low else 2 / spread if spread > 0 else 0.0
-        return median, median, scale
+        spread = values[-1] - values[0]
+        if spread <= CONSTANT * largest:
+            return median, median, 0.0
+        differ = high - low > CONSTANT * max(abs(low), abs(high))
+        return median, median, 1 / (high - low) if differ else 2 / spread
     mean = np.average(values, weights=weights)
     if scaling is None:
         return mean, 0.0, 1.0
     deviation = np.sqrt(np.average((values - mean) ** 2, weights=weights))
-    constant = deviation <= 10 * np.finfo(np.float32).eps * abs(mean)
-    return mean, mean, 0.0 if constant else 1 / deviation
-
-
-def quantiles(values: NDArray, weights: NDArray, shares: NDArray) -> NDArray:
-    """The smallest values that are not exceeded by these shares of the weights."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    places = np.searchsorted(total, shares * total[-1] * (1 - 1e-12))
-    return values[order][np.minimum(places, len(values) - 1)]
-
-
-def _bins(values: NDArray, y: NDArray, weights: NDArray) -> NDArray:
-    """Boundaries of bins: where a decision tree of this column alone divides y, and quantiles for what is left.
-
-    Gorishniy et al. 2022 (arXiv 2203.05556).
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    starts = distinct if len(distinct) <= N_CUTS else _spread(distinct, counts, N_CUTS)
-    part = np.searchsorted(starts, values, side="right") - 1
-    totals = np.bincount(part, weights)
-    sums = np.stack([np.bincount(part, weights * column) for column in _indicators(y).T], axis=1)
-    leaf = min(0.5, SMALLEST_LEAF / len(values))
-    tree = DecisionTreeRegressor(max_leaf_nodes=N_BINS, min_weight_fraction_leaf=leaf, random_state=0)
-    centers = np.bincount(part, values) / np.bincount(part)
-    tree.fit(centers[:, None], sums / totals[:, None], totals)
-    divided = tree.tree_.threshold[tree.tree_.feature >= 0]
-    found = np.concatenate([divided, _spread(distinct, counts, N_BINS - len(divided))])
-    found = np.unique(found.astype(np.float32))
-    return np.concatenate([found, np.full(N_BINS + 1 - len(found), found[-1])])
-
-
-def _indicators(y: NDArray) -> NDArray:
-    """Targets as numbers: a column a class for class numbers."""
-    return y if y.dtype.kind == "f" else (y == np.unique(y)).astype(np.float32)
-
-
-def _spread(distinct: NDArray, counts: NDArray, n: int) -> NDArray:
-    """Boundaries of at most n bins: quantiles in which a value that occurs n times counts for the square root of n.
-
-    Spikes, such as a zero that most rows have, would otherwise take all bins but one.
-    """
-    inner = quantiles(distinct, np.sqrt(counts), np.arange(1, n) / n)
-    return np.unique(np.concatenate([distinct[:1], inner, distinct[-1:]]))
+    return mean, mean, 0.0 if deviation <= exactness * abs(mean) else 1 / deviation
 
 
 def smooth_clip(z: NDArray, clip: bool) -> NDArray:

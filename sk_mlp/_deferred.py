@@ -1,7 +1,7 @@
 """Fits that are only prepared when `fit` is called, and run later, many at once."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from sk_mlp._features import Matrix
+from sk_mlp._numbers import NARROW, in_float32
 from sk_mlp._plan import Task
 from sk_mlp._spec import Member, Rows, Trained
 
@@ -54,7 +56,8 @@ class Collector:
 
     shares: bool = True
     fits: list[DeferredFit] = field(default_factory=list)
-    _inputs: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    _input: Any = None
+    _converted: dict[tuple, tuple[Any, Matrix]] = field(default_factory=dict)
     _fold: tuple[NDArray, NDArray, NDArray] | None = None
     _matrices: dict[Any, Any] = field(default_factory=dict)
     _rows: dict[tuple, Rows] = field(default_factory=dict)
@@ -71,27 +74,36 @@ class Collector:
             yield
         finally:
             self._fold = None
-            self._inputs = {i: pair for i, pair in self._inputs.items() if pair[0] is whole}
+            self._input = None
+            self._converted = {key: pair for key, pair in self._converted.items() if pair[0] is whole}
 
     def input(self, X: Any) -> Any:
-        """X in the type that networks are trained on, converted once, or else a copy of it."""
-        if not isinstance(X, np.ndarray) or X.dtype != np.float64:
-            return X if self.shares else copy.deepcopy(X)
-        found = self._inputs.get(id(X)) if self.shares else None
-        if found is None:
-            with np.errstate(over="ignore"):  # the check of X that follows says what is wrong with infinite numbers
-                found = X, X.astype(np.float32)
-            if self.shares:
-                self._inputs[id(X)] = found  # X is kept, so that its id remains its own
-        return found[1]
+        """X, about to be fitted to; a copy of it, where the fit would keep it and somebody may write into it."""
+        is_converted = isinstance(X, np.ndarray) and X.dtype not in NARROW
+        self._input = X if self.shares or is_converted else copy.deepcopy(X)
+        return self._input
+
+    def in_float32(self, parts: Sequence[Matrix], shift: NDArray | None, names: Iterable = ()) -> Matrix:
+        """As `sk_mlp._numbers.in_float32`, but what comes again is converted once."""
+        if self.shares and len(parts) == 1 and parts[0] is self._input:
+            return self._float32(parts[0], shift, names)
+        return in_float32(parts, shift, names)
+
+    def _float32(self, X: Matrix, shift: NDArray | None, names: Iterable = (), checks: bool = True) -> Matrix:
+        key = id(X), None if shift is None else shift.tobytes()
+        if key not in self._converted:  # X is kept, so that its id remains its own
+            self._converted[key] = X, in_float32([X], shift, names, checks)
+        return self._converted[key][1]
 
     def defer(self, estimator: Any, worker: Any, task: Task) -> None:
         """Take in a fit."""
         members = list(task.members)
         if self._fold:
             X, whole, numbers = self._fold
-            if members[0].rows.X is self._inputs.get(id(X), (X, X))[1]:  # and not what a pipeline has made of it
-                members = _in_whole(members, self.input(whole), numbers)
+            of_fold = self._converted.get((id(X), None if task.shift is None else task.shift.tobytes()), (X, X))[1]
+            if members[0].rows.X is of_fold:  # and not what a pipeline has made of it
+                # Nobody trains on the other rows, so it does not matter what they hold.
+                members = _in_whole(members, self._float32(whole, task.shift, checks=False), numbers)
         members = [self._with_shared(member) for member in members]
         self.fits.append(DeferredFit(estimator, worker, replace(task, members=tuple(members))))
 

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 from typing import Any
 
+import numpy as np
 from keras.optimizers import SGD
 from numpy.typing import NDArray
 from scipy.sparse import issparse
@@ -14,6 +15,7 @@ from sk_mlp._checks import DataChecks
 from sk_mlp._columns import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
+from sk_mlp._numbers import is_wide, shift_of
 from sk_mlp._policy import build_under, check_half, name_for_own_network, policy_of_fit
 from sk_mlp._resolve import is_of_logits, plain, resolve_loss, resolve_optimizer
 from sk_mlp._settings import settled_values
@@ -28,15 +30,18 @@ class Design(DataChecks, ABC):
     """Design of multilayer perceptrons, or of what the user's own function builds. Abstract."""
 
     def _blueprint(
-        self, raw: Any, X: Matrix, rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
+        self, raw: Any, parts: list[Matrix], rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
     ) -> Blueprint:
-        """What to train on these rows of X, or on with; ``raw`` is X as the user passed it."""
+        """What to train on these rows of X, or on with.
+
+        ``raw`` is X as the user passed it; ``parts`` are X and then held-out rows if there are any.
+        """
         n_features = self.n_features_in_
         sizes = self._layer_sizes()
         if self.model is None:
             self._check_paths(sizes)
             wide, deep = self._path(raw, "wide_features"), self._path(raw, "deep_features")
-            plan = partial(self._plan, X, rows)
+            plan = partial(self._plan, parts, rows)
             before = previous.spec if previous else None
             loss = resolve_loss(self._values(), *self._loss_defaults(targets, targets.n_outputs))
             if before and not self._asks_for(before.deep_plan):
@@ -63,7 +68,7 @@ class Design(DataChecks, ABC):
             if spec.deep_plan is None and sizes:
                 names = getattr(self, "feature_names_in_", range(n_features))
                 columns = range(n_features) if deep is None else deep
-                check_half(X[:, list(columns)], [names[j] for j in columns], spec.policy)
+                check_half(parts[0][:, list(columns)], [names[j] for j in columns], spec.policy)
             return blueprint_of_spec(spec, rate)
         columns = input_columns(raw, self.input_columns)
         meta = {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._data_meta, **self._meta(targets)}
@@ -78,8 +83,11 @@ class Design(DataChecks, ABC):
         make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, self._widths(targets))
         return blueprint_of_builder(partial(build_under, policy_of_fit(self), make), n_features, columns)
 
-    def _plan(self, X: Matrix, rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
+    def _plan(
+        self, parts: list[Matrix], rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool
+    ) -> ColumnPlan | None:
         """How a path encodes its columns."""
+        X = parts[0]
         scaling = self._scaling(X)
         if issparse(X):
             return None
@@ -91,7 +99,7 @@ class Design(DataChecks, ABC):
             # Adam's steps on it are `SCALE_FACTOR` times as long; those of SGD would be longer by its square.
             learned = scaling is not None and not issubclass(resolve_optimizer(self._values())[0], SGD)
         return plan_columns(
-            X, rows, columns, self._categories, scaling, embedding, bool(learned) and is_deep, self.handle_missing
+            parts, rows, columns, self._categories, scaling, embedding, bool(learned) and is_deep, self.handle_missing
         )
 
     def _asks_for(self, plan: ColumnPlan | None) -> bool:
@@ -149,7 +157,7 @@ class Design(DataChecks, ABC):
         return None if columns is None else column_numbers(X, columns, name)
 
     def _learned(
-        self, blueprint: Blueprint, X: Matrix, y: NDArray, rows: NDArray, weights: NDArray
+        self, blueprint: Blueprint, X: Matrix, y: NDArray, rows: NDArray, weights: NDArray, counts: NDArray
     ) -> dict[str, NDArray]:
         """What the training rows tell of X's columns, by the variable's layer and name; y is what the loss gets."""
         spec = blueprint.spec
@@ -158,8 +166,22 @@ class Design(DataChecks, ABC):
             f"{layer}/{name}": array
             for layer, plan in plans.items()
             if plan
-            for name, array in learn_columns(plan, X, y, rows, weights, self._scaling(X)).items()
+            for name, array in learn_columns(plan, X, y, rows, weights, counts, self._scaling(X)).items()
         }
+
+    def _shifted(
+        self, blueprint: Blueprint, X: Matrix, learned: list[dict[str, NDArray]]
+    ) -> tuple[NDArray | None, list[dict[str, NDArray]]]:
+        """What is to be subtracted from X, if anything, and what members have learned of the columns then, float32."""
+        shift = np.zeros(X.shape[1])
+        numeric = blueprint.spec.numeric_columns if blueprint.spec and is_wide(X) else {}
+        for member in learned:
+            for layer, columns in numeric.items():
+                found = shift_of(member[f"{layer}/center"], member[f"{layer}/scale"])
+                shift[columns] = np.where(shift[columns] == 0, found, shift[columns])
+        less = {f"{layer}/{name}": shift[of] for layer, of in numeric.items() for name in ("fill", "center")}
+        in_float32 = [{k: (v - less.get(k, 0)).astype(np.float32) for k, v in member.items()} for member in learned]
+        return (shift if shift.any() else None), in_float32
 
     # What classification and regression do each in their own way
 

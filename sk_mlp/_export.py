@@ -5,14 +5,17 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from sk_mlp._features import to_inputs
 from sk_mlp._tables import Categories
 from sk_mlp.table_layers import CategoryCodes
 
 
-def model_of_table(model: keras.Model, names: Sequence[str], categories: Categories, input_columns: Any) -> keras.Model:
-    """A model of one input a column: of strings, where its categories are strings, else of float32.
+def model_of_table(
+    model: keras.Model, names: Sequence[str], categories: Categories, input_columns: Any, shift: NDArray | None
+) -> keras.Model:
+    """A model of one input a column: of strings, where its categories are strings, else of float32 or float64.
 
     Parameters
     ----------
@@ -24,6 +27,8 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
         As `sk_mlp._tables.learn_categories` returns it.
     input_columns : None, dict or tuple
         Columns of each of the model's inputs.
+    shift : ndarray of shape (n_columns,) or None
+        What the model subtracts from its input. The digits of columns where that is not 0 need float64.
 
     Raises
     ------
@@ -39,13 +44,15 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
     for number, name in enumerate(names):
         values = categories.get(number)
         of_strings = values is not None and any(isinstance(value, str) for value in values)
-        inputs[name] = keras.layers.Input((1,), dtype="string" if of_strings else "float32", name=name)
+        number_type = "float32" if shift is None or not shift[number] else "float64"
+        inputs[name] = keras.layers.Input((1,), dtype="string" if of_strings else number_type, name=name)
         if values is None:
             columns.append(inputs[name])
         else:
             known = _as_inputs(name, values, str if of_strings else np.float32)
             columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
-    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table")(columns)
+    dtype = {} if shift is None else {"dtype": "float64"}
+    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", **dtype)(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
 

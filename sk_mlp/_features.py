@@ -9,9 +9,6 @@ from scipy.sparse import csr_array, issparse, vstack
 from sklearn.utils._indexing import _get_column_indices
 
 Matrix: TypeAlias = Any  # an ndarray or a csr_array, of shape (n_samples, n_features)
-# The first is what everything else is converted to; the others stay as they are in memory, and become float32 a batch
-# at a time.
-DTYPES = [np.float32, np.uint8]
 
 
 def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:

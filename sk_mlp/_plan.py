@@ -39,6 +39,8 @@ class Task:
         Of the hooks of scikit-learn's callbacks; empty without such callbacks.
     has_callbacks : bool
         Whether Keras callbacks are to be called.
+    shift : ndarray of shape (n_features,) or None
+        What has been subtracted from X, if anything.
     """
 
     recipe: Recipe
@@ -49,6 +51,7 @@ class Task:
     figures: tuple[str, ...]
     hook_arguments: dict[str, Any]
     has_callbacks: bool = False
+    shift: NDArray | None = None
 
     def runs(self) -> list[Run]:
         """The members' runs, about to begin."""

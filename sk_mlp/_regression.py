@@ -64,7 +64,7 @@ class Regression(Training, ABC):
         loss = type(loss) if isinstance(loss, keras.losses.Loss) else loss  # which may have any name
         return to_snake_case(str(getattr(loss, "__name__", loss)))
 
-    def _class_weights(self, targets, y, n_counted=None):
+    def _class_weights(self, targets, y, weights):
         return 1.0
 
     def _strata(self, targets, y):

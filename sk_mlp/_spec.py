@@ -67,6 +67,12 @@ class NetworkSpec:
         return self.deep_plan is not None and (self.wide_plan is not None or not self.skip_connection)
 
     @property
+    def numeric_columns(self) -> dict[str, list[int]]:
+        """The columns of numbers that layers encode, by the layer's name."""
+        plans = {"columns": self.deep_plan, "wide_columns": self.wide_plan}
+        return {layer: list(plan.numeric) for layer, plan in plans.items() if plan and plan.numeric}
+
+    @property
     def n_deep(self) -> int:
         """How many features go into the first hidden layer."""
         if self.deep_plan is not None:
@@ -193,6 +199,8 @@ class Member:
     join_below : float
         Loss on the held-out rows, below which they join the training rows for good, if the schedule ends with the fit;
         -inf for never.
+    n_held_out : float
+        How many rows are held out, counted as often as they occur.
     """
 
     seed: int
@@ -214,6 +222,7 @@ class Member:
     learned: dict[str, NDArray] = field(default_factory=dict)
     dropout_rule: DropoutRule | None = None
     join_below: float = -np.inf
+    n_held_out: float = 0
 
     @property
     def may_join(self) -> bool:
@@ -295,6 +304,8 @@ class Fitted:
         Numbers of the variables that ``frozen_epochs`` is about.
     temperature : float
         By which the output's logits are divided.
+    shift : ndarray of shape (n_features,), float64, or None
+        What is subtracted from X before it becomes float32, if anything.
     """
 
     states: tuple[State, ...]
@@ -307,6 +318,7 @@ class Fitted:
     columns: Any
     frozen: tuple[int, ...]
     temperature: float = 1.0
+    shift: NDArray | None = None
 
     def weights(self, m: int = 0) -> list[NDArray]:
         """Member m's variables of the network to predict with: trainable, then non-trainable ones."""

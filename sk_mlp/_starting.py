@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sk_mlp._columns import ColumnPlan
 from sk_mlp._features import Matrix, dense
 from sk_mlp._resolve import routed_to
 from sk_mlp._spec import Blueprint, Fitted, NetworkSpec
@@ -50,6 +51,7 @@ def initial_weights(
     X_unlabeled: Matrix | None,
     seed: int,
     regressor_class: type,
+    shift: NDArray | None,
 ) -> Start:
     """Initial values by the variables' numbers, as ``init_from``, ``pretrain`` or a user's builder give them.
 
@@ -59,13 +61,15 @@ def initial_weights(
         Its parameters say what to start from; with ``pretrain`` it gets the attribute ``autoencoder_``.
     blueprint : Blueprint
     X : matrix
-        All rows.
+        All rows; without a shift as the network gets them.
     rows : ndarray of int
         Which of them train.
     X_unlabeled : matrix or None
     seed : int
     regressor_class : type
         Of the autoencoder.
+    shift : ndarray of shape (n_features,) or None
+        What the network gets less than X.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def initial_weights(
     if not spec.hidden_layer_sizes:
         raise ValueError(f"{parameter} needs a network with at least one hidden layer. Got none.")
     if parameter == "pretrain":
-        source = autoencoder(estimator, spec, X, rows, X_unlabeled, seed, regressor_class)
+        source = autoencoder(estimator, spec, X, rows, X_unlabeled, seed, regressor_class, shift)
         estimator.autoencoder_ = source
     source = source.estimator if isinstance(source, FrozenEstimator) else source
     categories = getattr(source, "_categories", estimator._categories)  # what is not fitted is refused below
@@ -108,7 +112,7 @@ def initial_weights(
             "init_from must have been fitted on the same categories, whose codes its weights belong to. Got "
             f"{categories} instead of {estimator._categories}."
         )
-    return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs))
+    return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs), shift)
 
 
 def start_of(sample: keras.Model) -> dict[int, NDArray]:
@@ -124,9 +128,11 @@ def autoencoder(
     X_unlabeled: Matrix | None,
     seed: int,
     regressor_class: type,
+    shift: NDArray | None,
 ) -> Any:
     """A network that learns to put out the features that enter the deep path, through mirrored hidden layers.
 
+    Where columns have a shift, it gets float64, to find such a shift itself.
     Hinton and Salakhutdinov 2006 (Science 313).
     """
     if issparse(X) or issparse(X_unlabeled):
@@ -134,7 +140,8 @@ def autoencoder(
             "pretrain='autoencoder' needs dense X, whose features it learns to put out. Got a sparse matrix; call "
             "toarray(), or reduce it by sklearn.decomposition.TruncatedSVD."
         )
-    parts = [dense(part) for part in (X[rows], X_unlabeled) if part is not None]
+    dtype = np.float32 if shift is None else np.float64
+    parts = [dense(part, dtype) for part in (X[rows], X_unlabeled) if part is not None]
     features = np.concatenate(parts)
     if spec.deep_columns is not None:
         features = features[:, list(spec.deep_columns)]
@@ -165,7 +172,9 @@ def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
     return [numbers[id(variable)] for layer in model.layers if layer.name in names for variable in layer.variables]
 
 
-def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, freeze: bool) -> Start:
+def _lower_layers(
+    source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, freeze: bool, shift: NDArray | None
+) -> Start:
     """The lowest layers of a fitted estimator's network."""
     spec: Any = blueprint.spec
     hint = " Within a search, which clones the values it tries, wrap it in sklearn.frozen.FrozenEstimator."
@@ -198,6 +207,15 @@ def _lower_layers(source: Any, parameter: str, blueprint: Blueprint, n_layers: i
             f"{next(of_both)}; init_layers says how many layers are taken."
         )
     numbers = _lower_variables(blueprint.make(), n)
-    weights = fitted.weights()
-    arrays = [weights[number] for number in _lower_variables(fitted.make_model(), n)]
+    weights, names = fitted.weights(), fitted.layout.names
+    between = _shifts_of(theirs.deep_plan, fitted.shift) - _shifts_of(spec.deep_plan, shift)
+    arrays = [
+        (weights[i] + between).astype(np.float32) if names[i] in ("columns/fill", "columns/center") else weights[i]
+        for i in _lower_variables(fitted.make_model(), n)
+    ]
     return dict(zip(numbers, arrays, strict=True)), tuple(numbers) if freeze else ()
+
+
+def _shifts_of(plan: ColumnPlan | None, shift: NDArray | None) -> NDArray | float:
+    """The shifts of the columns of numbers."""
+    return 0.0 if plan is None or shift is None else shift[list(plan.numeric)]

@@ -123,7 +123,7 @@ def to_numbers(X: Any, categories: Categories) -> NDArray:
 
     Returns
     -------
-    ndarray of shape (n_samples, n_features), float32
+    ndarray of shape (n_samples, n_features), float64
         Categories are numbered from 0; `MISSING` and `UNKNOWN` stand for what is none.
 
     Raises
@@ -132,7 +132,7 @@ def to_numbers(X: Any, categories: Categories) -> NDArray:
         If another column does not hold numbers.
     """
     n_rows, n_columns = X.shape if hasattr(X, "shape") else np.asarray(X, dtype=object).shape
-    numbers = np.empty((n_rows, n_columns), np.float32)
+    numbers = np.empty((n_rows, n_columns))
     for j in range(n_columns):
         if j in categories:
             values, missing = _column(X, j)
@@ -140,8 +140,7 @@ def to_numbers(X: Any, categories: Categories) -> NDArray:
             numbers[:, j] = [codes.get(value, UNKNOWN) for value in values]
             numbers[missing, j] = MISSING
         else:
-            with np.errstate(over="ignore"):  # the check that follows says what is wrong with infinite numbers
-                numbers[:, j] = _number_column(X, j)
+            numbers[:, j] = _number_column(X, j)
     return numbers
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
@@ -146,9 +145,7 @@ def class_targets(y: NDArray, classes: NDArray | None = None) -> ClassTargets:
     return targets
 
 
-def weights_of_classes(
-    class_weight: Any, targets: ClassTargets, y: NDArray, n_counted: int | None = None
-) -> NDArray | float:
+def weights_of_classes(class_weight: Any, targets: ClassTargets, y: NDArray, weights: NDArray) -> NDArray | float:
     """Weight of each row by its class, or, for several labels, the product of those of its labels.
 
     Parameters
@@ -158,8 +155,8 @@ def weights_of_classes(
     targets : ClassTargets
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
         Need not have rows of all classes.
-    n_counted : int or None
-        How many rows, from the first on, "balanced" counts; None for all.
+    weights : ndarray of shape (at most n_samples,)
+        Of the rows, from the first on, of which "balanced" takes the classes' frequencies.
 
     Returns
     -------
@@ -173,7 +170,7 @@ def weights_of_classes(
     if class_weight is None:
         return 1.0
     if isinstance(class_weight, str):
-        return compute_sample_weight(class_weight, y, indices=np.arange(n_counted or len(y)))
+        return _balancing(y, weights)
     multilabel = targets.kind == "multilabel"
     if isinstance(class_weight, list) != multilabel or (multilabel and len(class_weight) != y.shape[1]):
         wanted = f"a list of {y.shape[1]} dicts, one a label," if multilabel else "a dict,"
@@ -201,6 +198,17 @@ def _by_label(table: dict, targets: ClassTargets) -> dict:
     if not by_number or not all(0 <= key < len(labels) for key in table):
         return table
     return {labels[key]: weight for key, weight in table.items()}
+
+
+def _balancing(y: NDArray, weights: NDArray) -> NDArray:
+    """Weights that make classes as frequent as each other, as scikit-learn's "balanced"; a class of no weight has 0."""
+    product = np.ones(len(y))
+    for labels in y.reshape(len(y), -1).T:
+        codes = np.unique(labels, return_inverse=True)[1]
+        found = np.bincount(codes[: len(weights)], weights, minlength=codes.max() + 1)
+        even = np.divide(weights.sum() / np.count_nonzero(found), found, out=np.zeros(len(found)), where=found > 0)
+        product *= even[codes]
+    return product
 
 
 @dataclass(frozen=True, eq=False)

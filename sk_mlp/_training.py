@@ -15,18 +15,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 from sk_mlp._callbacks import callbacks_of, directed, rule_of
-from sk_mlp._checks import rows_with_weight, without_zero_total
+from sk_mlp._checks import row_counts, rows_with_weight, without_zero_total
 from sk_mlp._compiled import compiled_by_user
 from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
-from sk_mlp._features import stacked
 from sk_mlp._fit_words import NO_WORDS
 from sk_mlp._fork import refuse_after_fork
 from sk_mlp._hold_out import column_of_groups, splits_of_members
+from sk_mlp._numbers import in_float32, warn_of_lost_digits
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
 from sk_mlp._settings import settle, take_over
 from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
+from sk_mlp._sparse import warn_of_scales
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
 from sk_mlp._split import member_seeds
 from sk_mlp._starting import initial_weights, start_of
@@ -41,7 +42,7 @@ from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.losses import losses_of_outputs
-from sk_mlp.network import with_units
+from sk_mlp.network import with_shift, with_units
 from sk_mlp.schedules import ByStep, Constant, Schedule, resolve_schedule
 
 DIVERGED = "The loss was no longer finite"
@@ -72,8 +73,9 @@ class Training(Design, ABC):
         last_epoch=None,
         first_epoch=0,
         classes=None,
+        convert=in_float32,
     ) -> Task:
-        """Check everything and make the fit ready to run."""
+        """Check everything and make the fit ready to run; ``convert`` does what `in_float32` does."""
         settle(self, words)
         refuse_after_fork("Training")
         stop_early, share = bool(stop_early), float(self.validation_fraction)  # or "auto"
@@ -85,33 +87,35 @@ class Training(Design, ABC):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         self._data_meta = data_meta(raw, X, y)
         targets, y = self._learn_targets(raw, X, y, classes, previous.targets if previous else None)
-        given, kept = (raw, y, column_of_groups(groups, len(y))), np.flatnonzero(weights)
-        X, y, weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
-        weights = without_zero_total(weights * self._class_weights(targets, y), "sample_weight")
-        kept = kept[weights > 0]
+        as_given, kept = (raw, y, column_of_groups(groups, len(y))), np.flatnonzero(weights)
+        X, y, given = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
+        of_classes = self._class_weights(targets, y, given)
+        weights = without_zero_total(given * of_classes, "sample_weight")
+        counts, given, kept = row_counts(given, of_classes)[weights > 0], given[weights > 0], kept[weights > 0]
         X, y, weights = rows_with_weight(X, y, weights)
-        held_out = self._check_held_out(held_out, targets, y)
+        held_out = self._check_held_out(held_out, targets, y, given)
         if X_unlabeled is not None:
             X_unlabeled = self._check_unlabeled(X_unlabeled)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         seeds = member_seeds(seed, int(self.ensemble_size))
         n_rows, strata = X.shape[0], self._strata(targets, y)
         splits = [(np.arange(n_rows, dtype=np.int32), np.arange(0, dtype=np.int32))] * len(seeds)
+        parts = [X]
         if held_out is not None:
             if issparse(held_out[0]) and not issparse(X):  # X decides on the network
                 held_out = (held_out[0].toarray(), *held_out[1:])
-            X = stacked([X, held_out[0]])
-            y, weights = np.concatenate([y, held_out[1]]), np.concatenate([weights, held_out[2]])
+            parts.append(held_out[0])
+            y, weights, counts = map(np.concatenate, zip((y, weights, counts), held_out[1:], strict=True))
             splits = [(splits[0][0], np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
         elif share and (stop_early or words.validation_split):
-            splits = splits_of_members(self.hold_out, share, seeds, strata, kept, given)
+            splits = splits_of_members(self.hold_out, share, seeds, strata, kept, as_given)
         trained_on = np.zeros(len(y), bool)
         for part, _ in splits:
             trained_on[part] = True
         rows = np.flatnonzero(trained_on)
         validation = splits[0][1]
 
-        blueprint = self._blueprint(raw, X, rows, targets, seed, previous)
+        blueprint = self._blueprint(raw, parts, rows, targets, seed, previous)
         compiled = compiled_by_user(blueprint.sample)
         if self.model is not None:
             take_over(self, compiled, has_weights=np.ptp(weights) > 0)
@@ -121,12 +125,21 @@ class Training(Design, ABC):
             targets = self._with_units(targets, y, rows, weights[rows], blueprint)
         encoded, layout = self._encode(targets, y, loss, blueprint.width)
         starts: list[dict[int, NDArray]] = [{}] * len(seeds)
-        frozen = previous.frozen if previous else ()
+        learned: list[dict[str, NDArray]] = [{}] * len(seeds)
+        shift, frozen = (previous.shift, previous.frozen) if previous else (None, ())
         if previous is None:
-            initial, frozen = initial_weights(self, blueprint, X, rows, X_unlabeled, seed, self._regressor_class)
+            self._warn_of_numbers(X, rows)
+            learned = [self._learned(blueprint, X, encoded, train, weights, counts) for train, _ in splits]
+            shift, learned = self._shifted(blueprint, X, learned)
+        raw_X, X = X, convert(parts, shift, self._column_names)
+        if previous is None:
+            features = X if shift is None else raw_X
+            initial, frozen = initial_weights(
+                self, blueprint, features, rows, X_unlabeled, seed, self._regressor_class, shift
+            )
             starts = [initial] * len(seeds)
             if self.model is not None:
-                samples = [self._blueprint(raw, X, rows, targets, other, None).sample for other in seeds[1:]]
+                samples = [self._blueprint(raw, parts, rows, targets, other, None).sample for other in seeds[1:]]
                 starts[1:] = [start_of(sample) for sample in samples]
         n_train = max(len(train) for train, _ in splits)
         recipe = make_recipe(params, blueprint, loss, layout, X, n_train, frozen)
@@ -163,15 +176,18 @@ class Training(Design, ABC):
                 **rule,
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
-                learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
+                learned=of_columns,
                 dropout_rule=self._dropout_rule(recipe.loss, encoded[train], weights[train]) if adapts else None,
                 join_below=self._join_below(loss, encoded, weights, (train, validation)) if may_join else -np.inf,
+                n_held_out=float(counts[validation].sum()),
             )
-            for seed, (train, validation), start, of_member in zip(seeds, splits, starts, data, strict=True)
+            for seed, (train, validation), start, of_member, of_columns in zip(
+                seeds, splits, starts, data, learned, strict=True
+            )
         ]
         directed(callbacks, figures, metrics)
         return Task(
-            recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks, bool(callbacks.called)
+            recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks, bool(callbacks.called), shift
         )
 
     def _stop_rule(self, stop_early: bool, targets: Targets, figures: list[str], metrics: list) -> dict[str, Any]:
@@ -186,6 +202,16 @@ class Training(Design, ABC):
             "sign": sign,
             "ideal": ideal_of(monitor, sign, scaled),
         }
+
+    def _warn_of_numbers(self, X, rows: NDArray) -> None:
+        """Warn of numbers that a network which takes X as it is can do little with."""
+        if issparse(X) and self.model is None:
+            warn_of_scales(X)
+        elif not issparse(X) and (self.model is not None or self._scaling(X) is None):
+            own = "Set input_scaling='robust', or put" if self.model is None else "Put"
+            numeric = np.setdiff1d(np.arange(X.shape[1]), list(self._categories))
+            remedy = f"{own} sklearn.preprocessing.StandardScaler before the network."
+            warn_of_lost_digits(X, rows, numeric, self._column_names, remedy)
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
@@ -267,7 +293,7 @@ class Training(Design, ABC):
             rate = member.learning_rate
             return CallbackBridge(callbacks, None, Rate(rate), member.epochs, steps, rate)
         parts = parts or Parts(recipe)
-        model = self._in_units(parts.model, task.targets)
+        model = self._in_units(parts.model, task.targets, task.shift)
         if getattr(model, "optimizer", None) is not parts.optimizer:  # whose rate callbacks set
             model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
         return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
@@ -313,6 +339,7 @@ class Training(Design, ABC):
             loss_of_logits=is_of_logits(recipe.loss),
             columns=recipe.blueprint.columns,
             frozen=recipe.frozen,
+            shift=task.shift,
         )
         self._fitted = replace(self._fitted, temperature=self._temperature(task.members, task.previous))
         self._live = {} if self.model is None else {"structure": recipe.blueprint.structure}
@@ -324,10 +351,11 @@ class Training(Design, ABC):
             f"Try a smaller learning_rate (it is {self.learning_rate}) or scale X."
         )
 
-    def _in_units(self, model: keras.Model, targets: Targets) -> keras.Model:
+    def _in_units(self, model: keras.Model, targets: Targets, shift: NDArray | None) -> keras.Model:
+        """The network as a model from X to y in their own units."""
         if isinstance(targets, RegressionTargets) and targets.is_standardised:
-            return with_units(model, targets.mean, targets.scale)
-        return model
+            model = with_units(model, targets.mean, targets.scale)
+        return model if shift is None else with_shift(model, shift)
 
     # What classification and regression do each in their own way
 

@@ -18,7 +18,7 @@ from sk_mlp._features import to_inputs
 from sk_mlp._messages import unknown_name
 from sk_mlp._policy import build_under, exact, under_policy
 from sk_mlp._spec import Blueprint, NetworkSpec
-from sk_mlp.table_layers import ANY_SEED, ColumnEncoding, ParametricActivation
+from sk_mlp.table_layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
 INITIALIZERS = {
@@ -138,6 +138,15 @@ def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras
             outputs = [rescaling(output) for output in model.outputs]
             return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
         return keras.Sequential([model, rescaling])
+
+
+def with_shift(model: keras.Model, shift: np.ndarray) -> keras.Model:
+    """Put the layer before that subtracts the columns' shifts, in float64; the layers and weights are shared."""
+    inputs = Input((len(shift),), dtype="float64", name="features")
+    shifting = ColumnShift(shift.tolist(), name="column_shift")
+    if isinstance(model, keras.Sequential):
+        return keras.Sequential([inputs, shifting, *model.layers], name=model.name)
+    return keras.Model(inputs, model(shifting(inputs)), name=model.name)
 
 
 def averaged(models: list[keras.Model], n_features: int, columns: Any) -> keras.Model:

@@ -123,6 +123,33 @@ class ColumnEncoding(keras.layers.Layer):
         return {**super().get_config(), "plan": asdict(self.plan)}
 
 
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class ColumnShift(keras.layers.Layer):
+    """Numbers less their column's shift, in float64 under any policy: what lies far from 0 keeps its digits.
+
+    Parameters
+    ----------
+    shift : list of float
+        Of each column.
+    """
+
+    def __init__(self, shift: list[float], **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float64"})
+        self.shift = list(shift)
+
+    def call(self, inputs):
+        """Subtract."""
+        return inputs - np.array(self.shift, np.float64)  # keras' Rescaling would make float32 of it
+
+    def compute_output_shape(self, input_shape):
+        """The same."""
+        return input_shape
+
+    def get_config(self):
+        """The shift."""
+        return {**super().get_config(), "shift": self.shift}
+
+
 def _as_tuples(value: Any) -> Any:
     return tuple(_as_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
 
