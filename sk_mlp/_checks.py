@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_array, check_consistent_length, validate_data
 
+from sk_mlp._categories import Categories
+from sk_mlp._dates import Dates
 from sk_mlp._features import DTYPES, Matrix
 from sk_mlp._parameters import Parameters
-from sk_mlp._tables import Categories, categorical_columns, learn_categories, to_numbers
+from sk_mlp._table_columns import as_array, as_table, has_missing_objects, is_plain, names_of, naming_columns
+from sk_mlp._tables import learn_columns_of, special_columns, to_numbers
 from sk_mlp._targets import Targets
 
 HeldOut = tuple[Matrix, NDArray, NDArray]
@@ -20,6 +23,7 @@ class DataChecks(Parameters, ABC):
     """Checks of the data. Abstract."""
 
     _categories: Categories
+    _dates: Dates
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -39,29 +43,46 @@ class DataChecks(Parameters, ABC):
 
     def _check_X_y(self, X, y, reset: bool, sample_weight=None) -> tuple[Matrix, NDArray]:
         """X as a matrix of numbers, and y as an array; with ``reset``, learn X's categories in rows with a weight."""
+        X = as_table(X)
+        if has_missing_objects(y):
+            raise ValueError("Input y contains NaN, or another word for a missing value.")
         if reset:
-            columns = categorical_columns(X, self.categorical_features)
-            if columns and (self.model is not None or self.pretrain is not None):
-                other = "model" if self.model is not None else "pretrain"
-                raise ValueError(
-                    f"Categorical columns of X, {list(columns)}, need the estimator's own network, without {other!r}. "
-                    f"Got {other}={getattr(self, other)!r}; encode them first."
-                )
-            self._categories = learn_categories(X, columns, sample_weight)
-        checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
-        if not self._categories:
-            X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
-            return self._as_matrix(X), y
+            self._learn_table(X, sample_weight)
+        if self._takes_as_it_is(X):
+            checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
+            with naming_columns(X):
+                matrix, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
+            return self._as_matrix(matrix), y
         X = self._coded(X, reset)
         y = _check_y(y, multi_output=True, estimator=self, **self._y_checks)
         check_consistent_length(X, y)
         return X, y
 
     def _check_X(self, X) -> Matrix:
-        if self._categories:
+        X = as_table(X)
+        if not self._takes_as_it_is(X):
             return self._coded(X, reset=False)
-        X = validate_data(self, X, reset=False, dtype=DTYPES, accept_sparse="csr", ensure_all_finite=self._finite(X))
-        return self._as_matrix(X)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        checks = {"dtype": DTYPES, "accept_sparse": "csr", "ensure_all_finite": self._finite(X)}
+        with naming_columns(X):
+            return self._as_matrix(check_array(as_array(X), estimator=self, input_name="X", **checks))
+
+    def _learn_table(self, X, sample_weight) -> None:
+        """Learn X's categories and dates in rows with a weight."""
+        categorical, dates = special_columns(X, self.categorical_features)
+        for kind, numbers in (("Categorical", categorical), ("Date", dates)):
+            if numbers and (self.model is not None or self.pretrain is not None):
+                other = "model" if self.model is not None else "pretrain"
+                names = names_of(X)
+                raise ValueError(
+                    f"{kind} columns of X, {[names[number] for number in numbers]}, need the estimator's own network, "
+                    f"without {other!r}. Got {other}={getattr(self, other)!r}; encode them first."
+                )
+        scales = self.input_scaling is not None
+        self._categories, self._dates = learn_columns_of(X, categorical, dates, sample_weight, scales)
+
+    def _takes_as_it_is(self, X) -> bool:
+        return not (self._categories or self._dates) and is_plain(X)
 
     def _as_matrix(self, X) -> Matrix:
         """Checked X in the form that the network takes: a fitted one that scales or embeds columns has dense X only."""
@@ -74,8 +95,10 @@ class DataChecks(Parameters, ABC):
         validate_data(self, X, reset=reset, skip_check_array=True)
         if issparse(X):
             raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
-        numbers = to_numbers(X, self._categories)
-        return check_array(numbers, dtype=np.float32, ensure_all_finite=self._finite(X), estimator=self, input_name="X")
+        numbers = to_numbers(X, self._categories, self._dates, warn=not reset)
+        with naming_columns(X):
+            checks = {"dtype": np.float32, "ensure_all_finite": self._finite(X)}
+            return check_array(numbers, estimator=self, input_name="X", **checks)
 
     def _check_unlabeled(self, X_unlabeled) -> Matrix:
         if self.pretrain is None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
-from sk_mlp._tables import MISSING, Categories
+from sk_mlp._categories import MISSING, Categories
 
 NO_CODE = -9  # that no value has
 ONE_HOT = 16  # categories, at most; a column of more has an embedding

@@ -16,6 +16,7 @@ from sk_mlp._dropout import MOST_DROPOUT
 from sk_mlp._features import Matrix, column_numbers, input_columns
 from sk_mlp._resolve import is_of_logits, resolve_loss, resolve_optimizer
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
+from sk_mlp._tables import with_features_of_dates
 from sk_mlp._targets import Targets
 from sk_mlp.network import blueprint_of_spec
 
@@ -29,7 +30,7 @@ class Design(DataChecks, ABC):
         self, raw: Any, X: Matrix, rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
     ) -> Blueprint:
         """What to train on these rows of X, or on with; ``raw`` is X as the user passed it."""
-        n_features = self.n_features_in_
+        n_features = X.shape[1]  # with those that are made of dates
         sizes = self._layer_sizes()
         if self.model is None:
             self._check_paths(sizes)
@@ -151,7 +152,8 @@ class Design(DataChecks, ABC):
 
     def _path(self, X: Any, name: str) -> tuple[int, ...] | None:
         columns = getattr(self, name)
-        return None if columns is None else column_numbers(X, columns, name)
+        numbers = None if columns is None else column_numbers(X, columns, name)
+        return with_features_of_dates(numbers, self.n_features_in_, self._dates)
 
     def _params_of(self, blueprint: Blueprint) -> dict[str, Any]:
         """The parameters, with optimizer and loss of a model that its builder has compiled."""

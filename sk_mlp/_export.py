@@ -6,13 +6,16 @@ from typing import Any
 import keras
 import numpy as np
 
+from sk_mlp._categories import Categories
+from sk_mlp._dates import Dates
 from sk_mlp._features import to_inputs
-from sk_mlp._tables import Categories
-from sk_mlp.table_layers import CategoryCodes
+from sk_mlp.table_layers import CategoryCodes, DateFeatures
 
 
-def model_of_table(model: keras.Model, names: Sequence[str], categories: Categories, input_columns: Any) -> keras.Model:
-    """A model of one input a column: of strings, where its categories are strings, else of float32.
+def model_of_table(
+    model: keras.Model, names: Sequence[str], categories: Categories, dates: Dates, input_columns: Any
+) -> keras.Model:
+    """A model of one input a column: of strings, where its categories are strings, float64 for dates, else float32.
 
     Parameters
     ----------
@@ -20,8 +23,8 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
         Of X's columns as numbers, categories as codes.
     names : sequence of str
         Of the columns.
-    categories : dict
-        As `sk_mlp._tables.learn_categories` returns it.
+    categories, dates : dict
+        As `sk_mlp._tables.learn_columns_of` returns them.
     input_columns : None, dict or tuple
         Columns of each of the model's inputs.
 
@@ -35,16 +38,22 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
     if refused:
         raise ValueError(f"Names of columns must be without '/', as Keras wants those of inputs. Got {refused}.")
     model.name = "sk_mlp_network"  # names of operations must differ, and the user's columns may have any
-    inputs, columns = {}, []
+    inputs, columns, more = {}, [], []
     for number, name in enumerate(names):
         values = categories.get(number)
-        of_strings = values is not None and any(isinstance(value, str) for value in values)
-        inputs[name] = keras.layers.Input((1,), dtype="string" if of_strings else "float32", name=name)
-        if values is None:
+        of_strings = values is not None and any(isinstance(value, (str, bytes)) for value in values)
+        dtype = "string" if of_strings else "float64" if number in dates else "float32"
+        inputs[name] = keras.layers.Input((1,), dtype=dtype, name=name)
+        if number in dates:
+            features = DateFeatures(**vars(dates[number]), name=f"sk_mlp_date_{number}")(inputs[name])
+            columns.append(features[:, :1])
+            more += [features[:, 1:]] if len(dates[number].features) > 1 else []
+        elif values is None:
             columns.append(inputs[name])
         else:
             known = _as_inputs(name, values, str if of_strings else np.float32)
             columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
+    columns += more
     joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table")(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
@@ -53,8 +62,8 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
 def _as_inputs(name: str, values: tuple, kind: type) -> list:
     """Categories of a column as the model's input has them."""
     try:
-        known = [kind(value) for value in values]
-    except (TypeError, ValueError):
+        known = [kind(value.decode() if isinstance(value, bytes) else value) for value in values]
+    except (TypeError, ValueError):  # among them bytes that are no text
         known = []
     if len(set(known)) < len(values):
         some = f"{list(values[:5])}{' and others' if len(values) > 5 else ''}"

@@ -7,8 +7,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_compat", "_messages"},
+    {"exceptions", "_compat", "_messages", "_table_columns"},
     {"_features", "_targets", "_split", "_calibration", "_dropout"},
+    {"_categories", "_dates"},
     {"_tables"},
     {"_columns"},
     {"_spec"},
