@@ -143,6 +143,8 @@ class Column:
         if isinstance(self.data, np.ndarray):
             kind = self.data.dtype.kind
             values = (self.data.astype(f"{kind}8[us]") if kind in "Mm" else self.data).tolist()
+            if any(issubclass(kind, np.generic) for kind in set(map(type, values))):
+                values = [_as_python(value) for value in values]
             missing = np.zeros(len(values), bool)
         else:
             values, missing = self.data.to_list(), self.data.is_null().to_numpy().astype(bool)
@@ -195,6 +197,12 @@ def _as_data(series: nw.Series) -> Any:
     return series
 
 
+def _as_python(value: Any) -> Any:
+    """A value of numpy's as Python's own: not all of those can be compared with decimals, say."""
+    is_numpy = isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64))
+    return value.item() if is_numpy else value
+
+
 def _is_missing(value: Any) -> bool:
     """Whether a value is None, nan, or another library's word for it."""
     if value is None:
@@ -218,10 +226,12 @@ def has_missing_objects(y: Any) -> bool:
     if y is None or issparse(y):
         return False
     try:
-        y = np.asarray(y)
+        array = np.asarray(y)
+        if array.dtype.kind in "US" and not hasattr(y, "dtype"):  # a list, whose nan has become a string
+            array = np.asarray(y, dtype=object)
     except ValueError:  # of which scikit-learn says what is wrong
         return False
-    return y.dtype.kind in "OMm" and bool(_are_missing(y.ravel().tolist()).any())
+    return array.dtype.kind in "OMm" and bool(_are_missing(array.ravel().tolist()).any())
 
 
 def _present(values: NDArray) -> tuple[NDArray, NDArray, set[type]]:
@@ -288,6 +298,10 @@ def _names_of_wrong(X: Any, is_wrong: Any, dtype: str) -> list[str]:
     names = []
     with np.errstate(over="ignore"):
         for column in columns_of(X):
-            if column.kind() == "number":
-                names += [repr(column.name)] if is_wrong(column.numbers().astype(dtype)).any() else []
+            kind = column.kind()
+            if kind == "number":
+                is_named = is_wrong(column.numbers().astype(dtype)).any()
+            else:
+                is_named = kind == "date" and is_wrong is np.isnan and column.values()[1].any()
+            names += [repr(column.name)] if is_named else []
     return names
