@@ -275,10 +275,12 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         ----------
         include_preprocessing : bool, default=False
             Whether the model takes a table, a dict of its columns by name (``x0``, ``x1``, ... if they have none), each
-            of shape (n_samples, 1): strings for a column whose categories are strings, where "" is a missing one, and
-            float32 for others, where nan is. Otherwise it is ``model_``, which takes a matrix of shape
+            of shape (n_samples, 1): strings for a column whose categories are strings, where "" is a missing one;
+            float64 for dates, as seconds since 1970-01-01 00:00 by the clock of the time zone that they had in fit;
+            and float32 for others. There nan is missing. Otherwise it is ``model_``, which takes a matrix of shape
             (n_samples, n_features_in_) with categories as numbers from 0 in the order of ``categories_``, -1 for
-            missing and -2 for unknown ones. Scaling and embeddings are in both.
+            missing and -2 for unknown ones; a date is seconds since the first one of fit, and there are more columns
+            after those of X for what else is made of dates. Scaling and embeddings are in both.
 
             Columns far from 0, compared with their spread, such as dates like 20180117, need float64: these columns of
             the table, or the whole matrix, are of that type then. Keras keeps it in ``model(X)``,
@@ -296,7 +298,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         if not include_preprocessing:
             return model
         names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return model_of_table(model, names, self._categories, self._fitted.columns, self._fitted.shift)
+        return model_of_table(model, names, self._categories, self._dates, self._fitted.columns, self._fitted.shift)
 
     @property
     def categories_(self) -> dict:
@@ -338,7 +340,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]
             own = model
             if others:
-                model = averaged([model, *others], self.n_features_in_, self._fitted.columns)
+                spec = self._fitted.spec
+                width = self.n_features_in_ if spec is None else spec.n_features
+                model = averaged([model, *others], width, self._fitted.columns)
             model = self._in_units(model, targets, self._fitted.shift)
             if not model.compiled and own.compiled:  # by the user
                 compile_like(model, own)
@@ -360,7 +364,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
 def _is_learned(name: str) -> bool:
     """Whether an attribute is set by `fit`."""
-    return name.endswith("_") or name in ("_fitted", "_categories", "_live", "_policy")
+    return name.endswith("_") or name in ("_fitted", "_categories", "_dates", "_live", "_policy")
 
 
 def _is_of_callbacks(name: str) -> bool:

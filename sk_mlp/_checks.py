@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import _check_sample_weight, _check_y, check_array, check_consistent_length, validate_data
 
+from sk_mlp._categories import Categories
+from sk_mlp._dates import Dates
 from sk_mlp._features import Matrix
 from sk_mlp._numbers import DENSE, SPARSE, check_finite, in_float32
 from sk_mlp._parameters import Parameters
 from sk_mlp._sparse import dense_frame
-from sk_mlp._tables import Categories, categorical_columns, learn_categories, to_numbers
+from sk_mlp._table_columns import as_array, as_table, has_missing_objects, is_plain, names_of
+from sk_mlp._tables import learn_columns_of, special_columns, to_numbers
 from sk_mlp._targets import Targets
 
 HeldOut = tuple[Matrix, NDArray, NDArray, NDArray]
@@ -22,6 +25,7 @@ class DataChecks(Parameters, ABC):
     """Checks of the data. Abstract."""
 
     _categories: Categories
+    _dates: Dates
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -44,20 +48,15 @@ class DataChecks(Parameters, ABC):
 
         Dense numbers are of the types in `sk_mlp._numbers.DENSE`: `in_float32` makes of them what networks train on.
         """
-        X = dense_frame(X)
+        X = dense_frame(as_table(X))
+        if has_missing_objects(y):
+            raise ValueError("Input y contains NaN, or another word for a missing value.")
         if reset:
-            columns = categorical_columns(X, self.categorical_features)
-            if columns and (self.model is not None or self.pretrain is not None):
-                other = "model" if self.model is not None else "pretrain"
-                raise ValueError(
-                    f"Categorical columns of X, {list(columns)}, need the estimator's own network, without {other!r}. "
-                    f"Got {other}={getattr(self, other)!r}; encode them first."
-                )
-            self._categories = learn_categories(X, columns, sample_weight)
-        if not self._categories:
+            self._learn_table(X, sample_weight)
+        if self._takes_as_it_is(X):
             checks = self._checks_of(X)
-            X, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
-            return self._as_matrix(X), y
+            matrix, y = validate_data(self, X, y, reset=reset, multi_output=True, **checks, **self._y_checks)
+            return self._as_matrix(matrix), y
         X = self._coded(X, reset)
         y = _check_y(y, multi_output=True, estimator=self, **self._y_checks)
         check_consistent_length(X, y)
@@ -69,15 +68,18 @@ class DataChecks(Parameters, ABC):
 
     def _check_numbers(self, X) -> Matrix:
         """X as a matrix of numbers, as `_check_X_y` returns it."""
-        X = dense_frame(X)
-        if self._categories:
+        X = dense_frame(as_table(X))
+        if not self._takes_as_it_is(X):
             return self._coded(X, reset=False)
-        return self._as_matrix(validate_data(self, X, reset=False, **self._checks_of(X)))
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return self._as_matrix(check_array(as_array(X), estimator=self, input_name="X", **self._checks_of(X)))
 
     @property
     def _column_names(self) -> list:
-        """Names of X's columns, if they have any."""
-        return list(getattr(self, "feature_names_in_", []))
+        """Names of the matrix's columns, if X's have any: those made of a date have its name."""
+        names = list(getattr(self, "feature_names_in_", []))
+        of_dates = [names[number] for number, date in self._dates.items() for _ in date.features[1:] if names]
+        return names + of_dates
 
     @property
     def _wants_dense(self) -> bool:
@@ -94,6 +96,23 @@ class DataChecks(Parameters, ABC):
             "ensure_all_finite": self._finite(X) if is_sparse else False,
         }
 
+    def _learn_table(self, X, sample_weight) -> None:
+        """Learn X's categories and dates in rows with a weight."""
+        categorical, dates = special_columns(X, self.categorical_features)
+        for kind, numbers in (("Categorical", categorical), ("Date", dates)):
+            if numbers and (self.model is not None or self.pretrain is not None):
+                other = "model" if self.model is not None else "pretrain"
+                names = names_of(X)
+                raise ValueError(
+                    f"{kind} columns of X, {[names[number] for number in numbers]}, need the estimator's own network, "
+                    f"without {other!r}. Got {other}={getattr(self, other)!r}; encode them first."
+                )
+        scales = self.input_scaling is not None
+        self._categories, self._dates = learn_columns_of(X, categorical, dates, sample_weight, scales)
+
+    def _takes_as_it_is(self, X) -> bool:
+        return not (self._categories or self._dates) and is_plain(X)
+
     def _as_matrix(self, X) -> Matrix:
         """Checked X in the form that the network takes."""
         if issparse(X):
@@ -105,7 +124,7 @@ class DataChecks(Parameters, ABC):
         validate_data(self, X, reset=reset, skip_check_array=True)
         if issparse(X):
             raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
-        numbers = to_numbers(X, self._categories)
+        numbers = to_numbers(X, self._categories, self._dates, warn=not reset)
         return self._as_matrix(
             check_array(numbers, dtype=DENSE, ensure_all_finite=False, estimator=self, input_name="X")
         )

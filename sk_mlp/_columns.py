@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._bins import N_BINS, boundaries_of_bins, quantiles
+from sk_mlp._categories import MISSING, Categories
 from sk_mlp._numbers import CONSTANT, is_wide
-from sk_mlp._tables import MISSING, Categories
 
 NO_CODE = -9  # that no value has
 ONE_HOT = 16  # categories, at most; a column of more has an embedding

@@ -20,6 +20,7 @@ from sk_mlp._policy import build_under, check_half, name_for_own_network, policy
 from sk_mlp._resolve import is_of_logits, plain, resolve_loss, resolve_optimizer
 from sk_mlp._settings import settled_values
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, NetworkSpec
+from sk_mlp._tables import with_features_of_dates
 from sk_mlp._targets import Targets
 from sk_mlp.network import blueprint_of_spec
 
@@ -36,7 +37,7 @@ class Design(DataChecks, ABC):
 
         ``raw`` is X as the user passed it; ``parts`` are X and then held-out rows if there are any.
         """
-        n_features = self.n_features_in_
+        n_features = parts[0].shape[1]  # with those that are made of dates
         sizes = self._layer_sizes()
         if self.model is None:
             self._check_paths(sizes)
@@ -154,7 +155,8 @@ class Design(DataChecks, ABC):
 
     def _path(self, X: Any, name: str) -> tuple[int, ...] | None:
         columns = getattr(self, name)
-        return None if columns is None else column_numbers(X, columns, name)
+        numbers = None if columns is None else column_numbers(X, columns, name)
+        return with_features_of_dates(numbers, self.n_features_in_, self._dates)
 
     def _learned(
         self, blueprint: Blueprint, X: Matrix, y: NDArray, rows: NDArray, weights: NDArray, counts: NDArray

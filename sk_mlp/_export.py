@@ -7,15 +7,21 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._categories import Categories
+from sk_mlp._dates import Dates
 from sk_mlp._features import to_inputs
-from sk_mlp._tables import Categories
-from sk_mlp.table_layers import CategoryCodes
+from sk_mlp.table_layers import CategoryCodes, DateFeatures
 
 
 def model_of_table(
-    model: keras.Model, names: Sequence[str], categories: Categories, input_columns: Any, shift: NDArray | None
+    model: keras.Model,
+    names: Sequence[str],
+    categories: Categories,
+    dates: Dates,
+    input_columns: Any,
+    shift: NDArray | None,
 ) -> keras.Model:
-    """A model of one input a column: of strings, where its categories are strings, else of float32 or float64.
+    """A model of one input a column: strings, where its categories are, float64 for dates, else float32 or float64.
 
     Parameters
     ----------
@@ -23,8 +29,8 @@ def model_of_table(
         Of X's columns as numbers, categories as codes.
     names : sequence of str
         Of the columns.
-    categories : dict
-        As `sk_mlp._tables.learn_categories` returns it.
+    categories, dates : dict
+        As `sk_mlp._tables.learn_columns_of` returns them.
     input_columns : None, dict or tuple
         Columns of each of the model's inputs.
     shift : ndarray of shape (n_columns,) or None
@@ -40,19 +46,25 @@ def model_of_table(
     if refused:
         raise ValueError(f"Names of columns must be without '/', as Keras wants those of inputs. Got {refused}.")
     model.name = "sk_mlp_network"  # names of operations must differ, and the user's columns may have any
-    inputs, columns = {}, []
+    inputs, columns, more = {}, [], []
     for number, name in enumerate(names):
         values = categories.get(number)
-        of_strings = values is not None and any(isinstance(value, str) for value in values)
+        of_strings = values is not None and any(isinstance(value, (str, bytes)) for value in values)
         number_type = "float32" if shift is None or not shift[number] else "float64"
-        inputs[name] = keras.layers.Input((1,), dtype="string" if of_strings else number_type, name=name)
-        if values is None:
+        dtype = "string" if of_strings else "float64" if number in dates else number_type
+        inputs[name] = keras.layers.Input((1,), dtype=dtype, name=name)
+        if number in dates:
+            features = DateFeatures(**vars(dates[number]), name=f"sk_mlp_date_{number}")(inputs[name])
+            columns.append(features[:, :1])
+            more += [features[:, 1:]] if len(dates[number].features) > 1 else []
+        elif values is None:
             columns.append(inputs[name])
         else:
             known = _as_inputs(name, values, str if of_strings else np.float32)
             columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
-    dtype = {} if shift is None else {"dtype": "float64"}
-    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", **dtype)(columns)
+    columns += more
+    wide = {} if shift is None else {"dtype": "float64"}
+    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", **wide)(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
 
@@ -60,8 +72,8 @@ def model_of_table(
 def _as_inputs(name: str, values: tuple, kind: type) -> list:
     """Categories of a column as the model's input has them."""
     try:
-        known = [kind(value) for value in values]
-    except (TypeError, ValueError):
+        known = [kind(value.decode() if isinstance(value, bytes) else value) for value in values]
+    except (TypeError, ValueError):  # among them bytes that are no text
         known = []
     if len(set(known)) < len(values):
         some = f"{list(values[:5])}{' and others' if len(values) > 5 else ''}"

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse, vstack
 from sklearn.utils._indexing import _get_column_indices
 
+from sk_mlp._table_columns import frame_of, names_of
+
 Matrix: TypeAlias = Any  # an ndarray or a csr_array, of shape (n_samples, n_features)
 
 
@@ -35,7 +37,7 @@ def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
     try:
         numbers = [int(number) for number in np.atleast_1d(_get_column_indices(frame, asked))]
     except (ValueError, TypeError, IndexError, KeyError) as error:
-        names = list(getattr(frame, "columns", [])) or f"0 to {frame.shape[1] - 1}"
+        names = names_of(X) if frame_of(X) is not None else f"0 to {frame.shape[1] - 1}"
         raise ValueError(f"{parameter} must name columns of X ({names}). Got {asked!r}: {error}") from error
     if not numbers or len(set(numbers)) < len(numbers):
         wrong = "none" if not numbers else "a column twice"

@@ -112,7 +112,17 @@ def initial_weights(
             "init_from must have been fitted on the same categories, whose codes its weights belong to. Got "
             f"{categories} instead of {estimator._categories}."
         )
+    ours, theirs = _features_of_dates(estimator), _features_of_dates(source)
+    if parameter == "init_from" and hasattr(source, "_dates") and ours != theirs:
+        raise ValueError(
+            "init_from must have been fitted on the same columns of dates, of which the same varies. Got "
+            f"{theirs} instead of {ours}."
+        )
     return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs), shift)
+
+
+def _features_of_dates(estimator: Any) -> dict[int, tuple[str, ...]]:
+    return {number: date.features for number, date in getattr(estimator, "_dates", {}).items()}
 
 
 def start_of(sample: keras.Model) -> dict[int, NDArray]:

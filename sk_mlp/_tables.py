@@ -1,41 +1,31 @@
-"""Tables with columns of several types to matrices of numbers. Plain numpy; frames by narwhals."""
+"""Tables with columns of several types to matrices of numbers. Plain numpy."""
 
-from collections.abc import Iterable
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from sk_mlp._categories import Categories, codes_of, learn_values
+from sk_mlp._dates import Dates, learn_dates, seconds_of
 from sk_mlp._features import column_numbers
-
-# Codes of a categorical column's values that are none of its categories.
-MISSING, UNKNOWN = -1, -2
-
-Categories = dict[int, tuple[Any, ...]]  # of each categorical column, by number, in the order of their codes
+from sk_mlp._table_columns import columns_of, frame_of, is_plain
 
 
-def frame_of(X: Any) -> nw.DataFrame | None:
-    """X as a frame, if it is one."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True) if hasattr(X, "columns") else None
-    return frame if isinstance(frame, nw.DataFrame) else None
-
-
-def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
-    """Numbers of the columns that hold categories.
+def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Numbers of the columns that hold categories, and of those that hold dates.
 
     Parameters
     ----------
-    X : array-like or frame of shape (n_samples, n_features)
-        As the user passes it.
+    X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+        As `sk_mlp._table_columns.as_table` returns it.
     categorical_features : "auto", None, or columns as in `column_numbers`
         "auto" for those of a frame that are categories, strings or truth values.
 
     Raises
     ------
     ValueError
-        If there is no such column, and for a frame with a column of dates or the like.
+        If there is no such column, and for one that holds something else than numbers, categories and dates.
     """
     if issparse(X):
         if names_columns(categorical_features):
@@ -43,19 +33,24 @@ def categorical_columns(X: Any, categorical_features: Any) -> tuple[int, ...]:
                 f"categorical_features={categorical_features!r} needs a dense X. Got a sparse matrix; set "
                 "categorical_features='auto' or call toarray()."
             )
-        return ()
-    frame = frame_of(X)
-    if _is_auto(categorical_features):
-        columns = frame.iter_columns() if frame is not None else ()
-        return tuple(number for number, column in enumerate(columns) if _is_categorical(column))
-    chosen = () if _is_none(categorical_features) else column_numbers(X, categorical_features, "categorical_features")
-    for number, column in enumerate(frame.iter_columns() if frame is not None else ()):
-        if number not in chosen and _is_categorical(column) and column.dtype == nw.String:
+        return (), ()
+    is_auto = _is_auto(categorical_features)
+    named = names_columns(categorical_features)
+    categorical = set(column_numbers(X, categorical_features, "categorical_features") if named else ())
+    dates = []
+    is_frame = frame_of(X) is not None
+    for number, column in enumerate(columns_of(X) if is_frame or not is_plain(X) else ()):
+        kind = "category" if number in categorical else column.kind()
+        if kind == "date":
+            dates.append(number)
+        elif kind == "category" and is_frame and is_auto:
+            categorical.add(number)
+        elif kind == "category" and is_frame and number not in categorical and column.holds_text():
             raise ValueError(
                 "Columns of X must hold numbers, or be among categorical_features. Got strings in the column "
                 f"{column.name!r} and categorical_features={categorical_features!r}."
             )
-    return tuple(sorted(chosen))
+    return tuple(sorted(categorical)), tuple(dates)
 
 
 def names_columns(categorical_features: Any) -> bool:
@@ -74,110 +69,67 @@ def _is_none(columns: Any) -> bool:
     return not len(columns) or (np.asarray(columns).dtype == bool and not np.any(columns))
 
 
-def _is_categorical(column: nw.Series) -> bool:
-    dtype = column.dtype
-    if dtype.is_temporal() or dtype.is_nested():
-        raise ValueError(
-            f"Columns of X must hold numbers or categories. Got the column {column.name!r} of dtype {dtype}; turn it "
-            "into numbers first."
-        )
-    if getattr(column.to_native(), "dtype", None) == np.dtype(object):  # pandas' own; narwhals reads some rows only
-        values = column.drop_nulls().to_list()
-        return not values or any(isinstance(value, (str, bool)) for value in values)
-    return dtype in (nw.Boolean, nw.Categorical, nw.Enum, nw.String)
-
-
-def learn_categories(X: Any, columns: Iterable[int], sample_weight: Any = None) -> Categories:
-    """The values that occur in these columns in rows of other weights than 0, sorted, the missing ones left out.
-
-    Raises
-    ------
-    ValueError
-        For a value that cannot be a category.
-    """
-    found = {}
+def learn_columns_of(
+    X: Any, categorical: tuple[int, ...], dates: tuple[int, ...], sample_weight: Any, in_units: bool
+) -> tuple[Categories, Dates]:
+    """What rows of other weights than 0 tell of these columns; ``in_units`` as in `learn_dates`."""
+    found: Categories = {}
+    found_dates: Dates = {}
     weightless = np.asarray(sample_weight) == 0
-    for number in columns:
-        values, missing = _column(X, number)
-        if np.shape(weightless) == missing.shape:  # else the check of the weights will say what is wrong
-            missing = missing | weightless
-        try:
-            occurring = {value for value, is_missing in zip(values, missing, strict=True) if not is_missing}
-        except TypeError as error:
-            raise ValueError(f"Column {number} of X must hold strings, numbers or bools. Got {error}.") from error
-        try:
-            found[number] = tuple(sorted(occurring))
-        except TypeError:  # strings beside numbers
-            found[number] = tuple(sorted(occurring, key=lambda value: (type(value).__name__, value)))
-    return found
+    for number, column in enumerate(columns_of(X) if categorical or dates else ()):
+        if number in categorical:
+            found[number] = learn_values(column, weightless)
+        elif number in dates:
+            found_dates[number] = learn_dates(column, weightless, in_units)
+    return found, found_dates
 
 
-def to_numbers(X: Any, categories: Categories) -> NDArray:
+def with_features_of_dates(columns: tuple[int, ...] | None, n_columns: int, dates: Dates) -> tuple[int, ...] | None:
+    """Numbers of columns in the matrix that `to_numbers` returns: X's own, and all that is made of its dates."""
+    if columns is None:
+        return None
+    last, more = n_columns, list[int]()
+    for number, date in dates.items():
+        n = len(date.features) - 1
+        more += range(last, last + n) if number in columns else ()
+        last += n
+    return (*columns, *more)
+
+
+def to_numbers(X: Any, categories: Categories, dates: Dates, warn: bool) -> NDArray:
     """A table as a matrix: numbers as they are, nan where they are missing; categories by their codes.
 
     Parameters
     ----------
     X : array-like or frame of shape (n_samples, n_features)
-    categories : dict
-        As `learn_categories` returns it.
+    categories, dates : dict
+        As `learn_columns_of` returns them.
+    warn : bool
+        Whether to warn of columns whose categories are mostly unknown.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_features), float64
-        Categories are numbered from 0; `MISSING` and `UNKNOWN` stand for what is none.
+    ndarray of shape (n_samples, n_features + n_features_of_dates), float64
+        Categories are numbered from 0; `MISSING` and `UNKNOWN` stand for what is none. A date is seconds in its own
+        column; its other features come after all columns, in the dates' order.
 
     Raises
     ------
     ValueError
-        If another column does not hold numbers.
+        If a column does not hold what it held in fit.
     """
-    n_rows, n_columns = X.shape if hasattr(X, "shape") else np.asarray(X, dtype=object).shape
-    numbers = np.empty((n_rows, n_columns))
-    for j in range(n_columns):
+    n_rows, n_columns = X.shape
+    n_more = sum(len(date.features) - 1 for date in dates.values())
+    numbers = np.empty((n_rows, n_columns + n_more))
+    last = n_columns
+    for j, column in enumerate(columns_of(X)):
         if j in categories:
-            values, missing = _column(X, j)
-            codes = {value: code for code, value in enumerate(categories[j])}
-            numbers[:, j] = [codes.get(value, UNKNOWN) for value in values]
-            numbers[missing, j] = MISSING
+            numbers[:, j] = codes_of(column, categories[j], warn)
+        elif j in dates:
+            numbers[:, j], *others = dates[j].encode(seconds_of(column, dates[j].zone)[0])
+            for values in others:
+                numbers[:, last] = values
+                last += 1
         else:
-            numbers[:, j] = _number_column(X, j)
+            numbers[:, j] = column.numbers()
     return numbers
-
-
-def _column(X: Any, number: int) -> tuple[list, NDArray]:
-    """Values of a column, and which of them are missing."""
-    frame = frame_of(X)
-    if frame is not None:
-        column = frame[:, number]
-        values, missing = column.to_list(), column.is_null().to_numpy().astype(bool)
-    else:
-        values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number].tolist()
-        missing = np.zeros(len(values), bool)
-    for i in np.flatnonzero(~missing):
-        missing[i] = values[i] is None or _is_nan(values[i])
-    return values, missing
-
-
-def _is_nan(value: Any) -> bool:
-    try:
-        return bool(value != value)
-    except TypeError:  # pandas.NA is not even that
-        return True
-
-
-def _number_column(X: Any, number: int) -> NDArray:
-    frame = frame_of(X)
-    try:
-        if frame is None:
-            values = np.asarray(X, dtype=None if hasattr(X, "dtype") else object)[:, number]
-        elif frame[:, number].dtype.is_temporal() or frame[:, number].to_native().dtype == complex:
-            raise ValueError(f"dtype {frame[:, number].to_native().dtype}")
-        else:
-            values = frame[:, number].cast(nw.Float64).to_numpy()
-        if values.dtype.kind == "c":
-            raise ValueError("complex numbers")
-        return values.astype(np.float64)
-    except Exception as error:  # each library of frames has its own
-        raise ValueError(
-            f"Column {number} of X must hold numbers, or be one of categorical_features. Got {error}."
-        ) from error

@@ -1,5 +1,6 @@
 """Keras layers for tables: the columns of X to features, and an activation with a learned share."""
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -8,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from sk_mlp._categories import MISSING, UNKNOWN, spellings
 from sk_mlp._columns import CATEGORY_DIM, CLIP, LARGEST, N_BINS, N_FREQUENCIES, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
-from sk_mlp._tables import MISSING, UNKNOWN
+from sk_mlp._dates import DateColumn
 
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
 # generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
@@ -165,6 +167,8 @@ def _take(x: Any, columns: tuple[int, ...]) -> Any:
 class CategoryCodes(keras.layers.Layer):
     """Categories to their codes; an empty string or nan is missing. For the TensorFlow backend.
 
+    "1.0" stands for the category "1", and "true" for "True", where those are no categories of their own.
+
     Parameters
     ----------
     categories : list of str or of float
@@ -175,12 +179,18 @@ class CategoryCodes(keras.layers.Layer):
         super().__init__(**kwargs)
         self.categories = list(categories)
         self._of_strings = bool(categories) and isinstance(categories[0], str)
+        others = [(other, code) for code, category in enumerate(categories) for other in spellings(str(category))]
+        times = Counter([*categories, *(other for other, _ in others)])
+        others = [pair for pair in others if self._of_strings and times[pair[0]] == 1]
+        self._known = [*categories, *(other for other, _ in others)]
+        self._codes = [*range(len(categories)), *(code for _, code in others)]
 
     def call(self, inputs):
         """Compare with each category."""
         missing = tf.equal(inputs, "") if self._of_strings else tf.math.is_nan(inputs)
-        equal = tf.equal(inputs, tf.constant([self.categories])) if self.categories else tf.zeros_like(inputs, tf.bool)
-        codes = tf.cast(tf.argmax(tf.cast(equal, tf.int32), axis=1)[:, None], tf.float32)
+        equal = tf.equal(inputs, tf.constant([self._known])) if self.categories else tf.zeros_like(inputs, tf.bool)
+        places = tf.argmax(tf.cast(equal, tf.int32), axis=1)[:, None]
+        codes = tf.gather(tf.constant(self._codes or [0], tf.float32), places)
         others = tf.where(missing, float(MISSING), float(UNKNOWN))
         return tf.where(tf.reduce_any(equal, axis=1, keepdims=True), codes, others)  # "" may be a category
 
@@ -191,6 +201,36 @@ class CategoryCodes(keras.layers.Layer):
     def get_config(self):
         """The categories."""
         return {**super().get_config(), "categories": self.categories}
+
+
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class DateFeatures(keras.layers.Layer):
+    """Dates, as seconds since 1970 in float64, to the features that a network has of them; nan is missing.
+
+    Parameters
+    ----------
+    zone : str
+        Of which the clock is. Only kept.
+    features : list of str
+    first, scale : list of float
+        As in `sk_mlp._dates.DateColumn`.
+    """
+
+    def __init__(self, zone: str, features: list, first: list, scale: list, **kwargs):
+        super().__init__(autocast=False, **kwargs)  # seconds since 1970 need float64
+        self.date = DateColumn(zone, tuple(features), tuple(first), tuple(scale))
+
+    def call(self, inputs):
+        """Compute all features."""
+        return ops.concatenate([ops.cast(feature, "float32") for feature in self.date.encode(inputs)], axis=1)
+
+    def compute_output_spec(self, inputs):
+        """A column a feature, float32."""
+        return keras.KerasTensor((inputs.shape[0], len(self.date.features)), "float32")
+
+    def get_config(self):
+        """The fields of the column."""
+        return {**super().get_config(), **asdict(self.date)}
 
 
 @keras.saving.register_keras_serializable(package="sk_mlp")

@@ -7,9 +7,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_compat", "_messages", "_mlflow"},
+    {"exceptions", "_compat", "_messages", "_mlflow", "_table_columns"},
     {"_bins", "_features", "_sparse", "_targets", "_split", "_calibration", "_dropout"},
-    {"_numbers", "_tables", "_hold_out"},
+    {"_categories", "_dates", "_numbers"},
+    {"_tables", "_hold_out"},
     {"_columns"},
     {"_spec"},
     {"_fork"},

@@ -247,13 +247,13 @@ def test_a_search_over_a_table():
 def test_training_goes_on_with_the_categories_of_the_first_fit():
     mlp = plain_classifier(warm_start=True, **SCALED | {"epochs": 2}).fit(TABLE, LABELS)
     categories = mlp.categories_
-    mlp.fit(TABLE.iloc[:50].assign(town="other"), LABELS[:50])
+    with pytest.warns(UserWarning, match="Column 'town' of X has 50 values out of 50 that are none of the categories"):
+        mlp.fit(TABLE.iloc[:50].assign(town="other"), LABELS[:50])
     assert mlp.categories_.keys() == categories.keys()
     assert mlp.categories_["town"].tolist() == ["a", "b", "c"]
 
 
 BAD = [
-    ({}, TABLE.assign(day=pd.Timestamp("2020-01-01")), "Columns of X must hold numbers or categories. Got the column"),
     ({"categorical_features": ["nowhere"]}, TABLE, "categorical_features must name columns of X"),
     ({"categorical_features": None}, TABLE, "Got strings in the column 'sex' and categorical_features=None"),
     ({"handle_missing": "drop"}, TABLE, "The 'handle_missing' parameter"),
@@ -272,11 +272,11 @@ def test_a_table_of_other_columns_to_predict():
     mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(TABLE, LABELS)
     with pytest.raises(ValueError, match="feature names"):
         mlp.predict(TABLE.rename(columns={"age": "years"}))
-    with pytest.raises(ValueError, match="Column 1 of X must hold numbers"):
+    with pytest.raises(ValueError, match="Column 'age' of X must hold numbers"):
         mlp.predict(TABLE.assign(age="old"))
     polars = pl.from_pandas(TABLE)
     mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(polars, LABELS)
-    with pytest.raises(ValueError, match="Column 1 of X must hold numbers"):
+    with pytest.raises(ValueError, match="Column 'age' of X must hold numbers"):
         mlp.predict(polars.with_columns(age=pl.lit("old")))
     with pytest.raises(ValueError, match="Expected 2D array, got 1D array"):
         plain_classifier(**SCALED, categorical_features=[0]).fit(np.arange(N), LABELS)
@@ -402,23 +402,9 @@ def test_categories_that_a_keras_model_cannot_tell_apart(values):
         mlp.to_keras(include_preprocessing=True)
 
 
-@pytest.mark.parametrize("categorical_features", ["auto", None, ["town"]])
-def test_dates_are_refused(categorical_features):
-    table = TABLE[["age", "town"]].assign(when=pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(N), unit="D"))
-    table = table if categorical_features else table.assign(town=1.0)
-    mlp = plain_classifier(**SCALED, categorical_features=categorical_features)
-    for frame in (table, pl.from_pandas(table)):
-        with pytest.raises(ValueError, match="Got the column 'when' of dtype Datetime"):
-            mlp.fit(frame, LABELS)
-    fitted = plain_classifier(**SCALED | {"epochs": 1}).fit(table.assign(when=1.0), LABELS)
-    if categorical_features == "auto":
-        with pytest.raises(ValueError, match=r"Column 2 of X must hold numbers.*datetime64"):
-            fitted.predict(table)
-
-
 def test_complex_numbers_are_refused():
     with pytest.raises(
-        ValueError, match=r"Column 1 of X must hold numbers, or be one of categorical_features. Got .*omplex"
+        ValueError, match=r"Column 'c' of X must hold numbers, or be one of categorical_features. Got .*omplex"
     ):
         plain_classifier(**SCALED).fit(TABLE[["town"]].assign(c=1j), LABELS)
 
