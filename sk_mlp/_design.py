@@ -67,7 +67,7 @@ class Design(DataChecks, ABC):
                 policy=before.policy if before else name_for_own_network(policy_of_fit(self)),
             )
             if spec.deep_plan is None and sizes:
-                names = getattr(self, "feature_names_in_", range(n_features))
+                names = self._column_names or range(n_features)
                 columns = range(n_features) if deep is None else deep
                 check_half(parts[0][:, list(columns)], [names[j] for j in columns], spec.policy)
             return blueprint_of_spec(spec, rate)

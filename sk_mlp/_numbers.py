@@ -122,7 +122,8 @@ def _in_columns(wrong: NDArray, names: Iterable) -> str:
     """The columns that hold something wrong, as the end of a sentence."""
     numbers = np.flatnonzero(wrong.any(axis=0))
     names = list(names) or range(wrong.shape[1])
-    return f", in the columns {_some([names[number] for number in numbers])}"
+    found = list(dict.fromkeys(names[number] for number in numbers))  # what is made of a date has its name
+    return f", in the column {_some(found)[1:-1]}" if len(found) == 1 else f", in the columns {_some(found)}"
 
 
 def _some(names: list) -> str:

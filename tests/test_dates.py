@@ -12,6 +12,7 @@ import pytest
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 
+from sk_mlp import KerasMLPRegressor
 from sk_mlp._dates import DateColumn, calendar
 from sk_mlp.model_selection import PopulationGridSearchCV
 
@@ -152,7 +153,7 @@ def test_missing_dates_are_missing_numbers(fitted):
     outputs = [fitted.predict(TABLE.iloc[:3].assign(when=pd.Series([word] * 3, dtype=object))) for word in missing]
     outputs.append(fitted.predict(TABLE.iloc[:3].assign(when=np.nan)))
     np.testing.assert_array_equal(outputs[1:], outputs[:-1])
-    with pytest.raises(ValueError, match=r"contains NaN. Got it in the column 'when'"):
+    with pytest.raises(ValueError, match=r"contains NaN, in the column 'when'"):
         plain_regressor(**QUICK, handle_missing="error").fit(frame, y)
 
 
@@ -204,7 +205,7 @@ def test_to_keras_takes_seconds_since_1970(zone, tmp_path):
         "town": keras.ops.convert_to_tensor(frame[["town"]].to_numpy().tolist()),
     }
     np.testing.assert_allclose(np.asarray(model(inputs))[:, 0], mlp.predict(frame), rtol=1e-4, atol=1e-4)
-    matrix = mlp._check_X(frame)
+    matrix = mlp._check_numbers(frame)
     np.testing.assert_allclose(np.asarray(mlp.model_(matrix))[:, 0], mlp.predict(frame), rtol=1e-4, atol=1e-4)
 
 
@@ -285,9 +286,9 @@ def test_a_column_of_dates_in_fit_alone_or_in_predict_alone_is_refused_by_name(f
 )
 def test_what_needs_numbers_refuses_dates_by_name(params):
     with pytest.raises(ValueError, match=r"Date columns of X, \['when'\], need the estimator's own network, without"):
-        plain_regressor(**QUICK | {"input_scaling": None} | params).fit(TABLE, Y)
+        KerasMLPRegressor(**params).fit(TABLE, Y)
     with pytest.raises(ValueError, match=r"Date columns of X, \[0\], need the estimator's own network, without"):
-        plain_regressor(**QUICK | {"input_scaling": None} | params).fit(WHEN.to_numpy()[:, None], Y)
+        KerasMLPRegressor(**params).fit(WHEN.to_numpy()[:, None], Y)
 
 
 def test_init_from_an_estimator_that_makes_something_else_of_dates_is_refused(fitted):

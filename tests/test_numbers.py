@@ -236,20 +236,20 @@ def test_numbers_that_are_too_large_are_refused_with_their_column(value, make):
     rows = pd.DataFrame(X, columns=["day", "other"])
     mlp = make().fit(rows, Y)
     rows.loc[7, "other"] = value
-    wrong = r"contains infinity or a value too large for dtype.*, in the columns \['other'\]"
+    wrong = r"contains infinity or a value too large for dtype.*, in the column 'other'"
     for call in (lambda: make().fit(rows, Y), lambda: mlp.predict(rows), lambda: mlp.partial_fit(rows, Y)):
         with pytest.raises(ValueError, match=wrong):
             call()
     with pytest.raises(ValueError, match=f"The held-out rows .* are not valid: Input X {wrong}"):
         make().fit(pd.DataFrame(X, columns=rows.columns), Y, X_val=rows, y_val=Y)
-    with pytest.raises(ValueError, match=r"in the columns \[1\]"):
+    with pytest.raises(ValueError, match=r"in the column 1"):
         make().fit(rows.to_numpy(), Y)
 
 
 def test_missing_numbers_are_refused_with_their_column():
     rows = pd.DataFrame(X, columns=["day", "other"])
     rows.loc[3, "day"] = np.nan
-    with pytest.raises(ValueError, match=r"Input X contains NaN, in the columns \['day'\]"):
+    with pytest.raises(ValueError, match=r"Input X contains NaN, in the column 'day'"):
         regressor(handle_missing="error").fit(rows, Y)
 
 
