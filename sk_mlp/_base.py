@@ -14,7 +14,7 @@ from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fork import refuse_after_fork
 from sk_mlp._mlflow import logged_fit
-from sk_mlp._policy import noted
+from sk_mlp._policy import noted, under_policy
 from sk_mlp._resolve import FunctionLoss, resolve_loss
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
@@ -200,12 +200,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             A copy.
         """
         check_is_fitted(self)
-        model = keras.models.clone_model(self.model_)
-        model.set_weights(self.model_.get_weights())
-        if not include_preprocessing:
-            return model
-        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return model_of_table(model, names, self._categories, self._fitted.columns)
+        with under_policy(self.model_.dtype_policy):
+            model = keras.models.clone_model(self.model_)
+            model.set_weights(self.model_.get_weights())
+            if not include_preprocessing:
+                return model
+            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+            return model_of_table(model, names, self._categories, self._fitted.columns)
 
     @property
     def categories_(self) -> dict:

@@ -61,8 +61,7 @@ class Design(DataChecks, ABC):
             )
             if spec.deep_plan is None and sizes:
                 names = getattr(self, "feature_names_in_", range(n_features))
-                columns = range(n_features) if deep is None else deep
-                check_half(X[:, list(columns)], [names[j] for j in columns], spec.policy)
+                check_half(X, range(n_features) if deep is None else deep, names, spec.policy)
             return blueprint_of_spec(spec, rate)
         for name in ("input_scaling", "numerical_embedding", "learned_scale", "calibrate"):
             if getattr(self, name, None) not in (None, False, "auto"):  # a regressor has no calibrate

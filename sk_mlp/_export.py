@@ -44,8 +44,10 @@ def model_of_table(model: keras.Model, names: Sequence[str], categories: Categor
             columns.append(inputs[name])
         else:
             known = _as_inputs(name, values, str if of_strings else np.float32)
-            columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
-    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table")(columns)
+            columns.append(CategoryCodes(known, dtype="float32", name=f"sk_mlp_codes_{number}")(inputs[name]))
+    joined = (
+        columns[0] if len(columns) == 1 else keras.layers.Concatenate(dtype="float32", name="sk_mlp_table")(columns)
+    )
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
 
