@@ -18,7 +18,7 @@ from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse
 from sk_mlp._fork import refuse_after_fork
 from sk_mlp._hold_out import uses_groups
 from sk_mlp._mlflow import logged_fit
-from sk_mlp._policy import noted
+from sk_mlp._policy import noted, under_policy
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._settings import OF_A_FIT, settle, take_over
 from sk_mlp._training import Training
@@ -293,12 +293,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             A copy.
         """
         check_is_fitted(self)
-        model = keras.models.clone_model(self.model_)
-        model.set_weights(self.model_.get_weights())
-        if not include_preprocessing:
-            return model
-        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return model_of_table(model, names, self._categories, self._dates, self._fitted.columns, self._fitted.shift)
+        with under_policy(self.model_.dtype_policy):
+            model = keras.models.clone_model(self.model_)
+            model.set_weights(self.model_.get_weights())
+            if not include_preprocessing:
+                return model
+            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+            return model_of_table(model, names, self._categories, self._dates, self._fitted.columns, self._fitted.shift)
 
     @property
     def categories_(self) -> dict:

@@ -68,8 +68,7 @@ class Design(DataChecks, ABC):
             )
             if spec.deep_plan is None and sizes:
                 names = self._column_names or range(n_features)
-                columns = range(n_features) if deep is None else deep
-                check_half(parts[0][:, list(columns)], [names[j] for j in columns], spec.policy)
+                check_half(parts[0], range(n_features) if deep is None else deep, names, spec.policy)
             return blueprint_of_spec(spec, rate)
         columns = input_columns(raw, self.input_columns)
         meta = {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._data_meta, **self._meta(targets)}

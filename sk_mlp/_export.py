@@ -61,10 +61,10 @@ def model_of_table(
             columns.append(inputs[name])
         else:
             known = _as_inputs(name, values, str if of_strings else np.float32)
-            columns.append(CategoryCodes(known, name=f"sk_mlp_codes_{number}")(inputs[name]))
+            columns.append(CategoryCodes(known, dtype="float32", name=f"sk_mlp_codes_{number}")(inputs[name]))
     columns += more
-    wide = {} if shift is None else {"dtype": "float64"}
-    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", **wide)(columns)
+    dtype = "float32" if shift is None else "float64"
+    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", dtype=dtype)(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
 

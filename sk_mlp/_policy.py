@@ -71,12 +71,14 @@ def name_for_own_network(policy: Any) -> str:
     return policy.name
 
 
-def check_half(X: Any, names: Sequence, policy: str) -> None:
+def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> None:
     """See that a network that takes X as it is, rounded to half precision, does not lose it.
 
     Parameters
     ----------
     X : ndarray or csr_array of shape (n_rows, n_columns)
+    columns : sequence of int
+        Those that it takes.
     names : sequence of length n_columns
     policy : str
 
@@ -93,7 +95,10 @@ def check_half(X: Any, names: Sequence, policy: str) -> None:
     if policy not in HALF:
         return
     limit, epsilon = HALF[policy]
-    largest, least = (np.asarray(found.toarray() if issparse(found) else found, float).ravel() for found in _ends(X))
+    ends = X.max(axis=0), X.min(axis=0)
+    numbers = (np.asarray(end.toarray() if issparse(end) else end, float).ravel() for end in ends)
+    largest, least = (end[list(columns)] for end in numbers)
+    names = [names[j] for j in columns]
     size = np.maximum(largest, -least)
     where = f"under Keras' dtype policy {policy!r}, for the network takes X as it is. Scale X, or set input_scaling"
     if (size > limit).any():
@@ -101,13 +106,8 @@ def check_half(X: Any, names: Sequence, policy: str) -> None:
         raise ValueError(f"X must be within +-{limit:g} {where}. Got {size[j]:g} in column {names[j]!r}.")
     lost = (largest > least) & (largest - least < 8 * epsilon * size)
     if lost.any():
-        names = [names[j] for j in np.flatnonzero(lost)[:5]]
-        warnings.warn(f"X's columns {names} lose their differences {where}.", stacklevel=6)
-
-
-def _ends(X: Any) -> tuple:
-    """Largest and least number of each column."""
-    return X.max(axis=0), X.min(axis=0)
+        some = [names[j] for j in np.flatnonzero(lost)[:5]]
+        warnings.warn(f"X's columns {some} lose their differences {where}.", stacklevel=6)
 
 
 def exact(policy: str) -> str:

@@ -54,10 +54,13 @@ def in_full():
 def test_codes_and_incomes_are_not_rounded(no_xla, name):
     with policy(name):
         mlp = on_table(engine="compiled").fit(TABLE, TARGET)
+        exported, of_table = mlp.to_keras(), mlp.to_keras(include_preprocessing=True)
     assert mlp.score(TABLE, TARGET) == pytest.approx(in_full().score(TABLE, TARGET), abs=0.02)
     codes = np.column_stack([TABLE["code"].cat.codes, INCOME])
     tolerance = {"mixed_float16": 0.03, "mixed_bfloat16": 0.2, "float64": 1e-4}[name]
-    np.testing.assert_allclose(mlp.model_.predict(codes, verbose=0)[:, 0], mlp.predict(TABLE), atol=tolerance)
+    table = {"code": CODES[:, None].astype(np.float32), "income": INCOME[:, None].astype(np.float32)}
+    for model, x in ((mlp.model_, codes), (exported, codes), (of_table, table)):
+        np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], mlp.predict(TABLE), atol=tolerance)
     for statistics, others in zip(mlp.column_statistics_, in_full().column_statistics_, strict=True):
         for statistic, array in statistics.items():
             np.testing.assert_array_equal(array, others[statistic])
