@@ -45,7 +45,11 @@ def dense_frame(X: Any) -> Any:
 
 
 def available_memory() -> float:
-    """Bytes of memory that are free, or in all where the system does not tell; inf where it tells neither."""
+    """Bytes of memory that are free, within what this container may have; inf where the system does not tell."""
+    return min(_free(), _limit_of_container())
+
+
+def _free() -> float:
     try:
         with open("/proc/meminfo") as lines:
             return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
@@ -54,6 +58,14 @@ def available_memory() -> float:
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, OSError, ValueError):
+        return np.inf
+
+
+def _limit_of_container() -> float:
+    try:
+        with open("/sys/fs/cgroup/memory.max") as limit:
+            return float(limit.read())
+    except (OSError, ValueError):  # no container, or no limit: "max"
         return np.inf
 
 

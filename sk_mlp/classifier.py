@@ -33,7 +33,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     input_scaling : {"auto", "robust", "standard"} or None, default="auto"
         How numbers are scaled, within the network. "robust" takes the median away, divides by the interquartile range
         and clips smoothly to (-3, 3); "standard" divides by the standard deviation; "auto" is "robust", and None for a
-        sparse X.
+        sparse X. Columns far from 0, such as dates like 20180117, keep their digits: they are centred in float64.
     numerical_embedding : {"auto", "ple", "plr", "pbld"} or None, default="auto"
         Learned features of each scaled number, beside itself: piecewise linear in 48 bins, between which a decision
         tree of that column alone tells y apart ("ple": Gorishniy et al. 2022, arXiv 2203.05556), periodic with relu
@@ -150,8 +150,9 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     verbose : int, default=0
         Whether to print a line an epoch, and why an engine was chosen.
     class_weight : dict, list of dict, "balanced" or None, default=None
-        Weight of each class, ``{label: weight}``; "balanced" for n_samples / (n_classes * count). A list holds a dict a
-        label of a multilabel y. Multiplies ``sample_weight``, also of the held-out rows.
+        Weight of each class, ``{label: weight}``; "balanced" for n_samples / (n_classes * count), where rows
+        count by their ``sample_weight``. A list holds a dict a label of a multilabel y. Multiplies ``sample_weight``,
+        also of the held-out rows.
 
     label_smoothing : float in [0, 1), default=0.0
         Share of a label's weight that is spread over all classes (Szegedy et al. 2016, arXiv 1512.00567).

@@ -35,7 +35,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     input_scaling : {"auto", "robust", "standard"} or None, default="auto"
         How numbers are scaled, within the network. "robust" takes the median away, divides by the interquartile range
         and clips smoothly to (-3, 3); "standard" divides by the standard deviation; "auto" is "robust", and None for a
-        sparse X.
+        sparse X. Columns far from 0, such as dates like 20180117, keep their digits: they are centred in float64.
     numerical_embedding : {"auto", "ple", "plr", "pbld"} or None, default="auto"
         Learned features of each scaled number, beside itself: piecewise linear in 48 bins, between which a decision
         tree of that column alone tells y apart ("ple": Gorishniy et al. 2022, arXiv 2203.05556), periodic with relu
