@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 import narwhals as nw
@@ -27,6 +29,8 @@ def as_table(X: Any) -> Any:
     """
     if isinstance(X, (list, tuple)):
         table = _as_array(X)
+    elif np.ma.is_masked(X):
+        table = X.astype(object).filled(None)
     elif isinstance(X, np.ndarray) or issparse(X):
         table = X
     elif nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_into_dataframe(X):
@@ -225,6 +229,8 @@ def has_missing_objects(y: Any) -> bool:
     """Whether y holds objects or dates of which some are missing; of numbers scikit-learn sees that."""
     if y is None or issparse(y):
         return False
+    if np.ma.is_masked(y):
+        return True
     try:
         array = np.asarray(y)
         if array.dtype.kind in "US" and not hasattr(y, "dtype"):  # a list, whose nan has become a string
@@ -245,9 +251,23 @@ def is_date(kind: type) -> bool:
     return issubclass(kind, (date, np.datetime64)) or hasattr(kind, "to_timestamp")
 
 
+def _are_numbers(types: set[type]) -> bool:
+    """Whether numpy itself makes floats of objects of these types, and nan of the missing ones."""
+    return all(
+        kind in (float, int, Decimal, NoneType)
+        or (issubclass(kind, np.number) and not issubclass(kind, np.timedelta64))
+        for kind in types
+    )
+
+
 def _kind_of_objects(values: NDArray) -> str:
+    types = set(map(type, values.tolist()))
+    if any(issubclass(kind, (str, bytes, bool, np.bool_)) for kind in types):
+        return "category"
+    if _are_numbers(types):
+        return "category" if np.isnan(values.astype(np.float64)).all() else "number"
     *_, types = _present(values)
-    if not types or any(issubclass(kind, (str, bytes, bool, np.bool_)) for kind in types):
+    if not types:
         return "category"
     return "date" if all(map(is_date, types)) else "number"
 
@@ -259,7 +279,7 @@ def _floats(values: NDArray) -> NDArray:
         return values / SECOND
     if values.dtype.kind == "c":
         raise ValueError("complex numbers")
-    if values.dtype.kind != "O":
+    if values.dtype.kind != "O" or _are_numbers(set(map(type, values.tolist()))):
         return values.astype(np.float64)
     known, present, types = _present(values)
     if any(map(is_date, types)):

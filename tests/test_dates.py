@@ -178,6 +178,10 @@ def test_time_zones():
     }
     for name, other in same.items():
         np.testing.assert_array_equal(mlp.predict(other), expected, err_msg=name)
+    fixed = TABLE.assign(when=WHEN.dt.tz_localize(dt.timezone(dt.timedelta(hours=-3.5))))
+    mlp_of_offset = plain_regressor(**QUICK).fit(fixed, Y)
+    objects = fixed.assign(when=pd.Series(list(fixed["when"].dt.tz_convert("UTC")), dtype=object))
+    np.testing.assert_array_equal(mlp_of_offset.predict(objects), mlp_of_offset.predict(fixed))
     by_clock = plain_regressor(**QUICK).fit(TABLE.assign(when=berlin.dt.tz_localize(None)), Y)
     np.testing.assert_array_equal(by_clock.predict(TABLE.assign(when=berlin.dt.tz_localize(None))), expected)
     with pytest.raises(ValueError, match=r"Column 'when' of X must hold dates with a time zone, as in fit. Got none"):

@@ -125,6 +125,14 @@ def test_truth_values_that_can_be_missing(missing):
     np.testing.assert_array_equal(outputs[1:], outputs[:-1])
 
 
+def test_masked_values_are_missing():
+    masked = np.ma.array(np.column_stack([NUMBERS, OTHER]), mask=np.column_stack([IS_MISSING, np.zeros(N, bool)]))
+    outputs = [plain_classifier(**QUICK).fit(X, LABELS).predict_proba(X) for X in (masked, NAN.to_numpy())]
+    np.testing.assert_array_equal(*outputs)
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        plain_regressor(**QUICK).fit(NAN, masked[:, 0])
+
+
 def test_a_column_of_nothing():
     b = OTHER
     for frame in (
