@@ -51,6 +51,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Numbers, dense or sparse, and categories; trained on as float32. A float32, uint8 or csr matrix is used as
             it is, without a copy of another type or a dense one.
+            A frame (pandas, polars, pyarrow) may have dates as well: year, month, day, weekday, hour and the seconds
+            since the first date, as far as they vary in the rows with a weight. What lasts counts in seconds.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Only their ratios count. A row of weight 0 is left out.

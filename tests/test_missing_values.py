@@ -149,13 +149,13 @@ def test_a_column_of_nothing():
 def test_nan_is_refused_by_the_column_s_name_where_it_is_to_be():
     strict = QUICK | {"handle_missing": "error"}
     for frame in (NAN, NAN.assign(town=TOWN), pl.from_pandas(NAN), frame_with(COLUMNS["Int64"], b=OTHER)):
-        with pytest.raises(ValueError, match=r"^Input X contains NaN. Got it in the column 'a'."):
+        with pytest.raises(ValueError, match=r"^Input X contains NaN.* columns? \[?'a'"):
             plain_classifier(**strict).fit(frame, LABELS)
-    with pytest.raises(ValueError, match=r"^Input X contains NaN. Got it in the column 0."):
+    with pytest.raises(ValueError, match=r"^Input X contains NaN.*columns? \[?0"):
         plain_classifier(**strict).fit(NAN.to_numpy(), LABELS)
     both = NAN.assign(b=NAN["a"])
     mlp = plain_classifier(**strict).fit(NAN.fillna(0), LABELS)
-    with pytest.raises(ValueError, match=r"^Input X contains NaN. Got it in the columns 'a', 'b'."):
+    with pytest.raises(ValueError, match=r"^Input X contains NaN.*columns \[?'a', 'b'"):
         mlp.predict(both)
 
 
@@ -173,10 +173,10 @@ def test_infinite_numbers_are_refused_by_the_column_s_name(number, town):
             lambda form=form: plain_classifier(**QUICK).fit(form, LABELS),
             lambda form=form: plain_classifier(**QUICK).fit(frame, LABELS, X_val=form, y_val=LABELS),
         ):
-            with pytest.raises(ValueError, match=r"Input X contains infinity.* Got it in the column 'b'."):
+            with pytest.raises(ValueError, match=r"Input X contains infinity.* columns? \[?'b'"):
                 attempt()
     for array in (wrong.to_numpy(), wrong.to_numpy(dtype=object), wrong.to_numpy(dtype=object).tolist()):
-        with pytest.raises(ValueError, match=r"Input X contains infinity.* Got it in the column 1."):
+        with pytest.raises(ValueError, match=r"Input X contains infinity.* columns? \[?1"):
             plain_classifier(**settings).fit(array, LABELS)
 
 
