@@ -86,6 +86,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             Numbers, dense or sparse, and categories; trained on as float32. A float32, uint8 or csr matrix is used as
             it is, without a copy of another type or a dense one. Where numbers are scaled, columns far from 0, such as
             dates like 20180117, are centred before they become float32. A frame of sparse columns is made dense.
+            A frame (pandas, polars, pyarrow) may have dates as well: year, month, day, weekday, hour and the seconds
+            since the first date, as far as they vary in the rows with a weight. What lasts counts in seconds.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Only their ratios count; but whole numbers count rows, where their number matters: a weight of 2 is a row

@@ -1,7 +1,8 @@
 """Columns of dates to numbers: seconds since the first one, and what the calendar and the clock say. Plain numpy."""
 
+import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -137,6 +138,15 @@ def seconds_of(column: Column, asked: str | None = None) -> tuple[NDArray, str]:
     return seconds, zone
 
 
+def _zone(name: str) -> tzinfo:
+    """A time zone by the name that frames give it: of a place, or "UTC+01:00" and the like."""
+    fixed = re.fullmatch(r"(?:UTC)?([+-])([0-9]{2}):?([0-9]{2})", name)
+    if not fixed:
+        return ZoneInfo(name)
+    sign, hours, minutes = fixed.groups()
+    return timezone(timedelta(hours=int(f"{sign}{hours}"), minutes=int(f"{sign}{minutes}")))
+
+
 def _by_clock(value: Any, asked: str | None) -> tuple[float, bool]:
     """A date as seconds since 1970 by its clock, and whether it has a time zone."""
     if isinstance(value, np.datetime64):
@@ -149,5 +159,5 @@ def _by_clock(value: Any, asked: str | None) -> tuple[float, bool]:
         raise TypeError(f"no date: {type(value)}")
     is_aware = value.tzinfo is not None
     if is_aware and asked not in (None, NAIVE, OWN):
-        value = value.astimezone(ZoneInfo(asked))
+        value = value.astimezone(_zone(asked))
     return (value.replace(tzinfo=None) - datetime(1970, 1, 1)).total_seconds(), is_aware

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from decimal import Decimal
+from types import NoneType
 from typing import Any
 
 import narwhals as nw
@@ -26,6 +28,9 @@ def as_table(X: Any) -> Any:
     """
     if isinstance(X, (list, tuple)):
         table = _as_array(X)
+    elif np.ma.is_masked(X):
+        table = np.ma.getdata(X).astype(object)
+        table[np.ma.getmaskarray(X)] = None
     elif isinstance(X, np.ndarray) or issparse(X):
         table = X
     elif nw.dependencies.is_pandas_dataframe(X) or nw.dependencies.is_into_dataframe(X):
@@ -63,7 +68,8 @@ def frame_of(X: Any) -> nw.DataFrame | None:
 def is_plain(X: Any) -> bool:
     """Whether X is numbers throughout, of which scikit-learn's own check makes a matrix at once."""
     if isinstance(X, np.ndarray):
-        return X.dtype.kind in "biufc"
+        of_numbers = X.dtype.kind == "O" and _are_numbers(_types(X.ravel(order="K")) - {bool, np.bool_})
+        return X.dtype.kind in "biufc" or of_numbers
     if nw.dependencies.is_pandas_dataframe(X):
         return all(_is_plain_dtype(dtype) for dtype in X.dtypes)
     if nw.dependencies.is_polars_dataframe(X):
@@ -175,7 +181,9 @@ def columns_of(X: Any) -> Iterator[Column]:
     """The columns of a frame or an array of two dimensions."""
     frame = frame_of(X)
     if frame is None:
-        yield from (Column(number, column) for number, column in enumerate(np.asarray(X).T))
+        array = np.asarray(X)
+        columns = np.ascontiguousarray(array.T) if array.dtype.kind == "O" else array.T  # objects are read one by one
+        yield from (Column(number, column) for number, column in enumerate(columns))
     else:
         yield from (Column(series.name, _as_data(series)) for series in frame.iter_columns())
 
@@ -224,6 +232,8 @@ def has_missing_objects(y: Any) -> bool:
     """Whether y holds objects or dates of which some are missing; of numbers scikit-learn sees that."""
     if y is None or issparse(y):
         return False
+    if np.ma.is_masked(y):
+        return True
     try:
         array = np.asarray(y)
         if array.dtype.kind in "US" and not hasattr(y, "dtype"):  # a list, whose nan has become a string
@@ -236,7 +246,7 @@ def has_missing_objects(y: Any) -> bool:
 def _present(values: NDArray) -> tuple[NDArray, NDArray, set[type]]:
     """Which objects are not missing, these, and their types."""
     known = ~_are_missing(values.tolist())
-    return known, values[known], set(map(type, values[known].tolist()))
+    return known, values[known], _types(values[known])
 
 
 def is_date(kind: type) -> bool:
@@ -244,9 +254,24 @@ def is_date(kind: type) -> bool:
     return issubclass(kind, (date, np.datetime64)) or hasattr(kind, "to_timestamp")
 
 
+def _types(values: NDArray) -> set[type]:
+    return set(map(type, values.tolist()))
+
+
+def _are_numbers(types: set[type]) -> bool:
+    """Whether numpy itself makes floats of objects of these types, and nan of the missing ones."""
+    others = types - {float, int, Decimal, NoneType}
+    return all(issubclass(kind, np.number) and not issubclass(kind, np.timedelta64) for kind in others)
+
+
 def _kind_of_objects(values: NDArray) -> str:
+    types = _types(values)
+    if any(issubclass(kind, (str, bytes, bool, np.bool_)) for kind in types):
+        return "category"
+    if _are_numbers(types):
+        return "category" if np.isnan(values.astype(np.float64)).all() else "number"
     *_, types = _present(values)
-    if not types or any(issubclass(kind, (str, bytes, bool, np.bool_)) for kind in types):
+    if not types:
         return "category"
     return "date" if all(map(is_date, types)) else "number"
 
@@ -258,7 +283,7 @@ def _floats(values: NDArray) -> NDArray:
         return values / SECOND
     if values.dtype.kind == "c":
         raise ValueError("complex numbers")
-    if values.dtype.kind != "O":
+    if values.dtype.kind != "O" or _are_numbers(_types(values)):
         return values.astype(np.float64)
     known, present, types = _present(values)
     if any(map(is_date, types)):

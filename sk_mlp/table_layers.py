@@ -222,11 +222,11 @@ class DateFeatures(keras.layers.Layer):
 
     def call(self, inputs):
         """Compute all features."""
-        return ops.concatenate([ops.cast(feature, "float32") for feature in self.date.encode(inputs)], axis=1)
+        return tf.concat(self.date.encode(inputs), axis=1)
 
     def compute_output_spec(self, inputs):
-        """A column a feature, float32."""
-        return keras.KerasTensor((inputs.shape[0], len(self.date.features)), "float32")
+        """A column a feature, float64."""
+        return keras.KerasTensor((inputs.shape[0], len(self.date.features)), "float64")
 
     def get_config(self):
         """The fields of the column."""
