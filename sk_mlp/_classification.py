@@ -9,7 +9,7 @@ from scipy.special import expit, softmax
 
 from sk_mlp._calibration import fit_temperature
 from sk_mlp._dropout import FIRST_RATE, by_unexplained_share
-from sk_mlp._resolve import is_of_classes, target_layout
+from sk_mlp._loss import check_loss_of_classes, target_layout
 from sk_mlp._targets import class_targets, weights_of_classes
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import network_output
@@ -31,7 +31,7 @@ class Classification(Training, ABC):
             )
         return targets, targets.check(y)
 
-    def _with_units(self, targets, y, rows, weights, blueprint):
+    def _with_units(self, targets, y, rows, weights, blueprint, loss):
         return targets
 
     def _class_weights(self, targets, y, n_counted=None):
@@ -60,7 +60,7 @@ class Classification(Training, ABC):
         held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
         return fit_temperature(outputs, held_out, exclusive, link)
 
-    def _label_hyper(self, loss, layout, width):
+    def _label_hyper(self, loss, layout, targets, width):
         return label_smoothing(loss, float(self.label_smoothing), layout, width)
 
     def _strata(self, targets, y):
@@ -84,11 +84,7 @@ class Classification(Training, ABC):
 
     def _encode(self, targets, y, loss, width):
         layout = target_layout(loss, width, targets.kind)
-        if width == 1 and is_of_classes(loss):
-            raise ValueError(
-                f"The 'loss' parameter must be one of a single output for binary y, such as 'binary_crossentropy' or "
-                f"'focal'. Got {self.loss!r}, which compares outputs of all classes."
-            )
+        check_loss_of_classes(loss, self.loss, targets.kind, width, self.label_smoothing)
         if layout == "sparse" and self.label_smoothing:
             raise ValueError(
                 f"label_smoothing={self.label_smoothing} needs a loss of a column a class, such as "

@@ -110,7 +110,7 @@ class Training(Design, ABC):
         params = self._params_of(blueprint)
         loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
         if previous is None:
-            targets = self._with_units(targets, y, rows, weights[rows], blueprint)
+            targets = self._with_units(targets, y, rows, weights[rows], blueprint, loss)
         encoded, layout = self._encode(targets, y, loss, blueprint.width)
         starts: list[dict[int, NDArray]] = [{}] * len(seeds)
         frozen = previous.frozen if previous else ()
@@ -137,6 +137,8 @@ class Training(Design, ABC):
         sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         data = rows_of_members(Rows(X, encoded, weights, *units), splits)
+        hyper = self._hyper(recipe, blueprint, layout, targets)
+        is_scaled = not isinstance(targets, RegressionTargets) or (targets.is_standardised and "y_scale/0" not in hyper)
         adapts = self.dropout == "auto" and self.model is None and stop_early
         may_join = stop_early and held_out is None
         members = [
@@ -147,15 +149,13 @@ class Training(Design, ABC):
                 validation=validation,
                 learning_rate=float(self.learning_rate),
                 schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch),
-                hyper=self._hyper(recipe, blueprint, layout),
+                hyper=hyper,
                 epochs=last_epoch or n_epochs,
                 patience=int(self.patience) if stop_early else None,
                 min_delta=float(self.min_delta),
                 monitor=monitor,
                 sign=sign,
-                ideal=ideal_of(
-                    monitor, sign, scaled=not isinstance(targets, RegressionTargets) or targets.is_standardised
-                ),
+                ideal=ideal_of(monitor, sign, scaled=is_scaled),
                 initial=start,
                 frozen_epochs=float(self.frozen_epochs),
                 learned={} if previous else self._learned(blueprint, X, encoded, train, weights),
@@ -166,11 +166,11 @@ class Training(Design, ABC):
         ]
         return Task(recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks)
 
-    def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None) -> dict[str, float]:
+    def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None, targets: Targets) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
         return {
             "weight_decay": float(self.weight_decay),
-            **self._label_hyper(recipe.loss, layout, blueprint.width),
+            **self._label_hyper(recipe.loss, layout, targets, blueprint.width),
             **({"aux_loss_weight": float(self.aux_loss_weight)} if blueprint.n_heads > 1 else {}),
             **optimizer_data(recipe.optimizer_config),
             **{
@@ -314,7 +314,13 @@ class Training(Design, ABC):
 
     @abstractmethod
     def _with_units(
-        self, targets: Targets, y: NDArray, rows: NDArray, weights: NDArray, blueprint: Blueprint
+        self,
+        targets: Targets,
+        y: NDArray,
+        rows: NDArray,
+        weights: NDArray,
+        blueprint: Blueprint,
+        loss: keras.losses.Loss,
     ) -> Targets:
         """Targets with what is learned from the training rows of y alone; the weights are theirs."""
 
@@ -332,9 +338,11 @@ class Training(Design, ABC):
         """By which logits are divided."""
         return 1.0
 
-    def _label_hyper(self, loss: keras.losses.Loss, layout: str | None, width: int) -> dict[str, float]:
-        """Numbers that change the labels a network is trained on."""
-        return {}
+    @abstractmethod
+    def _label_hyper(
+        self, loss: keras.losses.Loss, layout: str | None, targets: Targets, width: int
+    ) -> dict[str, float]:
+        """Numbers that change what the loss makes of y and the output."""
 
     @abstractmethod
     def _strata(self, targets: Targets, y: NDArray) -> NDArray | None:

@@ -44,6 +44,21 @@ def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.T
     return tf.reduce_mean(tf.reshape(losses, (tf.shape(y)[0], -1)), axis=1)
 
 
+def losses_as_trained(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor, hyper: dict) -> tf.Tensor:
+    """Loss of each row, of y and the output in the user's units, where the loss depends on these.
+
+    A ``gradient_scale`` makes the gradient larger, and leaves the loss as it is.
+    """
+    n_columns = sum(name.startswith("y_scale/") for name in hyper)
+    if not n_columns:
+        return row_losses(loss, y, output)
+    mean, scale = (tf.stack([hyper[f"{name}/{i}"] for i in range(n_columns)]) for name in ("y_mean", "y_scale"))
+    losses = row_losses(loss, y * scale + mean, tf.cast(output, y.dtype) * scale + mean)
+    if "gradient_scale" not in hyper:
+        return losses
+    return losses + (hyper["gradient_scale"] - 1.0) * (losses - tf.stop_gradient(losses))
+
+
 def take_columns(x: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
     """Some columns of a batch."""
     return tf.gather(x, np.array(numbers, np.int32), axis=1)
@@ -51,7 +66,7 @@ def take_columns(x: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
 
 def summed_losses(parts: Parts, y: tf.Tensor, outputs: list[tf.Tensor], weight: tf.Tensor, hyper: dict) -> tf.Tensor:
     """Sums of weight x loss over a batch: (1,), or (3,) for the whole, the main output's and the auxiliary one's."""
-    losses = [row_losses(parts.loss, y, output) for output in outputs]
+    losses = [losses_as_trained(parts.loss, y, output, hyper) for output in outputs]
     sums = [tf.reduce_sum(loss * tf.cast(weight, loss.dtype)) for loss in losses]
     if len(sums) == 1:
         return tf.stack(sums)
