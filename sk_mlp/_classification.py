@@ -9,11 +9,12 @@ from scipy.special import expit, softmax
 
 from sk_mlp._calibration import fit_temperature
 from sk_mlp._dropout import FIRST_RATE, by_unexplained_share
-from sk_mlp._loss import check_loss_of_classes, target_layout
+from sk_mlp._loss import check_loss_of_classes, is_of_logits, target_layout
 from sk_mlp._targets import class_targets, weights_of_classes
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import network_output
 from sk_mlp.losses import label_smoothing, loss_of_frequencies
+from sk_mlp.network import ends_in_probabilities
 
 
 class Classification(Training, ABC):
@@ -32,6 +33,11 @@ class Classification(Training, ABC):
         return targets, targets.check(y)
 
     def _with_units(self, targets, y, rows, weights, blueprint, loss):
+        if is_of_logits(loss) and blueprint.sample is not None and ends_in_probabilities(blueprint.sample):
+            raise ValueError(
+                "The 'loss' parameter must be one of probabilities for a 'model' that ends in a sigmoid or softmax. "
+                f"Got {loss.name!r} with from_logits=True."
+            )
         return targets
 
     def _class_weights(self, targets, y, n_counted=None):
@@ -84,7 +90,8 @@ class Classification(Training, ABC):
 
     def _encode(self, targets, y, loss, width):
         layout = target_layout(loss, width, targets.kind)
-        check_loss_of_classes(loss, self.loss, targets.kind, width, self.label_smoothing)
+        given = loss.name if self.loss is None else self.loss
+        check_loss_of_classes(loss, given, targets.kind, width, self.label_smoothing)
         if layout == "sparse" and self.label_smoothing:
             raise ValueError(
                 f"label_smoothing={self.label_smoothing} needs a loss of a column a class, such as "

@@ -166,6 +166,9 @@ def _metric(item: Any, arguments: dict[str, Any], output: Output) -> keras.metri
     if inspect.isclass(item):
         if issubclass(item, keras.metrics.Metric) and "num_classes" in arguments_of(item)[0]:
             arguments.setdefault("num_classes", 2 if output.several_labels else output.n_classes)
+        if issubclass(item, keras.metrics.Metric) and "name" in arguments_of(item)[0]:
+            unnamed = arguments_of(item)[0]["name"].default is None  # so Keras would number it, on and on
+            arguments |= {"name": arguments.get("name") or to_snake_case(item.__name__)} if unnamed else {}
         item = made("metrics", item, arguments)
         if isinstance(item, keras.metrics.Metric):
             return item

@@ -39,8 +39,7 @@ class Regression(Training, ABC):
     def _with_units(self, targets, y, rows, weights, blueprint, loss):
         name = keras_name(loss)
         is_linear = has_linear_output(blueprint.sample) if self.model is not None else name not in POSITIVE
-        check_loss_of_numbers(loss, self.loss, targets.n_outputs, is_linear)
-        _check_range(name, y)
+        check_loss_of_numbers(loss, loss.name if self.loss is None else self.loss, targets.n_outputs, is_linear)
         takes_scale = self.normalize_y and (is_linear or self.model is None)
         if name == "poisson":
             mean, scale = np.zeros(targets.n_outputs), np.average(y[rows], axis=0, weights=weights)
@@ -49,7 +48,7 @@ class Regression(Training, ABC):
                     "y must be at least 0, and no column of its training rows 0 throughout, for loss='poisson'. "
                     f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
                 )
-        elif takes_scale and name in (RATIOS, LOGARITHMS):
+        elif takes_scale and (name == RATIOS or (name == LOGARITHMS and self.model is None)):
             mean, scale = np.zeros(targets.n_outputs), _typical(name, y[rows], weights)
         else:
             learned = regression_targets(y[rows], weights, standardise=takes_scale)
@@ -63,10 +62,14 @@ class Regression(Training, ABC):
             return {}
         units = {"y_mean": targets.mean, "y_scale": targets.scale}
         hyper = {f"{kind}/{i}": float(number) for kind, numbers in units.items() for i, number in enumerate(numbers)}
-        if name == LOGARITHMS:  # else the gradient vanishes with y's unit: log(1 + y) is y where y is small
-            slope = targets.scale / (1 + targets.scale)
-            hyper["gradient_scale"] = float(1 / np.mean(slope**2))
-        return hyper
+        # Else the gradient vanishes with y's unit: log(1 + y) is y where y is small.
+        if name == LOGARITHMS:
+            slope = targets.scale / (1 + np.maximum(targets.mean, targets.scale))
+            return {**hyper, "gradient_scale": float(1 / np.mean(slope**2))}
+        mean, scale = (np.asarray([part], np.float32) for part in (targets.mean, targets.scale))
+        of_one_deviation = float(np.mean(loss.call(mean + scale, mean)))
+        known = np.isfinite(of_one_deviation) and of_one_deviation > 0
+        return {**hyper, "gradient_scale": 1 / of_one_deviation if known else 1.0}
 
     def _dropout_rule(self, loss, y, weights):
         return once_stalled if self.normalize_y and keras_name(loss) == "mean_squared_error" else None
@@ -98,6 +101,7 @@ class Regression(Training, ABC):
         return {"target_type_": "continuous" if targets.n_outputs == 1 else "continuous-multioutput"}
 
     def _encode(self, targets, y, loss, width):
+        _check_range(keras_name(loss), y)
         return targets.encode(y), None
 
     def _set_target_attributes(self, targets):
@@ -115,6 +119,6 @@ def _check_range(name: str, y: NDArray) -> None:
 def _typical(name: str, y: NDArray, weights: NDArray) -> NDArray:
     """The size of y's columns that goes with a loss of ratios, (n_outputs,): by which they are divided."""
     if name == RATIOS:
-        return np.exp(np.average(np.log(np.abs(y)), axis=0, weights=weights))
-    size = np.expm1(np.average(np.log1p(y), axis=0, weights=weights))
+        return np.exp(np.average(np.log(np.abs(np.where(y == 0, 1, y))), axis=0, weights=weights))
+    size = np.expm1(np.average(np.log1p(np.maximum(y, 0)), axis=0, weights=weights))
     return np.where(size > 0, size, 1.0)

@@ -58,6 +58,9 @@ class KerasPopulation(Population):
             weighted_metrics=[[mean_row_loss(loss)], [mean_row_loss(loss)]] if several else None,
             jit_compile=False,
         )
+        # What callbacks save of it must load without us, and elsewhere nobody brings y into the metrics' layouts.
+        as_given = losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight"))
+        parts.model._compile_config.config.update({**as_given, "metrics": None, "weighted_metrics": None})
 
     @property
     def states(self) -> State:  # type: ignore[override]
