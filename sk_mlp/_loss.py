@@ -105,7 +105,9 @@ def _number(text: str) -> float:
 
 def is_of_logits(loss: keras.losses.Loss) -> bool:
     """Whether a loss expects numbers before the sigmoid or softmax."""
-    return bool(getattr(loss, "from_logits", False) or getattr(loss, "_fn_kwargs", {}).get("from_logits", False))
+    inner = getattr(loss, "function", None)  # which may be a partial one
+    arguments = {**getattr(inner, "keywords", {}), **getattr(loss, "_fn_kwargs", {}), **vars(loss)}
+    return bool(arguments.get("from_logits", getattr(loss, "from_logits", False)))
 
 
 def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:

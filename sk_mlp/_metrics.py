@@ -11,7 +11,8 @@ import numpy as np
 from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._messages import unknown_name
-from sk_mlp._metric_layouts import FORMS, Output, keras_name, laid_out
+from sk_mlp._metric_forms import FORMS, keras_name
+from sk_mlp._metric_layouts import Output, laid_out
 from sk_mlp._routing import arguments_of, leaves_of, made, routed_arguments, routed_to
 from sk_mlp.engine.recipe import check_result
 from sk_mlp.engine.structure import structure_of

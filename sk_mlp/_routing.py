@@ -46,7 +46,7 @@ def arguments_of(cls: Any) -> tuple[dict[str, inspect.Parameter], bool]:
         known = inspect.signature(cls).parameters
         return dict(known), any(p.kind is p.VAR_KEYWORD for p in known.values())
     found: dict[str, inspect.Parameter] = {}
-    passes_on = False
+    passes_on, last = False, cls
     for base in cls.__mro__:
         if "__init__" not in vars(base) or base is object:
             continue
@@ -54,10 +54,10 @@ def arguments_of(cls: Any) -> tuple[dict[str, inspect.Parameter], bool]:
         for p in parameters:
             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 found.setdefault(p.name, p)
-        passes_on = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        passes_on, last = any(p.kind is p.VAR_KEYWORD for p in parameters), base
         if not passes_on or base is keras.metrics.MeanMetricWrapper:  # which passes them to its function
             return found, passes_on
-    return found, passes_on and not cls.__module__.startswith("keras.")
+    return found, passes_on and not last.__module__.startswith("keras.")
 
 
 def checked_arguments(owner: str, cls: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ LAYERS = [
     {"layers"},
     {"engine"},
     {"_routing"},
+    {"_metric_forms"},
     {"_loss", "_metric_layouts"},
     {"_metrics"},
     {"_parameters", "_resolve"},

@@ -7,7 +7,7 @@ from keras import metrics as km
 from keras.src.utils.naming import to_snake_case
 from sklearn import metrics as sm
 
-from sk_mlp._metric_layouts import FORMS
+from sk_mlp._metric_forms import FORMS
 from sk_mlp._metrics import resolve_metrics
 from tests.plain import plain_classifier, plain_regressor
 
