@@ -85,9 +85,8 @@ class Output:
             of_zero = ops.sigmoid(-output) if self.of_logits else 1.0 - output
             return ops.concatenate([of_zero, of_one], axis=-1)
         if self.of_logits:
-            output = ops.softmax(
-                output, axis=-1
-            )  # whose logits Keras would take for those of single columns, if it knew
+            # Divided below, as Keras would take this one's logits for those of a sigmoid in a binary cross-entropy.
+            output = ops.softmax(output, axis=-1)
         return output / ops.maximum(ops.sum(output, axis=-1, keepdims=True), keras.config.epsilon())
 
     def column_probabilities(self, output: Any) -> Any:
@@ -207,7 +206,7 @@ def takes_logits(metric: Any, output: Output) -> bool:
     thresholds = arguments.get("threshold", arguments.get("init_thresholds"))
     thresholds = thresholds if isinstance(thresholds, (list, tuple)) else [thresholds]
     decides = not isinstance(metric, keras.metrics.FBetaScore)  # by 0 < threshold <= 1
-    return output.of_logits and decides and any(t is not None and not 0 < t < 1 for t in thresholds)
+    return output.of_logits and decides and any(isinstance(t, (int, float)) and not 0 < t < 1 for t in thresholds)
 
 
 def laid_out(metric: keras.metrics.Metric, output: Output) -> keras.metrics.Metric:
@@ -238,7 +237,7 @@ def _why_not(metric: keras.metrics.Metric, name: str | None, output: Output) -> 
     if output.layout is None:
         if name not in OF_NUMBERS:
             return "which is of classes, for a regression's y"
-        lonely = name in OF_SEVERAL_NUMBERS and output.width == 1
+        lonely = name in OF_SEVERAL_NUMBERS and output.width == 1 and getattr(metric, "axis", -1) != 0
         return "which compares the columns of a row, for a y of one column" if lonely else ""
     if FORMS[name] == "none":
         return "which divides by y, for classes that are 0 and 1"

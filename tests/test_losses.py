@@ -109,6 +109,14 @@ def test_regression_of_shares():
     assert mlp.fit(X, 1 / (1 + np.exp(-3 * X[:, 0]))).score(X, 1 / (1 + np.exp(-3 * X[:, 0]))) > 0.95
 
 
+@pytest.mark.parametrize(
+    ("loss", "engine"), [("binary_crossentropy", "compiled"), ("binary_focal_crossentropy", "keras")]
+)
+def test_binary_losses_of_three_classes_are_of_their_probabilities(loss, engine):
+    mlp = plain_classifier(**SMALL, loss=loss, metrics=[loss], epochs=2, engine=engine).fit(X, THREE)
+    np.testing.assert_allclose(mlp.history_["val_loss"], mlp.history_[f"val_{loss}"], rtol=1e-5)
+
+
 # Units
 
 

@@ -13,7 +13,7 @@ from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.step import losses_as_trained, row_losses, smoothed
 from sk_mlp.layers import dropout_layers
-from sk_mlp.losses import losses_of_outputs
+from sk_mlp.losses import keras_name, losses_of_outputs
 
 
 class KerasPopulation(Population):
@@ -45,7 +45,7 @@ class KerasPopulation(Population):
         parts.optimizer.weight_decay = member.hyper["weight_decay"] or None
         standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
         metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
-        loss = as_trained(recipe.loss, member.hyper)
+        loss = as_trained(recipe.loss, member.hyper, rows.y.shape[1])
         several = recipe.blueprint.n_heads > 1
         self._names: dict[str, str] = {}
         if several:  # Keras puts the output before a metric's name, and takes the mean of the losses of batches
@@ -212,12 +212,13 @@ class StepRates(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self._rates[batch]
 
 
-def as_trained(loss: keras.losses.Loss, hyper: dict[str, float]) -> keras.losses.Loss:
-    """The loss of smoothed labels, by the loss's own argument if it has one; or of y in the user's units."""
-    if "label_smoothing" not in hyper and "y_scale/0" not in hyper:
+def as_trained(loss: keras.losses.Loss, hyper: dict[str, float], n_columns: int) -> keras.losses.Loss:
+    """The loss as `losses_as_trained` has it, the loss itself if it may; of smoothed labels by its own argument."""
+    is_binary = n_columns > 1 and keras_name(loss).startswith("binary_")
+    if "label_smoothing" not in hyper and "y_scale/0" not in hyper and not is_binary:
         return loss
     config = loss.get_config() if "label_smoothing" in hyper else {}
-    if "label_smoothing" in config:
+    if "label_smoothing" in config and not is_binary:
         return type(loss).from_config({**config, "label_smoothing": hyper["label_smoothing"]})
     return AsTrained(loss, hyper)
 

@@ -12,6 +12,7 @@ from sk_mlp.engine.grouping import Grouping
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import Batch, engine_layers, scramble
+from sk_mlp.losses import keras_name
 
 
 def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[list[tf.Tensor], list, tf.Tensor]:
@@ -40,8 +41,14 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
 
 def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     """Loss of each row, shape (batch,), in the model's precision."""
-    losses = loss.call(y, output)
+    losses = loss.call(y, output if goes_with(loss, output) else tf.identity(output))
     return tf.reduce_mean(tf.reshape(losses, (tf.shape(y)[0], -1)), axis=1)
+
+
+def goes_with(loss: keras.losses.Loss, output: tf.Tensor) -> bool:
+    """Whether Keras may look up an output's logits: a binary cross-entropy takes those of a softmax for a sigmoid's."""
+    operation = getattr(getattr(output, "op", None), "type", "")
+    return operation != "Softmax" or not keras_name(loss).startswith("binary_")
 
 
 def losses_as_trained(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor, hyper: dict) -> tf.Tensor:
