@@ -12,11 +12,12 @@ from sk_mlp._builder_arguments import arguments_of
 from sk_mlp._calibration import fit_temperature
 from sk_mlp._compiled import compiled_by_user
 from sk_mlp._dropout import FIRST_RATE, by_unexplained_share
-from sk_mlp._resolve import is_of_classes, resolve_loss, target_layout
+from sk_mlp._loss import OF_CLASSES, check_loss_of_classes, is_of_logits, resolve_loss, target_layout
 from sk_mlp._targets import ClassTargets, are_dummies, class_targets, weights_of_classes
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import network_output
-from sk_mlp.losses import label_smoothing, loss_of_frequencies
+from sk_mlp.losses import keras_name, label_smoothing, loss_of_frequencies
+from sk_mlp.network import ends_in_probabilities
 
 
 class Classification(Training, ABC):
@@ -44,9 +45,14 @@ class Classification(Training, ABC):
         if loss is None and self.model is not None:
             compiled = compiled_by_user(self._blueprint(raw, [X], np.arange(0), targets, 0, None).sample)
             loss = compiled and compiled.loss
-        return loss is not None and is_of_classes(resolve_loss({**self._values(), "loss": loss}, *defaults))
+        return loss is not None and keras_name(resolve_loss({**self._values(), "loss": loss}, *defaults)) in OF_CLASSES
 
-    def _with_units(self, targets, y, rows, weights, blueprint):
+    def _with_units(self, targets, y, rows, weights, blueprint, loss):
+        if is_of_logits(loss) and blueprint.sample is not None and ends_in_probabilities(blueprint.sample):
+            raise ValueError(
+                "The 'loss' parameter must be one of probabilities for a 'model' that ends in a sigmoid or softmax. "
+                f"Got {loss.name!r} with from_logits=True."
+            )
         return targets
 
     def _class_weights(self, targets, y, weights):
@@ -75,7 +81,7 @@ class Classification(Training, ABC):
         held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
         return fit_temperature(outputs, held_out, exclusive, link, [member.n_held_out for member in members])
 
-    def _label_hyper(self, loss, layout, width):
+    def _label_hyper(self, loss, layout, targets, width):
         return label_smoothing(loss, float(self.label_smoothing), layout, width)
 
     def _strata(self, targets, y):
@@ -101,11 +107,8 @@ class Classification(Training, ABC):
 
     def _encode(self, targets, y, loss, width):
         layout = target_layout(loss, width, targets.kind)
-        if width == 1 and is_of_classes(loss):
-            raise ValueError(
-                f"The 'loss' parameter must be one of a single output for binary y, such as 'binary_crossentropy' or "
-                f"'focal'. Got {self.loss!r}, which compares outputs of all classes."
-            )
+        given = loss.name if self.loss is None else self.loss
+        check_loss_of_classes(loss, given, targets.kind, width, self.label_smoothing)
         if layout == "sparse" and self.label_smoothing:
             raise ValueError(
                 f"label_smoothing={self.label_smoothing} needs a loss of a column a class, such as "

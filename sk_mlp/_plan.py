@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sk_mlp._features import Matrix
-from sk_mlp._resolve import resolve_metrics, resolve_optimizer, routed_to
+from sk_mlp._loss import is_of_logits
+from sk_mlp._metric_layouts import Output
+from sk_mlp._metrics import check_metrics, resolve_metrics
+from sk_mlp._resolve import resolve_optimizer, routed_to
 from sk_mlp._spec import Blueprint, Fitted, Member, Rows
 from sk_mlp._targets import Targets
 from sk_mlp.engine.program import padded_size
@@ -99,7 +102,11 @@ def make_recipe(
                 f"Got ema_momentum={params['ema_momentum']} and {twice or {'use_ema': True}} of the optimizer."
             )
         config |= {"use_ema": True, "ema_momentum": float(params["ema_momentum"])}
-    make_metrics = partial(resolve_metrics, params, layout)
+    output = Output(layout, blueprint.width, is_of_logits(loss))
+    make_metrics = partial(resolve_metrics, params, layout, output.width, output.of_logits)
+    metrics = make_metrics()
+    structures = [(metric.name, structure_of(metric)) for metric in metrics]
+    needs_whole_batches = check_metrics(metrics, output)
     batch_size = automatic_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
     traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
     rule = repr(sorted(traced.items()))
@@ -108,7 +115,7 @@ def make_recipe(
         optimizer_class,
         rule,
         structure_of(loss),
-        *((metric.name, structure_of(metric)) for metric in make_metrics()),
+        *structures,
         X.dtype.name,
         row_nonzeros and X.indptr.dtype.name,
         row_nonzeros,
@@ -123,6 +130,7 @@ def make_recipe(
         slots=(optimizer_class.__qualname__, rule),
         loss=loss,
         make_metrics=make_metrics,
+        metric_of_whole_batches=needs_whole_batches,
         batch_size=min(batch_size, padded_size(n_rows)),
         shuffle=bool(params["shuffle"]),
         row_nonzeros=row_nonzeros,

@@ -172,8 +172,8 @@ class Member:
     schedule : Schedule
         Factors of the learning rate, step by step.
     hyper : dict of str to float
-        ``weight_decay``, ``label_smoothing`` and ``smoothed_label``, ``aux_loss_weight``, dropout rates and the
-        optimizer's own numbers, by name.
+        ``weight_decay``, ``label_smoothing`` and ``smoothed_label``, ``aux_loss_weight``, dropout rates, the
+        optimizer's own numbers, and for a loss of the user's units ``y_mean/0``, ``y_scale/0``, ..., by name.
     epochs : int
         The last epoch's number + 1.
     patience : int or None

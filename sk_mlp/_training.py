@@ -122,7 +122,7 @@ class Training(Design, ABC):
         params = self._values()
         loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
         if previous is None:
-            targets = self._with_units(targets, y, rows, weights[rows], blueprint)
+            targets = self._with_units(targets, y, rows, weights[rows], blueprint, loss)
         encoded, layout = self._encode(targets, y, loss, blueprint.width)
         starts: list[dict[int, NDArray]] = [{}] * len(seeds)
         learned: list[dict[str, NDArray]] = [{}] * len(seeds)
@@ -156,8 +156,10 @@ class Training(Design, ABC):
         metrics = recipe.make_metrics()
         figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
         figures += [f"val_{name}" for name in figures] if len(validation) else []
+        hyper = self._hyper(recipe, blueprint, layout, targets)
+        is_scaled = not isinstance(targets, RegressionTargets) or (targets.is_standardised and "y_scale/0" not in hyper)
         rule = rule_of(callbacks.stopper, figures, metrics) if callbacks.stopper else None
-        rule = rule or self._stop_rule(stop_early, targets, figures, metrics)
+        rule = rule or self._stop_rule(stop_early, is_scaled, figures, metrics)
         units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
         loss_weight = compiled.loss_weight if compiled else 1.0
         data = rows_of_members(Rows(X, encoded, weights, *units), splits, loss_weight)
@@ -171,7 +173,7 @@ class Training(Design, ABC):
                 validation=validation,
                 learning_rate=float(self.learning_rate),
                 schedule=self._schedule(-(-len(train) // recipe.batch_size), n_epochs, last_epoch),
-                hyper=self._hyper(recipe, blueprint, layout),
+                hyper=hyper,
                 epochs=last_epoch or n_epochs,
                 **rule,
                 initial=start,
@@ -190,17 +192,16 @@ class Training(Design, ABC):
             recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks, bool(callbacks.called), shift
         )
 
-    def _stop_rule(self, stop_early: bool, targets: Targets, figures: list[str], metrics: list) -> dict[str, Any]:
+    def _stop_rule(self, stop_early: bool, is_scaled: bool, figures: list[str], metrics: list) -> dict[str, Any]:
         """When to stop and what to keep, as fields of a `Member`."""
         monitor = self.monitor if stop_early else "loss"
         sign = sign_of(monitor, metrics, [name for name in figures if name.startswith("val_") == stop_early])
-        scaled = not isinstance(targets, RegressionTargets) or targets.is_standardised
         return {
             "patience": int(self.patience) if stop_early else None,
             "min_delta": float(self.min_delta),
             "monitor": monitor,
             "sign": sign,
-            "ideal": ideal_of(monitor, sign, scaled),
+            "ideal": ideal_of(monitor, sign, is_scaled),
         }
 
     def _warn_of_numbers(self, X, rows: NDArray) -> None:
@@ -213,11 +214,11 @@ class Training(Design, ABC):
             remedy = f"{own} sklearn.preprocessing.StandardScaler before the network."
             warn_of_lost_digits(X, rows, numeric, self._column_names, remedy)
 
-    def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None) -> dict[str, float]:
+    def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None, targets: Targets) -> dict[str, float]:
         """The numbers that are data of a program, by name."""
         return {
             "weight_decay": float(self.weight_decay),
-            **self._label_hyper(recipe.loss, layout, blueprint.width),
+            **self._label_hyper(recipe.loss, layout, targets, blueprint.width),
             **({"aux_loss_weight": float(self.aux_loss_weight)} if blueprint.n_heads > 1 else {}),
             **optimizer_data(recipe.optimizer_config),
             **{
@@ -367,7 +368,13 @@ class Training(Design, ABC):
 
     @abstractmethod
     def _with_units(
-        self, targets: Targets, y: NDArray, rows: NDArray, weights: NDArray, blueprint: Blueprint
+        self,
+        targets: Targets,
+        y: NDArray,
+        rows: NDArray,
+        weights: NDArray,
+        blueprint: Blueprint,
+        loss: keras.losses.Loss,
     ) -> Targets:
         """Targets with what is learned from the training rows of y alone; the weights are theirs."""
 
@@ -385,9 +392,11 @@ class Training(Design, ABC):
         """By which logits are divided."""
         return 1.0
 
-    def _label_hyper(self, loss: keras.losses.Loss, layout: str | None, width: int) -> dict[str, float]:
-        """Numbers that change the labels a network is trained on."""
-        return {}
+    @abstractmethod
+    def _label_hyper(
+        self, loss: keras.losses.Loss, layout: str | None, targets: Targets, width: int
+    ) -> dict[str, float]:
+        """Numbers that change what the loss makes of y and the output."""
 
     @abstractmethod
     def _strata(self, targets: Targets, y: NDArray) -> NDArray | None:

@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -133,7 +134,9 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         Arguments of a name or class are set by ``loss__argument``.
     metrics : list or None, default=None
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
-        An object of a class of yours must heed ``sample_weight``: it is 0 for rows that fill up an epoch's last batch.
+        Keras' own get y in the layout that they are defined for; yours get it in the shape of the output, one column
+        for two classes, else one a class or label. All get probabilities, also with a loss of logits. What does not
+        heed ``sample_weight``, which is 0 for rows that fill up an epoch's last batch, needs Keras' ``fit``.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
     ensemble_size : int, default=8
@@ -359,6 +362,21 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         """
         output = self._output(X)
         return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits)
+
+    def predict_log_proba(self, X):
+        """Predict the logarithm of each class's probability.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64
+            As `predict_proba` has them; -inf where a probability is 0.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def predict(self, X):
         """Predict labels.

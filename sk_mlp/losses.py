@@ -1,5 +1,7 @@
 """Losses that Keras lacks, and what one has to know of a loss."""
 
+import functools
+import inspect
 from typing import Any
 
 import keras
@@ -45,6 +47,47 @@ class Quantile(keras.losses.Loss):
     def get_config(self):
         """Arguments of the constructor."""
         return {"quantile": self.quantile, "name": self.name}
+
+
+class RowLoss:
+    """A loss's value of each row, without its mean over a batch, which may hold rows that only fill it up.
+
+    Parameters
+    ----------
+    loss : keras.losses.Loss
+    """
+
+    def __init__(self, loss: keras.losses.Loss):
+        self.loss = loss
+
+    def __call__(self, y_true, y_pred):
+        """A number a row, or several."""
+        return self.loss.call(y_true, y_pred)
+
+
+def function_of(thing: Any) -> Any:
+    """The function that a loss or a metric takes the mean of; the thing itself if it is a function, None without."""
+    if isinstance(thing, functools.partial):
+        return function_of(thing.func)
+    if isinstance(thing, RowLoss):
+        return function_of(thing.loss)
+    if isinstance(thing, (keras.metrics.MeanMetricWrapper, keras.losses.Loss)):
+        inner = next((vars(thing)[name] for name in ("_fn", "fn", "function") if name in vars(thing)), None)
+        return None if inner is None else function_of(inner)
+    return thing if callable(thing) else None
+
+
+def keras_name(loss: keras.losses.Loss) -> str:
+    """Name of the function or class of Keras' that a loss is, or rests on: one for its name, class, object, function.
+
+    "" for a user's own.
+    """
+    function = function_of(loss)
+    if inspect.isfunction(function) and str(function.__module__).startswith("keras."):
+        return function.__name__
+    bases = [cls for cls in type(loss).__mro__ if cls.__module__.startswith("keras.")]
+    names = [to_snake_case(cls.__name__) for cls in bases if cls is not keras.losses.Loss]
+    return names[0] if names and function is None else ""
 
 
 def losses_of_outputs(loss: keras.losses.Loss, aux_share: float | None) -> dict[str, Any]:

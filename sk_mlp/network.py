@@ -127,6 +127,21 @@ def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
     return Blueprint(make, spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights)
 
 
+def ends_in_probabilities(model: keras.Model) -> bool:
+    """Whether a model's last layer is a sigmoid or softmax."""
+    layers = layers_of(model)
+    last: Any = layers[-1] if layers else None
+    if getattr(model, "outputs", None):
+        last = model.outputs[0]._keras_history.operation
+        if isinstance(last, keras.Model):
+            return ends_in_probabilities(last)
+    activation = getattr(last, "activation", None)
+    return isinstance(last, keras.layers.Softmax) or activation in (
+        keras.activations.sigmoid,
+        keras.activations.softmax,
+    )
+
+
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
     """Append the layer that takes a regression network's output to y's units; the layers and weights are shared."""
     dtype = exact(model.dtype_policy.name)

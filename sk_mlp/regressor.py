@@ -12,9 +12,10 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     """Multilayer perceptron for regression, trained by a compiled program.
 
     The network is trained on y standardised by the mean and the standard deviation of the training rows, and predicts
-    in y's units. It is not standardised with ``normalize_y=False``, for losses of ratios
-    (mean_absolute_percentage_error, ...), nor for a ``model`` whose last layer has an activation. For the poisson loss,
-    y is divided by its mean and the network's output is an exponential.
+    in y's units. It is not standardised with ``normalize_y=False``, nor for a ``model`` whose last layer has an
+    activation. For losses of ratios it is divided by its typical size alone: by its mean for poisson, its geometric
+    mean for mean_absolute_percentage_error, that of 1 + y, less 1, for mean_squared_logarithmic_error; for the first
+    and the last of these, our own network's output is an exponential.
 
     Parameters
     ----------
@@ -139,7 +140,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Arguments of a name or class are set by ``loss__argument``.
     metrics : list or None, default=None
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
-        An object of a class of yours must heed ``sample_weight``: it is 0 for rows that fill up an epoch's last batch.
+        What does not heed ``sample_weight``, which is 0 for rows that fill up an epoch's last batch, needs Keras'
+        ``fit``.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
     ensemble_size : int, default=8
@@ -187,7 +189,10 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
 
     Notes
     -----
-    ``history_["loss"]`` and ``history_["val_loss"]`` are losses of the standardised y; metrics are in y's units.
+    ``history_["loss"]`` and ``history_["val_loss"]`` are losses of the standardised y where these are losses of the
+    difference between y and the prediction (mean_squared_error, huber, whose ``delta`` is in standard deviations of y,
+    quantile, ...). Losses for which y's origin matters (mean_squared_logarithmic_error, functions such as a relative
+    error of yours) are computed in y's units, whatever the network is trained on. Metrics are in y's units.
 
     See Also
     --------

@@ -3,6 +3,7 @@
 A schedule sees time in epochs, fractions of one included, so that it does not depend on the batch size.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._messages import unknown_name
+from sk_mlp._messages import did_you_mean, unknown_name
 
 
 class Schedule(ABC):
@@ -233,7 +234,11 @@ def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> S
             resolved = SCHEDULES[schedule](**arguments)
             resolved.factors(np.zeros(1))
         except TypeError as error:
-            raise ValueError(f"The arguments {arguments} of lr_schedule={schedule!r} are not valid: {error}") from error
+            known = list(inspect.signature(SCHEDULES[schedule]).parameters)
+            hint = "".join(did_you_mean(name, known) for name in arguments if name not in known)
+            raise ValueError(
+                f"The arguments {arguments} of lr_schedule={schedule!r} are not valid: {error}. It takes {known}.{hint}"
+            ) from error
     elif arguments:
         raise ValueError(f"lr_schedule={schedule!r} takes no further arguments. Got {arguments}.")
     elif isinstance(schedule, Schedule):

@@ -55,6 +55,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from sk_mlp.model_selection import PopulationGridSearchCV
+
 # One structure for most of the tests: compiled once.
 SMALL = {"n_hidden": 1, "n_neurons": 8, "learning_rate": 3e-2, "epochs": 8, "random_state": 0}
 NAMES = ["a", "b", "c", "d"]
@@ -442,6 +444,28 @@ def test_names_from_set_output(numbers, output):
     plain = make_pipeline(StandardScaler(), regressor()).fit(frame, y)
     assert not hasattr(plain[-1], "feature_names_in_")
     assert_array_equal(pipeline.predict(frame), plain.predict(frame))
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_predict_log_proba(labels):
+    X, y = labels
+    for target in (y, np.c_[y == y[0], X[:, :2] > 0].astype(int)):  # classes, and several labels
+        mlp = classifier(epochs=1).fit(X, target)
+        assert_allclose(np.exp(mlp.predict_log_proba(X)), mlp.predict_proba(X), rtol=1e-12)
+    for other in (GridSearchCV, PopulationGridSearchCV):
+        search = other(make_pipeline(StandardScaler(), classifier(epochs=1)), {}, cv=2).fit(X, y)
+        assert_allclose(search.predict_log_proba(X), np.log(search.predict_proba(X)), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("no_xla")
+def test_predict_log_proba_of_certainty(labels):
+    X, y = labels
+    found = classifier(epochs=1).fit(X, np.zeros(len(y), int)).predict_log_proba(X)
+    assert_array_equal(found, np.zeros((len(y), 1)))
+    y = (y == y[0]).astype(int)
+    found = classifier(epochs=1).fit(X, y).predict_log_proba(1e9 * X)  # without a warning, as of a logarithm of 0
+    assert np.isneginf(found).any()
+    assert not np.isnan(found).any()
 
 
 # Parameters, copies and pickles

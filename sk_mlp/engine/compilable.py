@@ -57,6 +57,8 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
     for callback in callbacks:
         if wants_batches(callback):
             return f"the callback {type(callback).__name__} wants to be called at every batch"
+    if recipe.metric_of_whole_batches:
+        return f"the metric {recipe.metric_of_whole_batches!r} is of whole batches, which are filled up with other rows"
     for name in STEPS:
         method = getattr(type(recipe.blueprint.sample), name, None)
         if method and not str(method.__module__).startswith("keras."):

@@ -11,9 +11,9 @@ from sk_mlp.engine.population import Population, epoch_order, evaluation_rows
 from sk_mlp.engine.program import EVALUATION_BATCH
 from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
-from sk_mlp.engine.step import row_losses, smoothed
+from sk_mlp.engine.step import losses_as_trained, row_losses, smoothed
 from sk_mlp.layers import dropout_layers
-from sk_mlp.losses import losses_of_outputs
+from sk_mlp.losses import keras_name, losses_of_outputs
 
 
 class KerasPopulation(Population):
@@ -45,7 +45,7 @@ class KerasPopulation(Population):
         parts.optimizer.weight_decay = member.hyper["weight_decay"] or None
         standardised = rows.y_mean.any() or (rows.y_scale != 1).any()
         metrics = [InUnits(metric, rows) for metric in parts.metrics] if standardised else parts.metrics
-        loss = with_smoothing(recipe.loss, member.hyper)
+        loss = as_trained(recipe.loss, member.hyper, rows.y.shape[1])
         several = recipe.blueprint.n_heads > 1
         self._names: dict[str, str] = {}
         if several:  # Keras puts the output before a metric's name, and takes the mean of the losses of batches
@@ -58,6 +58,9 @@ class KerasPopulation(Population):
             weighted_metrics=[[mean_row_loss(loss)], [mean_row_loss(loss)]] if several else None,
             jit_compile=False,
         )
+        # What callbacks save of it must load without us, and elsewhere nobody brings y into the metrics' layouts.
+        as_given = losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight"))
+        parts.model._compile_config.config.update({**as_given, "metrics": None, "weighted_metrics": None})
 
     @property
     def states(self) -> State:  # type: ignore[override]
@@ -209,25 +212,26 @@ class StepRates(keras.callbacks.Callback):
         self.model.optimizer.learning_rate = self._rates[batch]
 
 
-def with_smoothing(loss: keras.losses.Loss, hyper: dict[str, float]) -> keras.losses.Loss:
-    """The loss of smoothed labels, by the loss's own argument if it has one."""
-    if "label_smoothing" not in hyper:
+def as_trained(loss: keras.losses.Loss, hyper: dict[str, float], n_columns: int) -> keras.losses.Loss:
+    """The loss as `losses_as_trained` has it, the loss itself if it may; of smoothed labels by its own argument."""
+    is_binary = n_columns > 1 and keras_name(loss).startswith("binary_")
+    if "label_smoothing" not in hyper and "y_scale/0" not in hyper and not is_binary:
         return loss
-    config = loss.get_config()
-    if "label_smoothing" in config:
+    config = loss.get_config() if "label_smoothing" in hyper else {}
+    if "label_smoothing" in config and not is_binary:
         return type(loss).from_config({**config, "label_smoothing": hyper["label_smoothing"]})
-    return Smoothed(loss, hyper)
+    return AsTrained(loss, hyper)
 
 
-class Smoothed(keras.losses.Loss):
-    """A loss of smoothed labels."""
+class AsTrained(keras.losses.Loss):
+    """A loss as a member's numbers have it."""
 
     def __init__(self, loss: keras.losses.Loss, hyper: dict[str, float]):
         super().__init__(name=loss.name)
         self._loss, self._hyper = loss, {name: tf.constant(value, tf.float32) for name, value in hyper.items()}
 
     def call(self, y_true, y_pred):
-        return self._loss.call(smoothed(y_true, self._hyper), y_pred)
+        return losses_as_trained(self._loss, smoothed(y_true, self._hyper), y_pred, self._hyper)
 
 
 class BatchEventsOnly(keras.callbacks.Callback):

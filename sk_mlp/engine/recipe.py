@@ -53,6 +53,8 @@ class Recipe:
         For sparse X, no row of which has more entries; 0 for dense X.
     frozen : tuple of int
         Numbers of the network's variables that a member's ``frozen_epochs`` is about.
+    metric_of_whole_batches : str
+        Name of a metric that counts the rows that fill a batch up, whatever their weight; "" without any.
     """
 
     blueprint: Blueprint
@@ -66,6 +68,7 @@ class Recipe:
     shuffle: bool
     row_nonzeros: int = 0
     frozen: tuple[int, ...] = ()
+    metric_of_whole_batches: str = ""
 
     @property
     def key(self) -> Hashable:
@@ -236,7 +239,8 @@ class Parts:
         self.layout = StateLayout(self.variables, self.n_weights, averages)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):
-                metric.update_state(*2 * [np.zeros((2, blueprint.width), np.float32)])
+                example = getattr(metric, "example", lambda: 2 * [np.zeros((2, blueprint.width), np.float32)])
+                metric.update_state(*example())
             check_result(metric)
             metric.reset_state()
         self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
@@ -318,7 +322,10 @@ def check_result(metric: keras.metrics.Metric) -> None:
     """Raise for a metric whose result is not a single number."""
     result = metric.result()
     if isinstance(result, dict) or np.ndim(result):
+        inner = getattr(metric, "metric", metric)
+        averages = {"average": "'macro', 'micro' or 'weighted'", "class_aggregation": "'uniform_average'"}
+        hint = "".join(f" Set its {n} to {v}." for n, v in averages.items() if getattr(inner, n, "") is None)
         raise ValueError(
             f"The 'metrics' parameter must hold metrics that return a single number. The metric {metric.name!r} "
-            f"returns {result!r}."
+            f"returns {result if isinstance(result, dict) else np.asarray(result).tolist()!r}.{hint}"
         )

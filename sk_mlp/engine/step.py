@@ -12,6 +12,7 @@ from sk_mlp.engine.grouping import Grouping
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.layers import Batch, engine_layers, scramble
+from sk_mlp.losses import keras_name
 
 
 def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[list[tf.Tensor], list, tf.Tensor]:
@@ -40,8 +41,29 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
 
 def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     """Loss of each row, shape (batch,), in the output's precision."""
-    losses = loss.call(y, output)
+    losses = loss.call(y, output if goes_with(loss, output) else tf.identity(output))
     return tf.reduce_mean(tf.reshape(losses, (tf.shape(y)[0], -1)), axis=1)
+
+
+def goes_with(loss: keras.losses.Loss, output: tf.Tensor) -> bool:
+    """Whether Keras may look up an output's logits: a binary cross-entropy takes those of a softmax for a sigmoid's."""
+    operation = getattr(getattr(output, "op", None), "type", "")
+    return operation != "Softmax" or not keras_name(loss).startswith("binary_")
+
+
+def losses_as_trained(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor, hyper: dict) -> tf.Tensor:
+    """Loss of each row, of y and the output in the user's units, where the loss depends on these.
+
+    A ``gradient_scale`` makes the gradient larger, and leaves the loss as it is.
+    """
+    n_columns = sum(name.startswith("y_scale/") for name in hyper)
+    if not n_columns:
+        return row_losses(loss, y, output)
+    mean, scale = (tf.stack([hyper[f"{name}/{i}"] for i in range(n_columns)]) for name in ("y_mean", "y_scale"))
+    losses = row_losses(loss, y * scale + mean, tf.cast(output, y.dtype) * scale + mean)
+    if "gradient_scale" not in hyper:
+        return losses
+    return losses + (hyper["gradient_scale"] - 1.0) * (losses - tf.stop_gradient(losses))
 
 
 def take_columns(x: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
@@ -51,7 +73,7 @@ def take_columns(x: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
 
 def summed_losses(parts: Parts, y: tf.Tensor, outputs: list[tf.Tensor], weight: tf.Tensor, hyper: dict) -> tf.Tensor:
     """Sums of weight x loss over a batch: (1,), or (3,) for the whole, the main output's and the auxiliary one's."""
-    losses = [row_losses(parts.loss, y, output) for output in outputs]
+    losses = [losses_as_trained(parts.loss, y, output, hyper) for output in outputs]
     sums = [tf.reduce_sum(loss * tf.cast(weight, loss.dtype)) for loss in losses]
     if len(sums) == 1:
         return tf.stack(sums)
