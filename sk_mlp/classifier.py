@@ -361,9 +361,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         ``epochs`` is a number, and until then; ``learning_rate`` itself holds otherwise. A temperature stays that of
         the last `fit`.
 
-        Keras' words, such as ``batch_size=64``, are for `fit`; here the parameters hold, of which ``epochs`` does not
-        count the epochs, nor does ``fit__epochs``. With a ``model``, the state of its optimizer goes on from call to
-        call.
+        Each call is one epoch, whatever ``epochs`` is. Keras' words, such as ``batch_size=64``, are for `fit`; here the
+        parameters hold. With a ``model``, the state of its optimizer goes on from call to call.
 
         Parameters
         ----------

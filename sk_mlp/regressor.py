@@ -371,9 +371,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         for `fit`. A schedule that spans all epochs, such as "cosine", is followed if ``epochs`` is a number, and until
         then; ``learning_rate`` itself holds otherwise.
 
-        Keras' words, such as ``batch_size=64``, are for `fit`; here the parameters hold, of which ``epochs`` does not
-        count the epochs, nor does ``fit__epochs``. With a ``model``, the state of its optimizer goes on from call to
-        call.
+        Each call is one epoch, whatever ``epochs`` is. Keras' words, such as ``batch_size=64``, are for `fit`; here the
+        parameters hold. With a ``model``, the state of its optimizer goes on from call to call.
 
         Parameters
         ----------
