@@ -35,6 +35,7 @@ OF_THE_BUILT_IN = {
     "aux_output": (False,),
     "aux_loss_weight": (),
     "handle_missing": ("error",),
+    "input_scaling": (None,),
     "numerical_embedding": (None,),
     "learned_scale": (False,),
     "calibrate": (False,),
