@@ -11,12 +11,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments, structure_of_user_model
 from sk_mlp._compat import CallbackSupportMixin
-from sk_mlp._compiled import compile_like
+from sk_mlp._compiled import compile_like, compiled_by_user
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
-from sk_mlp._settings import OF_A_FIT, settle, take_over
+from sk_mlp._settings import OF_A_FIT, settle, take_over, told_besides
 from sk_mlp._tables import names_columns
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import MODEL_FUNCTIONS, network_output
@@ -304,9 +304,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             if others:
                 model = averaged([model, *others], self.n_features_in_, self._fitted.columns)
             model = self._in_units(model, targets)
-            if not model.compiled and own.compiled:  # by the user
-                compile_like(model, own)
-            elif not model.compiled:
+            if compiled := compiled_by_user(own):
+                loss, metrics = told_besides(self, compiled)
+                if loss is not None:
+                    loss = resolve_loss(self._values(), *self._loss_defaults(targets, targets.n_outputs))
+                    loss = loss.function if isinstance(loss, FunctionLoss) else loss
+                compile_like(model, own, loss, metrics)
+            else:
                 settled = self._worker(keep_fitted=True)
                 settle(settled, NO_WORDS)
                 if self.model is not None:

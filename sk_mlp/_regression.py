@@ -53,7 +53,8 @@ class Regression(Training, ABC):
         return once_stalled if self.normalize_y and self._loss_name() in ("mean_squared_error", "mse") else None
 
     def _join_below(self, loss, y, weights, parts):
-        is_asked = self.early_stopping == "auto" and self.monitor == "val_loss" and not (self.callbacks or self._words.callbacks)
+        callbacks = self.callbacks or self._words.callbacks
+        is_asked = self.early_stopping == "auto" and self.monitor == "val_loss" and not callbacks
         can_tell = type(loss) is keras.losses.MeanSquaredError and min(map(len, parts)) >= FEWEST_ROWS
         if not is_asked or not can_tell or np.ptp(weights):  # each part's weights have a mean of 1
             return -np.inf

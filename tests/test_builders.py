@@ -177,6 +177,7 @@ def test_any_keyword_reaches_a_builder_by_its_prefix_only():
         ),
         ({"hidden_layer_sizes": (8,)}, "hidden_layer_sizes=.8,. applies only to the built-in network"),
         ({"batch_norm": True}, "batch_norm=True applies only"),
+        ({"input_scaling": "standard"}, "input_scaling='standard' applies only"),
         ({"n_neuron": 3}, "Invalid parameter 'n_neuron' .* Did you mean 'n_neurons'.*takes .*'input_shape'"),
         ({"inputshape": 3}, "Invalid parameter 'inputshape' .* Did you mean 'input_shape'"),
         ({"model__n_neuron": 3}, "unexpected keyword argument 'n_neuron'.*Did you mean 'n_neurons'"),
@@ -230,6 +231,14 @@ def test_what_the_estimator_is_told_besides_is_done():
     assert len(mlp._fitted.states) == 2
     assert mlp._fitted.targets.is_standardised
     assert mlp.history_["learning_rate"][0] > mlp.history_["learning_rate"][-1]
+
+
+def test_a_loss_and_metrics_besides_those_that_are_compiled():
+    mlp = regressor(loss="mae", metrics=["mse"], normalize_y=True).fit(X, Y)
+    figures = mlp.model_.evaluate(X, Y, verbose=0, return_dict=True)
+    error = mlp.predict(X) - Y
+    assert figures == pytest.approx({"loss": np.mean(np.abs(error)), "mse": np.mean(error**2)}, rel=1e-4)
+    assert {"loss", "mse"} < mlp.history_.keys()
 
 
 @pytest.mark.parametrize("engine", ["auto", "keras"])
