@@ -438,3 +438,25 @@ def test_random_search_over_the_rate_of_the_builder():
     search = RandomizedSearchCV(regressor(), {"learning_rate": loguniform(1e-5, 1e-3)}, n_iter=2, cv=2, random_state=0)
     search.fit(X, Y)
     assert search.best_estimator_.history_["learning_rate"][0] == pytest.approx(search.best_params_["learning_rate"])
+
+
+@pytest.mark.slow
+def test_test_losses_are_those_of_keras_fit():
+    """Over some seeds of the initial weights; the orders of rows differ."""
+
+    def build(seed):
+        initial = [keras.initializers.GlorotUniform(seed + number) for number in range(2)]
+        layers = [keras.layers.Dense(30, "relu", kernel_initializer=initial[0])]
+        model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1, kernel_initializer=initial[1])])
+        model.compile("sgd", "mse")
+        return model
+
+    train, test = (X[:100], Y[:100]), (X[100:], Y[100:])
+    mlp = regressor(build, early_stopping=False, epochs=12, batch_size=10)
+    ours, theirs = [], []
+    for seed in range(5):
+        ours.append(mlp.set_params(seed=seed).fit(*train).model_.evaluate(*test, verbose=0))
+        model = build(seed)
+        model.fit(*train, epochs=12, batch_size=10, verbose=0)
+        theirs.append(model.evaluate(*test, verbose=0))
+    assert np.median(ours) == pytest.approx(np.median(theirs), rel=0.05)
