@@ -24,7 +24,9 @@ PACKAGES = ("numpy", "scikit-learn", "tensorflow", "keras", "scikeras", "skorch"
 Result = TypeVar("Result")
 
 
-def options(description: str | None, repeats: dict[str, int]) -> tuple[bool, dict[str, int]]:
+def options(
+    description: str | None, repeats: dict[str, int], shorthands: Iterable[str] = ()
+) -> tuple[bool, dict[str, int]]:
     """Read the command line.
 
     Parameters
@@ -32,6 +34,8 @@ def options(description: str | None, repeats: dict[str, int]) -> tuple[bool, dic
     description : str
     repeats : dict of str to int
         Usual number of measurements, by part of the benchmark.
+    shorthands : iterable of str
+        Parts for which ``--part`` is short for ``--only part``.
 
     Returns
     -------
@@ -44,6 +48,8 @@ def options(description: str | None, repeats: dict[str, int]) -> tuple[bool, dic
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, once, to see that it works")
     parser.add_argument("--repeats", type=int, help=f"measurements of each figure (default: {repeats})")
     parser.add_argument("--only", nargs="+", choices=repeats, default=list(repeats), help="parts to run (default: all)")
+    for part in shorthands:
+        parser.add_argument(f"--{part}", dest="only", action="store_const", const=[part], help=f"as --only {part}")
     chosen = parser.parse_args()
     if chosen.repeats is not None and chosen.repeats < 1:
         parser.error(f"argument --repeats: must be at least 1. Got {chosen.repeats}.")

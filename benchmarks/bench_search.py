@@ -1,10 +1,11 @@
 """Time of searches: the textbook's random search by scikeras, scikit-learn's MLP and sk_mlp, one after the other.
 
 The same candidates, folds and early stopping for all: depth 0-3, width 1-99 and learning rate 3e-4..3e-2 (Géron,
-*Hands-On Machine Learning*, 2nd ed., chapter 10). Then what a step of a member costs where all candidates have one
-structure, what Hyperband saves, how much memory a search takes, and how its time grows with candidates and with rows.
-Exits with 1 if a peer's best score is better than that of sk_mlp by more than a tolerance. Real data are read from the
-folder named by SK_MLP_DATA, if set.
+*Hands-On Machine Learning*, 2nd ed., chapter 10). Then the book's program with a function that builds the model, to
+the letter (``--recipe`` for that alone), what a step of a member costs where all candidates have one structure, what
+Hyperband saves, how much memory a search takes, and how its time grows with candidates and with rows. Exits with 1 if
+a peer's best score is better than that of sk_mlp by more than a tolerance, or if both differ in the book's program by
+more than two standard errors. Real data are read from the folder named by SK_MLP_DATA, if set.
 """
 
 import os
@@ -34,6 +35,7 @@ from _common import (
     target_cells,
 )
 from _data import Data, housing
+from _recipe import recipe
 from scikeras.wrappers import KerasRegressor
 from scipy.stats import loguniform, randint, reciprocal
 from sklearn.exceptions import ConvergenceWarning
@@ -49,7 +51,7 @@ from sk_mlp.model_selection import (
     PopulationRandomizedSearchCV,
 )
 
-REPEATS = {"textbook": 1, "one-structure": 1, "hyperband": 5, "memory": 1, "candidates": 1, "rows": 1}
+REPEATS = {"textbook": 1, "recipe": 1, "one-structure": 1, "hyperband": 5, "memory": 1, "candidates": 1, "rows": 1}
 ROWS = 11_610  # of California housing, as in the book
 SPACE = {"n_hidden": [0, 1, 2, 3], "n_neurons": randint(1, 100), "learning_rate": reciprocal(3e-4, 3e-2)}
 EPOCHS, PATIENCE, BATCH_SIZE = 100, 10, 32
@@ -271,7 +273,7 @@ def repeated(data: Data, n_rows: int) -> Data:
 
 
 def main() -> int:
-    smoke, repeats = options(__doc__, REPEATS)
+    smoke, repeats = options(__doc__, REPEATS, shorthands=("recipe",))
     warnings.filterwarnings("ignore", category=ConvergenceWarning)
     checks = Checks()
     print(environment())
@@ -285,6 +287,7 @@ def main() -> int:
     by_rows = {f"{size:,}": (repeated(data, size), n) for size in sizes}
     parts = {
         "textbook": lambda: textbook(data, n, epochs, repeats["textbook"], Checks() if smoke else checks),
+        "recipe": lambda: recipe(240 if smoke else ROWS, n, 2 if smoke else 30, Checks() if smoke else checks),
         "one-structure": lambda: one_structure(data, *members),
         "hyperband": lambda: hyperband(data, *((3, 3) if smoke else (81, 81)), repeats["hyperband"]),
         "memory": lambda: memory(*in_memory),

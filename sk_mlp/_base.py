@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments, structure_of_user_model
 from sk_mlp._compat import CallbackSupportMixin
-from sk_mlp._compiled import compile_like
+from sk_mlp._compiled import compile_like, compiled_by_user
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
@@ -20,7 +20,7 @@ from sk_mlp._hold_out import uses_groups
 from sk_mlp._mlflow import logged_fit
 from sk_mlp._policy import noted, under_policy
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
-from sk_mlp._settings import OF_A_FIT, settle, take_over
+from sk_mlp._settings import OF_A_FIT, settle, take_over, told_besides
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import MODEL_FUNCTIONS, network_output
 from sk_mlp.network import averaged, weights_of
@@ -348,9 +348,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
                 width = self.n_features_in_ if spec is None else spec.n_features
                 model = averaged([model, *others], width, self._fitted.columns)
             model = self._in_units(model, targets, self._fitted.shift)
-            if not model.compiled and own.compiled:  # by the user
-                compile_like(model, own)
-            elif not model.compiled:
+            if compiled := compiled_by_user(own):
+                loss, metrics = told_besides(self, compiled)
+                if loss is not None:
+                    loss = resolve_loss(self._values(), *self._loss_defaults(targets, targets.n_outputs))
+                    loss = loss.function if isinstance(loss, FunctionLoss) else loss
+                compile_like(model, own, loss, metrics)
+            else:
                 settled = self._worker(keep_fitted=True)
                 settle(settled, NO_WORDS)
                 if self.model is not None:

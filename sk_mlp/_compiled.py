@@ -1,6 +1,6 @@
 """What the user has told Keras in ``model.compile``."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,37 +32,46 @@ def compiled_by_user(model: keras.Model) -> Compiled | None:
     if model is None or not model.compiled:
         return None
     metrics = model._compile_metrics
-    weights = _flat(getattr(model._compile_loss, "_user_loss_weights", None))
-    losses = _flat(model.loss)
+    weights = flat(getattr(model._compile_loss, "_user_loss_weights", None))
+    losses = flat(model.loss)
     return Compiled(
         # Under a policy of mixed precision, Keras puts another one around it.
         optimizer=getattr(model.optimizer, "inner_optimizer", model.optimizer),
         loss=losses[0] if losses else None,
         loss_weight=float(weights[0]) if weights else 1.0,
-        metrics=_flat(getattr(metrics, "_user_metrics", None)),
-        weighted_metrics=_flat(getattr(metrics, "_user_weighted_metrics", None)),
+        metrics=flat(getattr(metrics, "_user_metrics", None)),
+        weighted_metrics=flat(getattr(metrics, "_user_weighted_metrics", None)),
     )
 
 
-def _flat(value: Any) -> list:
+def flat(value: Any) -> list:
     """Items of lists and dicts, which Keras takes one of for each output."""
     if value is None:
         return []
     if isinstance(value, Mapping):
         value = list(value.values())
-    return [item for part in value for item in _flat(part)] if isinstance(value, (list, tuple)) else [value]
+    return [item for part in value for item in flat(part)] if isinstance(value, (list, tuple)) else [value]
 
 
-def compile_like(model: keras.Model, other: keras.Model) -> None:
-    """Compile a model as another one of the same structure is, with an optimizer and metrics of its own."""
+def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metrics: Collection = ()) -> None:
+    """Compile a model as another one of the same structure is, with an optimizer and metrics of its own.
+
+    Parameters
+    ----------
+    model, other : keras.Model
+    loss : loss or None
+        In place of the other's, if given.
+    metrics : collection
+        Further ones.
+    """
     told = compiled_by_user(other)
     if told is None:
         return
     model.compile(
         optimizer=type(told.optimizer).from_config(told.optimizer.get_config()),
-        loss=told.loss,
+        loss=told.loss if loss is None else loss,
         loss_weights=None if told.loss_weight == 1 else told.loss_weight,
-        metrics=[another(metric) for metric in told.metrics] or None,
+        metrics=[another(metric) for metric in (*told.metrics, *metrics)] or None,
         weighted_metrics=[another(metric) for metric in told.weighted_metrics] or None,
     )
 

@@ -75,7 +75,8 @@ class Regression(Training, ABC):
         return once_stalled if self.normalize_y and keras_name(loss) == "mean_squared_error" else None
 
     def _join_below(self, loss, y, weights, parts):
-        is_asked = self.early_stopping == "auto" and self.monitor == "val_loss" and not self.callbacks
+        callbacks = self.callbacks or self._words.callbacks
+        is_asked = self.early_stopping == "auto" and self.monitor == "val_loss" and not callbacks
         can_tell = type(loss) is keras.losses.MeanSquaredError and min(map(len, parts)) >= FEWEST_ROWS
         if not is_asked or not can_tell or np.ptp(weights):  # each part's weights have a mean of 1
             return -np.inf

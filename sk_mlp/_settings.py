@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from sk_mlp._builder_arguments import arguments_of, chosen, name_of
-from sk_mlp._compiled import Compiled
+from sk_mlp._compiled import Compiled, flat
 from sk_mlp._fit_words import FitWords
 from sk_mlp._resolve import resolve_optimizer, routed_to
 
@@ -35,6 +35,7 @@ OF_THE_BUILT_IN = {
     "aux_output": (False,),
     "aux_loss_weight": (),
     "handle_missing": ("error",),
+    "input_scaling": (None,),
     "numerical_embedding": (None,),
     "learned_scale": (False,),
     "calibrate": (False,),
@@ -156,11 +157,17 @@ def take_over(estimator: Any, compiled: Compiled | None, has_weights: bool) -> N
             "Metrics are computed without weights, so a model must not be compiled with weighted_metrics where rows "
             f"have weights. Got {compiled.weighted_metrics}; use metrics."
         )
-    more = estimator.metrics if "metrics" in told else None
-    more = list(more.values()) if isinstance(more, Mapping) else list(more) if isinstance(more, (list, tuple)) else more
-    told_metrics = more if isinstance(more, list) else [] if more is None else [more]
     own = [*compiled.metrics, *compiled.weighted_metrics]
-    estimator.metrics = [*own, *(m for m in told_metrics if not any(m is o or _same(m, o) for o in own))] or None
+    estimator.metrics = [*own, *told_besides(estimator, compiled)[1]] or None
+
+
+def told_besides(estimator: Any, compiled: Compiled) -> tuple[Any, list]:
+    """What an estimator is told besides what its model is compiled with: a loss in its place, or None, and metrics."""
+    told = estimator._names_set() - arguments_of(estimator.model).keys()
+    metrics = flat(estimator.metrics) if "metrics" in told else []
+    own = [*compiled.metrics, *compiled.weighted_metrics]
+    others = [metric for metric in metrics if not any(metric is o or _same(metric, o) for o in own)]
+    return (estimator.loss if "loss" in told else None), others
 
 
 def settle_optimizer(estimator: Any, told: Collection[str]) -> None:

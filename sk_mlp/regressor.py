@@ -11,28 +11,40 @@ from sk_mlp._settings import BUILT_IN
 class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     """Multilayer perceptron for regression, trained by a compiled program.
 
-    The network is trained on y standardised by the mean and the standard deviation of the training rows, and predicts
-    in y's units. It is not standardised with ``normalize_y=False``, nor for a ``model`` whose last layer has an
-    activation. For losses of ratios it is divided by its typical size alone: by its mean for poisson, its geometric
-    mean for mean_absolute_percentage_error, that of 1 + y, less 1, for mean_squared_logarithmic_error; for the first
-    and the last of these, our own network's output is an exponential.
+    The built-in network is trained on y standardised by the mean and the standard deviation of the training rows, and
+    predicts in y's units. It is not standardised with ``normalize_y=False``. For losses of ratios it is divided by its
+    typical size alone: by its mean for poisson, its geometric mean for mean_absolute_percentage_error, that of 1 + y,
+    less 1, for mean_squared_logarithmic_error; for the first and the last of these, the network's output is an
+    exponential. A ``model`` is trained on y as it is; with ``normalize_y=True``, on y in such units unless its last
+    layer has an activation.
 
     Parameters
     ----------
-    model : callable or None, default=None
-        A function that returns a new Keras model at each call, in place of the parameters that describe the network
-        (``categorical_features`` to ``aux_loss_weight``). Its arguments are set by ``model__argument``; if it has
-        arguments of the names ``meta`` (a dict: n_features_in_, n_outputs_, target_type_, ...), ``params`` or
-        ``compile_kwargs``, it gets those.
-        A model that it compiles keeps its own optimizer and, where ``loss`` is None, its own loss.
+    model : callable, keras.Model or None, default=None
+        What to train in place of the built-in network: a function, method, partial, class or object with ``__call__``
+        that returns a Keras model, or such a model itself. A model itself is a template, which is never changed: each
+        fit trains a copy with new weights; only with ``warm_start=True`` the first fit goes on from its weights.
+
+        The function's arguments are parameters of the estimator, by their own names and as ``model__name``. Where an
+        argument has the name of a parameter below (``n_hidden``, ``learning_rate``, ...), the function gets that
+        parameter's value if it is set; if not, the function's own default holds. ``**kwargs`` gets only parameters
+        named ``model__...``. An argument named ``meta`` gets what is known of the data (see Notes), ``params`` all
+        parameters, and ``compile_kwargs`` an optimizer, loss and metrics, made from them, for ``model.compile``.
+
+        The model is trained as by Keras' ``fit``: X and y as they are, one network, batches of 32, with the optimizer,
+        loss, loss weight and metrics that it is compiled with. If it is not compiled, it is trained with those of the
+        parameters. A parameter that describes the built-in network, such as ``n_hidden`` or ``activation``, is refused
+        if it is set and the function has no such argument.
     categorical_features : "auto", columns or None, default="auto"
         Which columns of X hold categories: names, numbers, a mask and the like, as in
         `sklearn.compose.ColumnTransformer`; "auto" for those of a frame (pandas, polars) that are categories, strings
         or truth values. Up to 16 categories become columns of 0 and 1 (two become one of -1 and 1), more an embedding
         of 8 features. A category that the training rows do not have is unknown: all zero.
+        With a ``model``, such columns are an error.
     handle_missing : {"indicator", "impute", "error"}, default="indicator"
         What a missing number (nan, None) is: the median of the training rows (the mean without scaling), with a feature
         that tells that it is missing ("indicator") or without, or an error. A missing category is one of its own.
+        With a ``model``, missing values are an error.
     input_scaling : {"auto", "robust", "standard"} or None, default="auto"
         How numbers are scaled, within the network. "robust" takes the median away, divides by the interquartile range
         and clips smoothly to (-3, 3); "standard" divides by the standard deviation; "auto" is "robust", and None for a
@@ -45,35 +57,37 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     learned_scale : bool or "auto", default="auto"
         Whether each feature is multiplied by a weight of its own that learns fast (Holzmueller et al. 2024); "auto" for
         where numbers are scaled, unless the optimizer is SGD.
-    n_hidden : int, default=3
-        Number of hidden layers; 0 for a linear model.
-    n_neurons : int, default=128
-        Neurons of each hidden layer.
+    n_hidden : int or "auto", default="auto"
+        Number of hidden layers; 0 for a linear model. "auto" is 3.
+    n_neurons : int or "auto", default="auto"
+        Neurons of each hidden layer. "auto" is 128.
     hidden_layer_sizes : int, array-like of int or None, default=None
         Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
-    activation : {"relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh", "sigmoid"}, default="mish"
-        Of the hidden layers.
-    parametric_activation : bool, default=True
+    activation : str, default="auto"
+        Of the hidden layers: "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh" or "sigmoid". "auto"
+        is "mish".
+    parametric_activation : bool or "auto", default="auto"
         Whether each hidden neuron learns how much of the activation it takes: x + a (f(x) - x), from a = 1
-        (Holzmueller et al. 2024).
+        (Holzmueller et al. 2024). "auto" is True.
     dropout : float in [0, 1) or "auto", default="auto"
         Share of each hidden layer's outputs that is left out in training. "auto" begins without, and once the loss on
         the held-out rows has not fallen for eight epochs takes the share of y's variance that is not explained by then,
         less 0.02, at most 0.15: dropout helps with noisy y and ruins what can be fitted nearly exactly. That needs
         ``early_stopping``, ``normalize_y`` and the squared error; otherwise "auto" is 0.
-    batch_norm : bool, default=False
-        Whether to normalise each hidden layer's inputs to its activation over the batch.
+    batch_norm : bool or "auto", default="auto"
+        Whether to normalise each hidden layer's inputs to its activation over the batch. "auto" is False.
     kernel_initializer : str, default="auto"
         Keras name of the hidden layers' initial weights; "auto" follows ``activation``: He for relu's family, LeCun for
         selu, Glorot otherwise.
-    skip_connection : bool, default=False
+    skip_connection : bool or "auto", default="auto"
         Whether the inputs are joined to the last hidden layer (wide and deep: Cheng et al. 2016, arXiv 1606.07792).
+        "auto" is False.
     wide_features, deep_features : columns or None, default=None
         Which features are joined to the last hidden layer (with ``skip_connection``), and which go into the first one:
         names, numbers, slices, masks or a function of X, as in `sklearn.compose.ColumnTransformer`; None for all.
-    aux_output : bool, default=False
+    aux_output : bool or "auto", default="auto"
         Whether to train a second output on the last hidden layer alone, beside the one that predicts. Its loss is
-        ``aux_output_loss`` in ``history_``, the main output's ``output_loss``.
+        ``aux_output_loss`` in ``history_``, the main output's ``output_loss``. "auto" is False.
     aux_loss_weight : float in [0, 1), default=0.1
         Share of the auxiliary output's loss in the whole one.
     input_columns : dict, list or tuple of columns, or None, default=None
@@ -88,27 +102,32 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     pretrain : "autoencoder" or None, default=None
         Whether to start from the hidden layers of a network that learns to put out the features through mirrored
         layers, also on the rows ``X_unlabeled`` of `fit`. ``pretrain__epochs`` and the like set its own parameters.
-    optimizer : str, type or keras.optimizers.Optimizer, default="adam"
+    optimizer : "auto", str, type or keras.optimizers.Optimizer, default="auto"
         Keras name, class or object. Arguments of a name or class are set by ``optimizer__argument``. An object is not
-        used itself but copied; its learning rate and weight decay must be those below.
-    learning_rate : float, default=3e-3
-    weight_decay : float, default=0.02
+        used itself but copied. "auto" is "adam"; with a ``model``, the one that it is compiled with, if it is.
+    learning_rate : float, keras.optimizers.schedules.LearningRateSchedule or "auto", default="auto"
+        The step's length; also as ``optimizer__learning_rate``. "auto" is 3e-3; with a ``model``, that of the optimizer
+        that it is compiled with, or Keras' default for the ``optimizer``. If ``optimizer`` is an object, its own rate
+        holds, and another one is an error.
+    weight_decay : float or "auto", default="auto"
         Share of each kernel that a step takes away, times the learning rate (decoupled: Loshchilov and Hutter 2019,
-        arXiv 1711.05101). Vectors, such as biases and normalizations, are exempt.
-    lr_schedule : str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default="cosine"
+        arXiv 1711.05101). Vectors, such as biases and normalizations, are exempt. "auto" is 0.02; with a
+        ``model``, that of its optimizer, or 0. Also ``optimizer__weight_decay``.
+    lr_schedule : "auto", str, callable, keras.optimizers.schedules.LearningRateSchedule or None, default="auto"
         Factor of ``learning_rate`` over time: "step", "exponential", "cosine", "coslog4", "one_cycle", "plateau" (of
         ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
-        A Keras schedule gives the rate itself, by the step's number.
+        A Keras schedule gives the rate itself, by the step's number. "auto" is "cosine", and None with a ``model``.
     clip_norm : float or None, default=None
         Largest norm of the whole gradient; a longer one is scaled down.
     ema_momentum : float in (0, 1) or None, default=None
         To validate, keep and predict with exponential moving averages of the weights: the share of the average that a
         step keeps, such as 0.97 (Polyak and Juditsky 1992, doi:10.1137/0330046, for the plain mean).
     batch_size : int or "auto", default="auto"
-        Rows a step; all rows if they are fewer. "auto" takes a 40th of the rows, as a power of 2 from 32 to 256.
+        Rows a step; all rows if they are fewer. "auto" takes a 40th of the rows, as a power of 2 from 32 to 256;
+        with a ``model``, 32.
     epochs : int or "auto", default="auto"
-        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 256;
-        `partial_fit` then trains at a constant rate.
+        Passes over the training rows, at most. "auto" takes as many as 2,400 steps need, from 16 to 256, or 100 with
+        a ``model``; `partial_fit` then trains at a constant rate.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch. With
         "auto", once a network leaves less than 1 % of y's variance in them unexplained, they join the rows that it
@@ -125,8 +144,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         near to ``validation_fraction`` of the rows as groups allow; where it can be, every class keeps rows to train
         on. A scikit-learn splitter: its first split, of an ensemble its first splits, one for each pair; its
         ``random_state`` is its own. Of a TimeSeriesSplit the first splits train on the fewest rows: prefer "last".
-    patience : int, default=48
-        Epochs without improvement after which to stop.
+    patience : int or "auto", default="auto"
+        Epochs without improvement after which to stop. "auto" is 48, and 10 with a ``model``.
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
     monitor : str, default="val_loss"
@@ -137,35 +156,45 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     loss : str, callable, keras.losses.Loss or None, default=None
         Keras name, class, object, or function of (y_true, y_pred) that returns a number a row; None for
         the mean squared error.
-        Arguments of a name or class are set by ``loss__argument``.
+        Arguments of a name or class are set by ``loss__argument``. With a ``model`` that is compiled, None is its own
+        loss.
     metrics : list or None, default=None
-        Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras.
+        Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras. With a
+        ``model``, they come after those that it is compiled with.
         What does not heed ``sample_weight``, which is 0 for rows that fill up an epoch's last batch, needs Keras'
         ``fit``.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
-        Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects.
-    ensemble_size : int, default=8
+        Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects. An
+        `EarlyStopping` among them, or among those of `fit`, replaces the estimator's own: ``patience``, ``min_delta``
+        and ``monitor`` have no part then, and unless it has ``restore_best_weights=True`` the last epoch's weights are
+        kept. `TerminateOnNaN` has nothing to do: each fit ends once the loss is not finite, and keeps the weights of
+        the best epoch before.
+    ensemble_size : int or "auto", default="auto"
         How many networks to train, each from a seed of its own, each pair with other rows held out, whose outputs are
         averaged. ``history_`` then holds means over the members that have the figure, and ``best_epoch_`` the median.
+        "auto" is 8, and 1 with a ``model``.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
         the compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
     warm_start : bool, default=False
-        Whether `fit` goes on from the last fit's weights, optimizer state and targets' scale.
+        Whether `fit` goes on from the last fit's weights, optimizer state and targets' scale. It trains ``epochs``
+        more, and ``history_`` starts anew. Keras' words in `fit`, such as ``epochs=5``, hold for that call.
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, held-out rows, the order of rows and dropout. With an int, the process's own
         generators are neither used nor changed; None draws a seed from numpy's, as everywhere in scikit-learn.
     verbose : int, default=0
         Whether to print a line an epoch, and why an engine was chosen.
-    normalize_y : bool, default=True
+    normalize_y : bool or "auto", default="auto"
         Whether the network is trained on y less its mean, over its standard deviation. If not, the loss, and with it
-        the learning rate of optimizers such as "sgd", is in y's units.
+        the learning rate of optimizers such as "sgd", is in y's units. "auto" is True, and False with a ``model``.
 
     Attributes
     ----------
     model_ : keras.Model
         The trained network; a copy, made when it is first asked for. With columns that are scaled, embedded or
-        categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`.
+        categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`. Of a ``model``, it is
+        the very network that predicts, compiled in the same way: ``model_.evaluate(X, y)`` is the loss of `predict`.
+        (The parameter ``model`` stays the function.)
     history_ : dict of list of float
         One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``. Those with
         ``val_`` are nan once these rows have joined the others (``early_stopping``).
@@ -191,8 +220,13 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     -----
     ``history_["loss"]`` and ``history_["val_loss"]`` are losses of the standardised y where these are losses of the
     difference between y and the prediction (mean_squared_error, huber, whose ``delta`` is in standard deviations of y,
-    quantile, ...). Losses for which y's origin matters (mean_squared_logarithmic_error, functions such as a relative
-    error of yours) are computed in y's units, whatever the network is trained on. Metrics are in y's units.
+    quantile, ...). They are in y's units where y is not standardised, as with a ``model``, and for losses for which y's
+    origin matters (mean_squared_logarithmic_error, functions such as a relative error of yours). Metrics are in y's
+    units.
+
+    ``meta``, for a function that builds a model, is a dict of ``n_features_in_``, ``n_outputs_``, ``target_type_``
+    ("continuous" or "continuous-multioutput"), ``X_shape_``, ``X_dtype_``, ``y_dtype_``, ``y_ndim_`` and
+    ``n_outputs_expected_``.
 
     See Also
     --------
@@ -350,6 +384,9 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         its rows has no part later on. No rows are held out, so early stopping does not take part: ``early_stopping`` is
         for `fit`. A schedule that spans all epochs, such as "cosine", is followed if ``epochs`` is a number, and until
         then; ``learning_rate`` itself holds otherwise.
+
+        Each call is one epoch, whatever ``epochs`` is. Keras' words, such as ``batch_size=64``, are for `fit`; here the
+        parameters hold. With a ``model``, the state of its optimizer goes on from call to call.
 
         Parameters
         ----------

@@ -177,6 +177,7 @@ def test_any_keyword_reaches_a_builder_by_its_prefix_only():
         ),
         ({"hidden_layer_sizes": (8,)}, "hidden_layer_sizes=.8,. applies only to the built-in network"),
         ({"batch_norm": True}, "batch_norm=True applies only"),
+        ({"input_scaling": "standard"}, "input_scaling='standard' applies only"),
         ({"n_neuron": 3}, "Invalid parameter 'n_neuron' .* Did you mean 'n_neurons'.*takes .*'input_shape'"),
         ({"inputshape": 3}, "Invalid parameter 'inputshape' .* Did you mean 'input_shape'"),
         ({"model__n_neuron": 3}, "unexpected keyword argument 'n_neuron'.*Did you mean 'n_neurons'"),
@@ -230,6 +231,14 @@ def test_what_the_estimator_is_told_besides_is_done():
     assert len(mlp._fitted.states) == 2
     assert mlp._fitted.targets.is_standardised
     assert mlp.history_["learning_rate"][0] > mlp.history_["learning_rate"][-1]
+
+
+def test_a_loss_and_metrics_besides_those_that_are_compiled():
+    mlp = regressor(loss="mae", metrics=["mse"], normalize_y=True).fit(X, Y)
+    figures = mlp.model_.evaluate(X, Y, verbose=0, return_dict=True)
+    error = mlp.predict(X) - Y
+    assert figures == pytest.approx({"loss": np.mean(np.abs(error)), "mse": np.mean(error**2)}, rel=1e-4)
+    assert {"loss", "mse"} < mlp.history_.keys()
 
 
 @pytest.mark.parametrize("engine", ["auto", "keras"])
@@ -429,3 +438,25 @@ def test_random_search_over_the_rate_of_the_builder():
     search = RandomizedSearchCV(regressor(), {"learning_rate": loguniform(1e-5, 1e-3)}, n_iter=2, cv=2, random_state=0)
     search.fit(X, Y)
     assert search.best_estimator_.history_["learning_rate"][0] == pytest.approx(search.best_params_["learning_rate"])
+
+
+@pytest.mark.slow
+def test_test_losses_are_those_of_keras_fit():
+    """Over some seeds of the initial weights; the orders of rows differ."""
+
+    def build(seed):
+        initial = [keras.initializers.GlorotUniform(seed + number) for number in range(2)]
+        layers = [keras.layers.Dense(30, "relu", kernel_initializer=initial[0])]
+        model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(1, kernel_initializer=initial[1])])
+        model.compile("sgd", "mse")
+        return model
+
+    train, test = (X[:100], Y[:100]), (X[100:], Y[100:])
+    mlp = regressor(build, early_stopping=False, epochs=12, batch_size=10)
+    ours, theirs = [], []
+    for seed in range(5):
+        ours.append(mlp.set_params(seed=seed).fit(*train).model_.evaluate(*test, verbose=0))
+        model = build(seed)
+        model.fit(*train, epochs=12, batch_size=10, verbose=0)
+        theirs.append(model.evaluate(*test, verbose=0))
+    assert np.median(ours) == pytest.approx(np.median(theirs), rel=0.05)

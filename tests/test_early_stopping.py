@@ -170,6 +170,11 @@ def test_where_auto_is_to_stop_early(settings):
     np.testing.assert_array_equal(auto.predict(X), early.predict(X))
 
 
+def test_rows_do_not_join_where_callbacks_of_fit_look_at_them():
+    mlp = regressor(**ANNEALED, patience=40).fit(X, EXACT, callbacks=[keras.callbacks.LambdaCallback()])
+    assert np.isfinite(mlp.history_["val_loss"]).all()
+
+
 def test_rows_of_the_users_own_never_join():
     mlp = regressor(**ANNEALED).fit(X[TRAIN], EXACT[TRAIN], X_val=X[HELD], y_val=EXACT[HELD])
     assert min(mlp.history_["val_loss"]) < 0.01
