@@ -5,6 +5,7 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
 from sk_mlp._builder_arguments import arguments_of, name_of
+from sk_mlp._columns import ColumnPlan
 from sk_mlp._compiled import compile_like, compiled_by_user
 from sk_mlp._features import to_inputs
 from sk_mlp._resolve import resolve_loss, resolve_optimizer
@@ -21,6 +23,7 @@ from sk_mlp.engine.structure import structure_of_model
 from sk_mlp.layers import dropout_layers
 from sk_mlp.losses import losses_of_outputs
 from sk_mlp.network import layers_of
+from sk_mlp.table_layers import ColumnEncoding
 
 _process_seeds = threading.RLock()
 GLOBAL_SEED_GENERATOR = "global_seed_generator"  # under which Keras keeps the process's own
@@ -45,8 +48,10 @@ def seeds_of_the_process(seed: int) -> Iterator[None]:
             global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before[2])
 
 
-def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, columns: Any) -> Blueprint:
-    """The blueprint of a user's own model."""
+def blueprint_of_builder(
+    make: Callable[[], keras.Model], n_features: int, columns: Any, plan: ColumnPlan | None
+) -> Blueprint:
+    """The blueprint of a user's own model, with the plan by which it scales X's columns, if it does."""
     model = make()
     rates = [float(layer.rate) for layer in dropout_layers(model)]
     width = symbolic_output(model, n_features, columns).shape[1]
@@ -55,7 +60,7 @@ def blueprint_of_builder(make: Callable[[], keras.Model], n_features: int, colum
     if told := compiled_by_user(model):  # as its optimizer has it
         decays = told.optimizer._use_weight_decay
         exempt = tuple(i for i, variable in enumerate(model.trainable_variables) if not decays(variable))
-    return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt)
+    return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt, plan)
 
 
 def structure_of_user_model(model: keras.Model, columns: Any) -> Hashable:
@@ -109,6 +114,7 @@ def call_builder(
     n_features: int,
     columns: Any,
     widths: tuple[int, ...],
+    plan: ColumnPlan | None,
 ) -> keras.Model:
     """Build the user's model and check that it fits the data.
 
@@ -127,6 +133,8 @@ def call_builder(
         Columns of X for each input.
     widths : tuple of int
         Output widths that fit y.
+    plan : ColumnPlan or None
+        How X is scaled before, within the model that is returned, which then takes all columns in one input.
 
     Raises
     ------
@@ -155,7 +163,17 @@ def call_builder(
             + "".join(f" or (None, {width})" for width in widths[1:])
             + f" for this y. Got {shape} instead."
         )
-    return model
+    return model if plan is None else with_scaling(model, plan, n_features, columns)
+
+
+def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Any) -> keras.Model:
+    """A model that scales X's columns before they go into the inputs of another one, which is a part of it."""
+    features = keras.Input((n_features,), name="features")
+    scaled = ColumnEncoding(asdict(plan), name="columns")(features)
+    parts = to_inputs(scaled, columns, lambda x, numbers: keras.ops.take(x, list(numbers), axis=1))
+    scaling = keras.Model(features, model(parts), name=model.name)
+    compile_like(scaling, model)
+    return scaling
 
 
 def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str, Callable[[], Any]]) -> Any:

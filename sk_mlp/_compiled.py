@@ -54,7 +54,8 @@ def flat(value: Any) -> list:
 
 
 def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metrics: Collection = ()) -> None:
-    """Compile a model as another one of the same structure is, with an optimizer and metrics of its own.
+    """Compile a model as another one of the same structure is, with metrics of its own, and an optimizer of its own
+    unless it has the other's variables.
 
     Parameters
     ----------
@@ -67,8 +68,9 @@ def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metri
     told = compiled_by_user(other)
     if told is None:
         return
+    shares = {id(v) for v in other.trainable_variables} <= {id(v) for v in model.trainable_variables}
     model.compile(
-        optimizer=type(told.optimizer).from_config(told.optimizer.get_config()),
+        optimizer=told.optimizer if shares else type(told.optimizer).from_config(told.optimizer.get_config()),
         loss=told.loss if loss is None else loss,
         loss_weights=None if told.loss_weight == 1 else told.loss_weight,
         metrics=[another(metric) for metric in (*told.metrics, *metrics)] or None,

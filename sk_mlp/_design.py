@@ -80,8 +80,12 @@ class Design(DataChecks, ABC):
         }
         offers = {name: offers[name] for name in offers_taken(self.model)}
         arguments = {name: plain(value) for name, value in self._arguments.items()}
-        make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, self._widths(targets))
-        return blueprint_of_builder(partial(build_under, policy_of_fit(self), make), n_features, columns)
+        scaling = self._scaling(parts[0])
+        scales = None if scaling is None else plan_columns(parts, rows, None, {}, scaling, None, False, "error")
+        widths = self._widths(targets)
+        make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, widths, scales)
+        make = partial(build_under, policy_of_fit(self), make)
+        return blueprint_of_builder(make, n_features, columns if scales is None else None, scales)
 
     def _plan(
         self, parts: list[Matrix], rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool
@@ -162,7 +166,7 @@ class Design(DataChecks, ABC):
     ) -> dict[str, NDArray]:
         """What the training rows tell of X's columns, by the variable's layer and name; y is what the loss gets."""
         spec = blueprint.spec
-        plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {}
+        plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {"columns": blueprint.plan}
         return {
             f"{layer}/{name}": array
             for layer, plan in plans.items()
@@ -175,7 +179,7 @@ class Design(DataChecks, ABC):
     ) -> tuple[NDArray | None, list[dict[str, NDArray]]]:
         """What is to be subtracted from X, if anything, and what members have learned of the columns then, float32."""
         shift = np.zeros(X.shape[1])
-        numeric = blueprint.spec.numeric_columns if blueprint.spec and is_wide(X) else {}
+        numeric = blueprint.numeric_columns if is_wide(X) else {}
         for member in learned:
             for layer, columns in numeric.items():
                 found = shift_of(member[f"{layer}/center"], member[f"{layer}/scale"])

@@ -35,7 +35,6 @@ OF_THE_BUILT_IN = {
     "aux_output": (False,),
     "aux_loss_weight": (),
     "handle_missing": ("error",),
-    "input_scaling": (None,),
     "numerical_embedding": (None,),
     "learned_scale": (False,),
     "calibrate": (False,),

@@ -125,6 +125,13 @@ class Blueprint:
     plan: ColumnPlan | None = None
 
     @property
+    def numeric_columns(self) -> dict[str, list[int]]:
+        """Columns of X that are numbers to be scaled, by the layer that does it."""
+        if self.spec is not None:
+            return self.spec.numeric_columns
+        return {"columns": list(self.plan.numeric)} if self.plan else {}
+
+    @property
     def n_heads(self) -> int:
         """2 with an auxiliary output, else 1."""
         return 2 if self.spec is not None and self.spec.aux_output else 1

@@ -15,6 +15,7 @@ from sk_mlp._features import Matrix, dense
 from sk_mlp._resolve import routed_to
 from sk_mlp._spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp.network import weights_of
+from sk_mlp.table_layers import ColumnEncoding
 
 # What an autoencoder has in common with the network that starts from it.
 SHARED = (
@@ -96,7 +97,7 @@ def initial_weights(
         if blueprint.sample is None:
             return {}, ()
         goes_on = estimator.warm_start and isinstance(estimator.model, keras.Model)
-        return start_of(estimator.model if goes_on else blueprint.sample), ()
+        return start_of(blueprint.sample, estimator.model if goes_on else None), ()
     spec = blueprint.spec
     if spec is None:
         raise ValueError(f"{parameter} needs the estimator's own network. Got model={estimator.model!r}.")
@@ -125,9 +126,13 @@ def _features_of_dates(estimator: Any) -> dict[int, tuple[str, ...]]:
     return {number: date.features for number, date in getattr(estimator, "_dates", {}).items()}
 
 
-def start_of(sample: keras.Model) -> dict[int, NDArray]:
-    """Initial values as a user's builder gives them."""
-    return dict(enumerate(np.asarray(variable) for variable in weights_of(sample)))
+def start_of(sample: keras.Model, source: keras.Model | None = None) -> dict[int, NDArray]:
+    """Initial values of a user's own model, or of another one of its structure; of scaled columns there are none."""
+    of_columns = (layer for layer in sample.layers if isinstance(layer, ColumnEncoding))
+    learned = {id(variable) for layer in of_columns for variable in layer.variables}
+    numbers = [i for i, variable in enumerate(weights_of(sample)) if id(variable) not in learned]
+    arrays = [np.asarray(variable) for variable in weights_of(source or sample)]
+    return dict(zip(numbers, arrays if source else [arrays[i] for i in numbers], strict=True))
 
 
 def autoencoder(

@@ -208,10 +208,9 @@ class Training(Design, ABC):
         """Warn of numbers that a network which takes X as it is can do little with."""
         if issparse(X) and self.model is None:
             warn_of_scales(X)
-        elif not issparse(X) and (self.model is not None or self._scaling(X) is None):
-            own = "Set input_scaling='robust', or put" if self.model is None else "Put"
+        elif not issparse(X) and self._scaling(X) is None:
             numeric = np.setdiff1d(np.arange(X.shape[1]), list(self._categories))
-            remedy = f"{own} sklearn.preprocessing.StandardScaler before the network."
+            remedy = "Set input_scaling='robust', or put sklearn.preprocessing.StandardScaler before the network."
             warn_of_lost_digits(X, rows, numeric, self._column_names, remedy)
 
     def _hyper(self, recipe: Recipe, blueprint: Blueprint, layout: str | None, targets: Targets) -> dict[str, float]:

@@ -6,6 +6,7 @@ import pickle
 import keras
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from scipy.stats import loguniform
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
@@ -239,6 +240,32 @@ def test_a_loss_and_metrics_besides_those_that_are_compiled():
     error = mlp.predict(X) - Y
     assert figures == pytest.approx({"loss": np.mean(np.abs(error)), "mse": np.mean(error**2)}, rel=1e-4)
     assert {"loss", "mse"} < mlp.history_.keys()
+
+
+@pytest.mark.parametrize("scaling", ["robust", "standard"])
+def test_columns_are_scaled_before_a_model(scaling):
+    far = 1e6 + 100 * X.astype(float) @ np.diag([1, 10, 100, 1000])
+    mlp = regressor(input_scaling=scaling, ensemble_size=2).fit(far, Y)
+    np.testing.assert_allclose(
+        mlp.predict(far), regressor(input_scaling=scaling, ensemble_size=2).fit(X, Y).predict(X), rtol=1e-3
+    )
+    np.testing.assert_allclose(np.asarray(mlp.model_(far))[:, 0], mlp.predict(far), rtol=1e-4)
+    copy = pickle.loads(pickle.dumps(mlp))
+    np.testing.assert_array_equal(copy.predict(far), mlp.predict(far))
+    assert clone(mlp).set_params(warm_start=True).fit(far, Y).fit(far, Y).n_iter_ == 2
+    with pytest.raises(ValueError, match=r"input_scaling='.*' needs a dense X"):
+        regressor(input_scaling=scaling).fit(csr_array(X), Y)
+
+
+def test_columns_are_scaled_before_the_inputs_of_a_model():
+    def build():
+        left, right = keras.Input((1,), name="left"), keras.Input((3,), name="right")
+        model = keras.Model([left, right], keras.layers.Dense(1)(keras.layers.concatenate([left, right])))
+        model.compile("sgd", "mse", metrics=["mae"])
+        return model
+
+    mlp = regressor(build, input_columns={"left": [3], "right": slice(0, 3)}, input_scaling="robust").fit(1e3 * X, Y)
+    np.testing.assert_allclose(mlp.model_.predict(1e3 * X, verbose=0)[:, 0], mlp.predict(1e3 * X), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("engine", ["auto", "keras"])

@@ -290,15 +290,13 @@ def test_the_defaults_take_a_raw_table(estimator):
 
 
 @pytest.mark.parametrize("estimator", [KerasMLPClassifier, KerasMLPRegressor])
-def test_a_model_of_the_users_own_takes_the_defaults_and_no_scaling(estimator):
+def test_a_model_of_the_users_own_takes_the_defaults(estimator):
     X, y = RNG.normal(size=(60, 3)), np.arange(60) % 2
 
     def build(meta):
         return keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(meta["n_outputs_"])])
 
     assert len(estimator(build, epochs=1, ensemble_size=2).fit(X, y)._fitted.states) == 2
-    with pytest.raises(ValueError, match="input_scaling='robust' is of the estimator's own network"):
-        estimator(build, input_scaling="robust").fit(X, y)
 
 
 def test_init_from_an_estimator_of_other_categories_is_refused():
