@@ -1,6 +1,7 @@
 """What classifier and regressor share, as users see it."""
 
 from abc import ABC
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from sk_mlp._hold_out import uses_groups
 from sk_mlp._mlflow import logged_fit
 from sk_mlp._policy import noted, under_policy
 from sk_mlp._resolve import FunctionLoss, resolve_loss, routed_to
+from sk_mlp._rows import GivenRows
 from sk_mlp._settings import OF_A_FIT, settle, take_over, told_besides
 from sk_mlp._training import Training
 from sk_mlp.engine.predict import MODEL_FUNCTIONS, network_output
@@ -146,15 +148,16 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         }
         words, held_out = self._fit_words(said, unknown, (X_val, y_val, sample_weight_val))
         work = self._worker(keep_fitted=self.warm_start)
+        given = GivenRows(X, y, sample_weight, held_out, X_unlabeled, groups)
         settings = {"stop_early": work.early_stopping, "words": words}
         collector = present_collector()
         if collector is None:
             with logged_fit(self):
-                work._train(X, y, sample_weight, held_out, X_unlabeled, groups, **settings)
+                work._train(given, **settings)
                 return self._adopt(work)
         with deferred_fits(None):
             settings["convert"] = collector.in_float32
-            task = work._prepare(collector.input(X), y, sample_weight, held_out, X_unlabeled, groups, **settings)
+            task = work._prepare(replace(given, X=collector.input(X)), **settings)
         work._set_target_attributes(task.targets)
         self._adopt(work)  # as far as it is fitted: meta-estimators look for classes_ and names of columns
         collector.defer(self, work, task)
@@ -226,7 +229,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         vars(work).pop("_skl_callbacks", None)  # whose tasks are those of a whole fit
         epoch = work.current_epoch
         settings = {"stop_early": False, "first_epoch": epoch, "last_epoch": epoch + 1, "classes": classes}
-        work._train(X, y, sample_weight, **settings)
+        work._train(GivenRows(X, y, sample_weight), **settings)
         return self._adopt(work)
 
     def initialize(self, X, y=None):

@@ -83,7 +83,12 @@ def settle(estimator: Any, words: FitWords) -> None:
     owned = arguments_of(model)
     estimator._check_values({name for name in estimator._own_values() if name not in owned or name not in OWNABLE})
     if model is not None:
-        own = {name: getattr(estimator, name) for name in estimator._told}
+        # A value of PLAIN_MLP gives way to one that is for the builder alone.
+        own = {
+            name: value
+            for name, value in ((name, getattr(estimator, name)) for name in estimator._told)
+            if f"model__{name}" not in estimator._routed or not _asks_for_nothing(name, value)
+        }
         estimator._arguments = chosen(model, estimator._routed, own)
         refuse_what_is_built_in(own, model)
     for name, value in (estimator._built_in_defaults if model is None else WITH_A_MODEL).items():
@@ -96,13 +101,17 @@ def settle(estimator: Any, words: FitWords) -> None:
 def refuse_what_is_built_in(own: Mapping[str, Any], model: Any) -> None:
     """Raise an error for parameters that shape the built-in network, beside a model that does not take them."""
     known = arguments_of(model)
-    for name, nothing in OF_THE_BUILT_IN.items():
-        if name in own and name not in known and not any(_same(own[name], value) for value in nothing):
+    for name in OF_THE_BUILT_IN:
+        if name in own and name not in known and not _asks_for_nothing(name, own[name]):
             takes = f"takes {list(known)}" if known else "takes no arguments"
             raise ValueError(
                 f"{name}={own[name]!r} applies only to the built-in network. Got model={name_of(model)} besides, which "
                 f"{takes}; set {name} back to its default."
             )
+
+
+def _asks_for_nothing(name: str, value: Any) -> bool:
+    return any(_same(value, nothing) for nothing in OF_THE_BUILT_IN.get(name, ()))
 
 
 def _same(value: Any, other: Any) -> bool:

@@ -1,8 +1,9 @@
-"""Training: validate -> encode y -> blueprint -> split -> recipe and member -> engine -> attributes."""
+"""A fit: settings -> rows -> network -> start -> recipe and members -> run -> fitted."""
 
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,41 +12,81 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
 from sk_mlp._callbacks import callbacks_of, directed, rule_of
-from sk_mlp._checks import row_counts, rows_with_weight, without_zero_total
 from sk_mlp._compiled import compiled_by_user
 from sk_mlp._design import Design
 from sk_mlp._dropout import DropoutRule
+from sk_mlp._features import Matrix
 from sk_mlp._fit_words import NO_WORDS
 from sk_mlp._fork import refuse_after_fork
-from sk_mlp._hold_out import column_of_groups, splits_of_members
 from sk_mlp._numbers import in_float32, warn_of_lost_digits
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
+from sk_mlp._rows import FitRows, GivenRows, rows_of_fit
+from sk_mlp._running import run_task
 from sk_mlp._settings import settle, take_over
-from sk_mlp._sklearn_callbacks import FitTasks, fit_tasks, hook_arguments
+from sk_mlp._sklearn_callbacks import fit_tasks, hook_arguments
 from sk_mlp._sparse import warn_of_scales
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
-from sk_mlp._split import member_seeds
 from sk_mlp._starting import initial_weights, start_of
 from sk_mlp._targets import RegressionTargets, Targets
-from sk_mlp.engine.bridge import CallbackBridge, Rate, need_no_network
-from sk_mlp.engine.cohort import Cohort, train_cohorts
-from sk_mlp.engine.compilable import why_not_compilable
-from sk_mlp.engine.keras_population import KerasPopulation
-from sk_mlp.engine.population import CompiledPopulation, DeviceRows, Population
-from sk_mlp.engine.recipe import Parts, Recipe, loss_names, optimizer_data
-from sk_mlp.engine.run import Run
-from sk_mlp.engine.train import train
-from sk_mlp.exceptions import NotCompilableError
-from sk_mlp.losses import losses_of_outputs
+from sk_mlp.engine.recipe import Recipe, loss_names, optimizer_data
 from sk_mlp.network import with_shift, with_units
 from sk_mlp.schedules import ByStep, Constant, Schedule, resolve_schedule
 
 DIVERGED = "The loss was no longer finite"
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a fit trains.
+
+    Attributes
+    ----------
+    blueprint : Blueprint
+    loss : keras.losses.Loss
+    loss_weight : float
+        By which the loss is multiplied.
+    targets : ClassTargets or RegressionTargets
+        With y's units.
+    encoded : ndarray of shape (n_rows, n_columns)
+        y as the loss wants it.
+    layout : str or None
+        The name of that layout.
+    """
+
+    blueprint: Blueprint
+    loss: keras.losses.Loss
+    loss_weight: float
+    targets: Targets
+    encoded: NDArray
+    layout: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What members begin with.
+
+    Attributes
+    ----------
+    X : matrix
+        All rows, as networks train on them.
+    shift : ndarray of shape (n_features,) or None
+        What has been subtracted from X.
+    learned : list of dict
+        What each member's training rows tell of X's columns.
+    initial : list of dict
+        Each member's initial weights, as far as they are given.
+    frozen : tuple of int
+        Variables that are frozen in the first epochs.
+    """
+
+    X: Matrix
+    shift: NDArray | None
+    learned: list[dict[str, NDArray]]
+    initial: list[dict[int, NDArray]]
+    frozen: tuple[int, ...]
 
 
 class Training(Design, ABC):
@@ -57,16 +98,11 @@ class Training(Design, ABC):
         """Fit this object, a worker: go on from the fitted state if it has one."""
         task = self._prepare(*data, **settings)
         with fit_tasks(self, task) as tasks:
-            self._finish(task, self._run(task, tasks))
+            self._finish(task, run_task(self, task, tasks))
 
     def _prepare(
         self,
-        X,
-        y,
-        sample_weight=None,
-        held_out=(None, None, None),
-        X_unlabeled=None,
-        groups=None,
+        given: GivenRows,
         *,
         stop_early,
         words=NO_WORDS,
@@ -78,94 +114,107 @@ class Training(Design, ABC):
         """Check everything and make the fit ready to run; ``convert`` does what `in_float32` does."""
         settle(self, words)
         refuse_after_fork("Training")
-        stop_early, share = bool(stop_early), float(self.validation_fraction)  # or "auto"
-        if words.validation_split is not None:
-            share = float(words.validation_split)
         previous: Fitted | None = getattr(self, "_fitted", None)
-        raw, hooks = X, hook_arguments(self, X, y, sample_weight)
-        X, y = self._check_X_y(X, y, previous is None, sample_weight)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        self._data_meta = data_meta(raw, X, y)
-        targets, y = self._learn_targets(raw, X, y, classes, previous.targets if previous else None)
-        as_given, kept = (raw, y, column_of_groups(groups, len(y))), np.flatnonzero(weights)
-        X, y, given = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
-        of_classes = self._class_weights(targets, y, given)
-        weights = without_zero_total(given * of_classes, "sample_weight")
-        counts, given, kept = row_counts(given, of_classes)[weights > 0], given[weights > 0], kept[weights > 0]
-        X, y, weights = rows_with_weight(X, y, weights)
-        held_out = self._check_held_out(held_out, targets, y, given)
-        if X_unlabeled is not None:
-            X_unlabeled = self._check_unlabeled(X_unlabeled)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        seeds = member_seeds(seed, int(self.ensemble_size))
-        n_rows, strata = X.shape[0], self._strata(targets, y)
-        splits = [(np.arange(n_rows, dtype=np.int32), np.arange(0, dtype=np.int32))] * len(seeds)
-        parts = [X]
-        if held_out is not None:
-            if issparse(held_out[0]) and not issparse(X):  # X decides on the network
-                held_out = (held_out[0].toarray(), *held_out[1:])
-            parts.append(held_out[0])
-            y, weights, counts = map(np.concatenate, zip((y, weights, counts), held_out[1:], strict=True))
-            splits = [(splits[0][0], np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
-        elif share and (stop_early or words.validation_split):
-            splits = splits_of_members(self.hold_out, share, seeds, strata, kept, as_given)
-        trained_on = np.zeros(len(y), bool)
-        for part, _ in splits:
-            trained_on[part] = True
-        rows = np.flatnonzero(trained_on)
-        validation = splits[0][1]
+        hooks = hook_arguments(self, given.X, given.y, given.sample_weight)
+        rows = rows_of_fit(self, given, previous, classes, bool(stop_early), words.validation_split)
+        network = self._network(rows, previous)
+        start = self._start(rows, network, previous, convert)
+        blueprint, loss = network.blueprint, network.loss
+        recipe = make_recipe(self._values(), blueprint, loss, network.layout, start.X, rows.n_train, start.frozen)
+        self._check_goes_on(previous, recipe, len(rows.seeds))
+        callbacks, metrics = callbacks_of(self), recipe.make_metrics()
+        figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
+        figures += [f"val_{name}" for name in figures] if rows.has_held_out else []
+        directed(callbacks, figures, metrics)
+        hyper = self._hyper(recipe, blueprint, network.layout, network.targets)
+        stops = bool(stop_early) and rows.has_held_out and not callbacks.replaces_ours
+        rule = rule_of(callbacks.stopper, figures, metrics) if callbacks.stopper else None
+        rule = rule or self._stop_rule(stops, has_unit(network.targets, hyper), figures, metrics)
+        members = self._members(rows, network, start, recipe, hyper, rule, stops, last_epoch)
+        return Task(
+            recipe=recipe,
+            members=members,
+            targets=network.targets,
+            previous=previous,
+            first_epoch=first_epoch,
+            figures=tuple(figures),
+            hook_arguments=hooks,
+            has_callbacks=bool(callbacks.called),
+            shift=start.shift,
+        )
 
-        blueprint = self._blueprint(raw, parts, rows, targets, seed, previous)
+    def _network(self, rows: FitRows, previous: Fitted | None) -> Network:
+        """What to train, with the loss and y in its layout."""
+        blueprint = self._blueprint(rows.raw, rows.parts, rows.training, rows.targets, rows.seeds[0], previous)
         compiled = compiled_by_user(blueprint.sample)
         if self.model is not None:
-            take_over(self, compiled, has_weights=np.ptp(weights) > 0)
-        params = self._values()
-        loss = resolve_loss(params, *self._loss_defaults(targets, blueprint.width))
+            take_over(self, compiled, has_weights=np.ptp(rows.weights) > 0)
+        loss = resolve_loss(self._values(), *self._loss_defaults(rows.targets, blueprint.width))
+        targets = rows.targets
         if previous is None:
-            targets = self._with_units(targets, y, rows, weights[rows], blueprint, loss)
-        encoded, layout = self._encode(targets, y, loss, blueprint.width)
-        starts: list[dict[int, NDArray]] = [{}] * len(seeds)
-        learned: list[dict[str, NDArray]] = [{}] * len(seeds)
-        shift, frozen = (previous.shift, previous.frozen) if previous else (None, ())
-        if previous is None:
-            self._warn_of_numbers(X, rows)
-            learned = [self._learned(blueprint, X, encoded, train, weights, counts) for train, _ in splits]
-            shift, learned = self._shifted(blueprint, X, learned)
-        raw_X, X = X, convert(parts, shift, self._column_names)
-        if previous is None:
-            features = X if shift is None else raw_X
-            initial, frozen = initial_weights(
-                self, blueprint, features, rows, X_unlabeled, seed, self._regressor_class, shift
+            weights = rows.weights[rows.training]
+            targets = self._with_units(targets, rows.y, rows.training, weights, blueprint, loss)
+        encoded, layout = self._encode(targets, rows.y, loss, blueprint.width)
+        return Network(blueprint, loss, compiled.loss_weight if compiled else 1.0, targets, encoded, layout)
+
+    def _start(self, rows: FitRows, network: Network, previous: Fitted | None, convert: Callable) -> Start:
+        """X as networks train on it, and what members begin with."""
+        n = len(rows.seeds)
+        if previous:
+            X = convert(rows.parts, previous.shift, self._column_names)
+            return Start(X, previous.shift, [{}] * n, [{}] * n, previous.frozen)
+        blueprint = network.blueprint
+        self._warn_of_numbers(rows.X, rows.training)
+        learned = [
+            self._learned(blueprint, rows.X, network.encoded, train, rows.weights, rows.counts)
+            for train, _ in rows.splits
+        ]
+        shift, learned = self._shifted(blueprint, rows.X, learned)
+        X = convert(rows.parts, shift, self._column_names)
+        features = X if shift is None else rows.X
+        initial, frozen = initial_weights(
+            self, blueprint, features, rows.training, rows.X_unlabeled, rows.seeds[0], self._regressor_class, shift
+        )
+        starts = [initial] * n
+        if self.model is not None:
+            others = (
+                self._blueprint(rows.raw, rows.parts, rows.training, network.targets, seed, None)
+                for seed in rows.seeds[1:]
             )
-            starts = [initial] * len(seeds)
-            if self.model is not None:
-                samples = [self._blueprint(raw, parts, rows, targets, other, None).sample for other in seeds[1:]]
-                starts[1:] = [start_of(sample) for sample in samples]
-        n_train = max(len(train) for train, _ in splits)
-        recipe = make_recipe(params, blueprint, loss, layout, X, n_train, frozen)
-        n_epochs = automatic_epochs(n_train, recipe.batch_size) if self.epochs == "auto" else int(self.epochs)
-        if previous and (previous.slots != recipe.slots or not same_paths(previous, blueprint)):
+            starts[1:] = [start_of(other.sample) for other in others]
+        return Start(X, shift, learned, starts, frozen)
+
+    def _check_goes_on(self, previous: Fitted | None, recipe: Recipe, n_members: int) -> None:
+        """Raise where training cannot go on from the last fit."""
+        if previous is None:
+            return
+        if previous.slots != recipe.slots or not same_paths(previous, recipe.blueprint):
             raise ValueError(CHANGED)
-        if previous and len(previous.states) != len(seeds):
+        if len(previous.states) != n_members:
             raise ValueError(
                 f"ensemble_size must be that of the last fit, {len(previous.states)}, to go on from there. Got "
                 f"{self.ensemble_size}."
             )
-        callbacks = callbacks_of(self)
-        stop_early = stop_early and len(validation) > 0 and not callbacks.replaces_ours
-        metrics = recipe.make_metrics()
-        figures = [*loss_names(blueprint.n_heads), *(metric.name for metric in metrics)]
-        figures += [f"val_{name}" for name in figures] if len(validation) else []
-        hyper = self._hyper(recipe, blueprint, layout, targets)
-        is_scaled = not isinstance(targets, RegressionTargets) or (targets.is_standardised and "y_scale/0" not in hyper)
-        rule = rule_of(callbacks.stopper, figures, metrics) if callbacks.stopper else None
-        rule = rule or self._stop_rule(stop_early, is_scaled, figures, metrics)
-        units = (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-        loss_weight = compiled.loss_weight if compiled else 1.0
-        data = rows_of_members(Rows(X, encoded, weights, *units), splits, loss_weight)
-        adapts = self.dropout == "auto" and self.model is None and stop_early
-        may_join = stop_early and held_out is None and self.model is None
-        members = [
+
+    def _members(
+        self,
+        rows: FitRows,
+        network: Network,
+        start: Start,
+        recipe: Recipe,
+        hyper: dict[str, float],
+        rule: dict[str, Any],
+        stops: bool,
+        last_epoch: int | None,
+    ) -> tuple[Member, ...]:
+        """The members of a fit; ``rule`` says when they stop, ``stops`` whether that is the estimator's own rule."""
+        n_epochs = automatic_epochs(rows.n_train, recipe.batch_size) if self.epochs == "auto" else int(self.epochs)
+        y, loss, units = network.encoded, network.loss, units_of(network.targets)
+        own = stops and self.model is None
+        adapts = own and self.dropout == "auto"
+        may_join = own and not rows.are_held_out_by_user
+        data = rows_of_members(Rows(start.X, y, rows.weights, *units), rows.splits, network.loss_weight)
+        return tuple(
             Member(
                 seed=seed,
                 rows=of_member,
@@ -176,20 +225,16 @@ class Training(Design, ABC):
                 hyper=hyper,
                 epochs=last_epoch or n_epochs,
                 **rule,
-                initial=start,
+                initial=initial,
                 frozen_epochs=float(self.frozen_epochs),
-                learned=of_columns,
-                dropout_rule=self._dropout_rule(recipe.loss, encoded[train], weights[train]) if adapts else None,
-                join_below=self._join_below(loss, encoded, weights, (train, validation)) if may_join else -np.inf,
-                n_held_out=float(counts[validation].sum()),
+                learned=learned,
+                dropout_rule=self._dropout_rule(loss, y[train], rows.weights[train]) if adapts else None,
+                join_below=self._join_below(loss, y, rows.weights, (train, validation)) if may_join else -np.inf,
+                n_held_out=float(rows.counts[validation].sum()),
             )
-            for seed, (train, validation), start, of_member, of_columns in zip(
-                seeds, splits, starts, data, learned, strict=True
+            for seed, (train, validation), initial, of_member, learned in zip(
+                rows.seeds, rows.splits, start.initial, data, start.learned, strict=True
             )
-        ]
-        directed(callbacks, figures, metrics)
-        return Task(
-            recipe, tuple(members), targets, previous, first_epoch, tuple(figures), hooks, bool(callbacks.called), shift
         )
 
     def _stop_rule(self, stop_early: bool, is_scaled: bool, figures: list[str], metrics: list) -> dict[str, Any]:
@@ -236,75 +281,6 @@ class Training(Design, ABC):
         # One by one, nobody knows how many there will be; and after the last of those that are known it would be 0.
         has_no_end = last_epoch is not None and (self.epochs == "auto" or last_epoch > n_epochs)
         return Constant() if has_no_end and resolved.ends_with_fit else resolved
-
-    # The run
-
-    def _run(self, task: Task, tasks: FitTasks | None) -> list[Trained]:
-        """Train by the engine that the parameters ask for, or that can."""
-        recipe, runs = task.recipe, task.runs()
-        callbacks = self._fresh_callbacks(task)
-        reason = None if self.engine == "keras" else why_not_compilable(recipe, callbacks)
-        if reason and self.engine == "compiled":
-            raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
-        if self.engine != "keras" and not reason:
-            try:
-                self._run_compiled(task, runs, tasks)
-                return [run.outcome() for run in runs]
-            except NotCompilableError as error:
-                if self.engine == "compiled":
-                    raise
-                reason, runs = str(error), task.runs()
-        if reason and self.verbose:
-            print(f"{type(self).__name__} trains with engine='keras': {reason}")
-        for run in runs:
-            if tasks:
-                tasks.follow(run)
-            callbacks, parts = self._fresh_callbacks(task), Parts(recipe)
-            population = KerasPopulation(parts, recipe, run.member, callbacks)
-            bridge = self._bridge(task, run.member, parts, callbacks) if callbacks else None
-            train(population, iter([run]), bridge, partial(self._report, population, tasks if run is runs[0] else None))
-        return [run.outcome() for run in runs]
-
-    def _run_compiled(self, task: Task, runs: list[Run], tasks: FitTasks | None) -> None:
-        if len(runs) > 1 and not task.has_callbacks and not tasks:
-            cohort = Cohort(task.recipe, runs)
-            cohort.n_slots = 1  # programs of several members differ in the last bits, and time decides when they end
-            train_cohorts([cohort], report=partial(self._report, None, None))
-            if cohort.error:
-                raise cohort.error
-            return
-        data = DeviceRows(task.recipe, [run.member for run in runs])
-        for run in runs:
-            callbacks = self._fresh_callbacks(task)
-            bridge = self._bridge(task, run.member, None, callbacks) if callbacks else None
-            population = CompiledPopulation(task.recipe, data, run.member.hyper, 1)
-            own_tasks = tasks if run is runs[0] else None  # of scikit-learn's callbacks, who know of one history
-            if tasks:
-                tasks.follow(run)
-            train(population, iter([run]), bridge, partial(self._report, population, own_tasks))
-
-    def _fresh_callbacks(self, task: Task) -> list[keras.callbacks.Callback]:
-        return directed(callbacks_of(self), list(task.figures), task.recipe.make_metrics())
-
-    def _bridge(self, task: Task, member: Member, parts: Parts | None, callbacks: list) -> CallbackBridge:
-        recipe = task.recipe
-        steps = -(-len(member.train) // recipe.batch_size)
-        if parts is None and need_no_network(callbacks):
-            rate = member.learning_rate
-            return CallbackBridge(callbacks, None, Rate(rate), member.epochs, steps, rate)
-        parts = parts or Parts(recipe)
-        model = self._in_units(parts.model, task.targets, task.shift)
-        if getattr(model, "optimizer", None) is not parts.optimizer:  # whose rate callbacks set
-            model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
-        return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
-
-    def _report(self, population: Population | None, tasks: FitTasks | None, run: Run) -> None:
-        if self.verbose:
-            n = len(run.history["loss"])
-            figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items() if len(values) == n)
-            print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
-        if tasks and population:
-            tasks.end_epoch(population, run)
 
     def _finish(self, task: Task, trained: list[Trained]) -> None:
         """Take over what training has produced."""
@@ -415,10 +391,14 @@ class Training(Design, ABC):
         """The estimator that an autoencoder is."""
 
 
-def data_meta(raw: Any, X: Any, y: NDArray) -> dict[str, Any]:
-    """What a builder is told of the data, by scikeras' names."""
-    dtype = getattr(raw, "dtype", X.dtype)
-    return {"X_shape_": X.shape, "X_dtype_": dtype, "y_dtype_": y.dtype, "y_ndim_": y.ndim, "n_outputs_expected_": 1}
+def units_of(targets: Targets) -> tuple[NDArray, NDArray]:
+    """Mean and scale of y, as the network sees it."""
+    return (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
+
+
+def has_unit(targets: Targets, hyper: dict[str, float]) -> bool:
+    """Whether 1 is a large loss: not where a regression's loss is in the units of y."""
+    return not isinstance(targets, RegressionTargets) or (targets.is_standardised and "y_scale/0" not in hyper)
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:

@@ -27,7 +27,7 @@ LAYERS = [
     {"_starting", "_plan"},
     {"_deferred", "_sklearn_callbacks", "_export"},
     {"_checks"},
-    {"_design"},
+    {"_design", "_rows", "_running"},
     {"_training"},
     {"_base", "_classification", "_regression"},
     {"regressor"},

@@ -20,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
 from sk_mlp._mlflow import unlogged_fits
+from sk_mlp._running import run_task
 from sk_mlp._sklearn_callbacks import fit_tasks
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
@@ -275,4 +276,4 @@ def _first_line(error: Exception | None) -> str:
 
 def _train_alone(deferred: DeferredFit) -> None:
     with fit_tasks(deferred.worker, deferred.task) as tasks:
-        deferred.finish(deferred.worker._run(deferred.task, tasks))
+        deferred.finish(run_task(deferred.worker, deferred.task, tasks))
