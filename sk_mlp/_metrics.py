@@ -165,12 +165,13 @@ def _offered(output: Output) -> list[str]:
 def _metric(item: Any, arguments: dict[str, Any], output: Output) -> keras.metrics.Metric:
     """A fresh metric from a class and its arguments, an object or a function."""
     if inspect.isclass(item):
-        if issubclass(item, keras.metrics.Metric) and "num_classes" in arguments_of(item)[0]:
+        cls: Any = item
+        if issubclass(cls, keras.metrics.Metric) and "num_classes" in arguments_of(cls)[0]:
             arguments.setdefault("num_classes", 2 if output.several_labels else output.n_classes)
-        if issubclass(item, keras.metrics.Metric) and "name" in arguments_of(item)[0]:
-            unnamed = arguments_of(item)[0]["name"].default is None  # so Keras would number it, on and on
-            arguments |= {"name": arguments.get("name") or to_snake_case(item.__name__)} if unnamed else {}
-        item = made("metrics", item, arguments)
+        if issubclass(cls, keras.metrics.Metric) and "name" in arguments_of(cls)[0]:
+            unnamed = arguments_of(cls)[0]["name"].default is None  # so Keras would number it, on and on
+            arguments |= {"name": arguments.get("name") or to_snake_case(cls.__name__)} if unnamed else {}
+        item = made("metrics", cls, arguments)
         if isinstance(item, keras.metrics.Metric):
             return item
     if isinstance(item, keras.metrics.Metric):

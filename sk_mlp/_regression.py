@@ -71,6 +71,14 @@ class Regression(Training, ABC):
         known = np.isfinite(of_one_deviation) and of_one_deviation > 0
         return {**hyper, "gradient_scale": 1 / of_one_deviation if known else 1.0}
 
+    @property
+    def _loss_is_standardised(self) -> bool:
+        """Whether the history's losses are those of a standardised y, and not as the loss's own meaning has them."""
+        targets = self._fitted.targets
+        loss = resolve_loss(self.get_params(deep=False), *self._loss_defaults(targets, targets.n_outputs))
+        changes = keras_name(loss) != RATIOS and not self._label_hyper(loss, None, targets, targets.n_outputs)
+        return targets.is_standardised and changes
+
     def _dropout_rule(self, loss, y, weights):
         return once_stalled if self.normalize_y and keras_name(loss) == "mean_squared_error" else None
 

@@ -1,5 +1,6 @@
 """Arguments named destination__argument: to the objects that they are meant for, checked by name, in Keras' types."""
 
+import functools
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,14 +38,12 @@ def classes_without_arguments(module: Any, base: type) -> dict[str, Any]:
     }
 
 
-def arguments_of(cls: Any) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Named arguments of a class or function, those of its bases too where it passes them on; and whether it takes any.
+@functools.lru_cache(maxsize=128)
+def arguments_of(cls: type) -> tuple[dict[str, inspect.Parameter], bool]:
+    """Named arguments of a class, those of its bases too where it passes them on; and whether it takes any.
 
     Keras' classes take ``**kwargs`` for their bases, which refuse what they do not know.
     """
-    if not inspect.isclass(cls):
-        known = inspect.signature(cls).parameters
-        return dict(known), any(p.kind is p.VAR_KEYWORD for p in known.values())
     found: dict[str, inspect.Parameter] = {}
     passes_on, last = False, cls
     for base in cls.__mro__:
@@ -67,7 +66,7 @@ def checked_arguments(owner: str, cls: Any, arguments: Mapping[str, Any]) -> dic
     ----------
     owner : str
         The parameter that names or holds the class.
-    cls : type or callable
+    cls : type
     arguments : mapping of str to any
 
     Raises

@@ -185,7 +185,7 @@ class LossCurveDisplay:
                 f"in one of them. Got {mlp!r} instead."
             )
         check_is_fitted(mlp)
-        is_standardised = getattr(mlp._fitted.targets, "is_standardised", False)
+        is_standardised = getattr(mlp, "_loss_is_standardised", False)
         display = cls(
             mlp.history_["loss"],
             mlp.history_.get("val_loss"),
