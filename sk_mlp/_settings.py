@@ -79,6 +79,11 @@ def settle(estimator: Any, words: FitWords) -> None:
     """
     vars(estimator).update(words.parameters)
     model, estimator._words, estimator._told = estimator.model, words, estimator._names_set()
+    if hasattr(estimator, "_keras_build_fn"):
+        raise TypeError(
+            f"{type(estimator).__name__} has a method _keras_build_fn, as subclasses of scikeras' wrappers do, "
+            "which is not called here. Pass a function, or a method of another object, as 'model'."
+        )
     estimator._validate_names()
     owned = arguments_of(model)
     estimator._check_values({name for name in estimator._own_values() if name not in owned or name not in OWNABLE})

@@ -28,10 +28,10 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         named ``model__...``. An argument named ``meta`` gets what is known of the data (see Notes), ``params`` all
         parameters, and ``compile_kwargs`` an optimizer, loss and metrics, made from them, for ``model.compile``.
 
-        The model is trained as by Keras' ``fit``: X and y as they are, one network, batches of 32, with the optimizer,
-        loss, loss weight and metrics that it is compiled with. If it is not compiled, it is trained with those of the
-        parameters. A parameter that describes the built-in network, such as ``n_hidden`` or ``activation``, is refused
-        if it is set and the function has no such argument.
+        The model is trained as by Keras' ``fit``: X and y as they are (``input_scaling`` is None then, unless it is
+        set), one network, batches of 32, with the optimizer, loss, loss weight and metrics that it is compiled with. If
+        it is not compiled, it is trained with those of the parameters. A parameter that describes the built-in network,
+        such as ``n_hidden`` or ``activation``, is refused if it is set and the function has no such argument.
     categorical_features : "auto", columns or None, default="auto"
         Which columns of X hold categories: names, numbers, a mask and the like, as in
         `sklearn.compose.ColumnTransformer`; "auto" for those of a frame (pandas, polars) that are categories, strings

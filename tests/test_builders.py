@@ -461,6 +461,15 @@ def test_build_fn_and_validation_split():
         KerasMLPRegressor(build_plain, build_fn=build_plain)
 
 
+def test_a_subclass_of_scikeras_form_is_not_trained_as_the_built_in_network():
+    class Subclass(KerasMLPRegressor):
+        def _keras_build_fn(self, compile_kwargs):
+            return build_plain()
+
+    with pytest.raises(TypeError, match=r"_keras_build_fn.* Pass a function"):
+        Subclass(epochs=1).fit(X, Y)
+
+
 def test_random_search_over_the_rate_of_the_builder():
     search = RandomizedSearchCV(regressor(), {"learning_rate": loguniform(1e-5, 1e-3)}, n_iter=2, cv=2, random_state=0)
     search.fit(X, Y)
