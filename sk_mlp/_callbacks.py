@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from sk_mlp._messages import unknown_name
+from sk_mlp._messages import did_you_mean
 from sk_mlp._resolve import direct_monitors, resolve_callbacks, sign_of
 
 
@@ -61,8 +61,10 @@ def rule_of(stopper: keras.callbacks.EarlyStopping, figures: list[str], metrics:
         If it watches a figure that there is not.
     """
     if stopper.monitor not in figures:
-        wrong = unknown_name("monitor", stopper.monitor, figures)
-        raise ValueError(f"The callback EarlyStopping must monitor one of {sorted(figures)}. {wrong}")
+        hint = did_you_mean(stopper.monitor, figures)
+        raise ValueError(
+            f"The callback EarlyStopping must monitor one of {sorted(figures)}. Got {stopper.monitor!r} instead.{hint}"
+        )
     sign = {"min": 1, "max": -1}.get(stopper.mode) or sign_of(stopper.monitor, metrics, figures)
     return {
         "patience": max(1, int(stopper.patience)),

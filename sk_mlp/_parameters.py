@@ -12,7 +12,7 @@ import keras
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 
-from sk_mlp._builder_arguments import REQUIRED, arguments_of, name_of, offers_taken
+from sk_mlp._builder_arguments import OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
 from sk_mlp._compat import BaseWrapper
 from sk_mlp._messages import did_you_mean
 from sk_mlp.engine.predict import ACTIVATIONS
@@ -38,6 +38,8 @@ AUTO, SCHEDULE = StrOptions({"auto"}), keras.optimizers.schedules.LearningRateSc
 # Earlier names, of Keras' wrappers and of scikeras.
 ALIASES = {"build_fn": "model", "validation_split": "validation_fraction"}
 N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
+# What Keras' models and wrappers have, and where it is here.
+OTHER_ATTRIBUTES = {"history": "'history_'", "evaluate": "'model_.evaluate'", "summary": "'model_.summary'"}
 # What scikit-learn's multilayer perceptrons call otherwise.
 IN_SCIKIT_LEARN = {
     "solver": "optimizer='adam' or 'sgd'",
@@ -235,7 +237,8 @@ class Parameters(BaseWrapper, ABC):
             by_prefix, arguments = f"model__{name}", arguments_of(self.model)
             if name in arguments and (by_prefix in routed or arguments[name] is not REQUIRED):
                 return routed.get(by_prefix, arguments[name])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        hint = f". Did you mean {OTHER_ATTRIBUTES[name]}?" if name in OTHER_ATTRIBUTES else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
     def _own_values(self) -> dict[str, Any]:
         """The parameters that have a name in the signature, as they are."""
@@ -274,7 +277,7 @@ class Parameters(BaseWrapper, ABC):
             unset = params.keys() - self._names_set()
             for name, default in arguments_of(self.model).items():
                 value = self._routed.get(f"model__{name}", default)
-                if name in unset and name in _signature(type(self)) and value is not REQUIRED:
+                if name in unset and name in OWNABLE and value is not REQUIRED:
                     params[name] = value
         return params
 

@@ -214,6 +214,21 @@ def test_values_that_only_the_builder_understands():
     regressor(build, activation="softsign", dropout=[0.1]).fit(X, Y)
 
 
+def test_the_estimators_own_epochs_are_not_those_of_a_builders_default():
+    def build(epochs=7):
+        return build_plain()
+
+    assert regressor(build, epochs="auto").get_params()["epochs"] == "auto"
+
+
+def test_values_of_plain_mlp_give_way_to_those_for_the_builder():
+    def build(activation="tanh"):
+        assert activation == "sigmoid"
+        return build_plain()
+
+    KerasMLPRegressor(build, **PLAIN_MLP | {"epochs": 1}, model__activation="sigmoid").fit(X, Y)
+
+
 # The model is the user's
 
 
