@@ -15,6 +15,11 @@ def need_no_network(callbacks: list[keras.callbacks.Callback]) -> bool:
     return all(type(callback) in RATE_ONLY for callback in callbacks)
 
 
+def _hears(callback: keras.callbacks.Callback, event: str) -> bool:
+    method = getattr(callback, event)
+    return getattr(method, "__func__", None) is not getattr(keras.callbacks.Callback, event)
+
+
 class Rate:
     """As much of a Keras model and its optimizer as such callbacks look at."""
 
@@ -71,6 +76,8 @@ class CallbackBridge:
         changed : bool
             Whether a callback has changed the member's state.
         """
+        if not any(_hears(callback, event) for callback in self._callbacks):
+            return False
         if self._parts is None:
             getattr(self._list, event)(*arguments)
             self.stop |= bool(self._model.stop_training)
