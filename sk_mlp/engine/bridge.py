@@ -77,6 +77,7 @@ class CallbackBridge:
             Whether a callback has changed the member's state.
         """
         if not any(_hears(callback, event) for callback in self._callbacks):
+            self.stop |= bool(self._model.stop_training)  # which an event of batches may have set
             return False
         if self._parts is None:
             getattr(self._list, event)(*arguments)
