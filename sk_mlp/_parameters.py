@@ -357,10 +357,13 @@ class Parameters(BaseWrapper, ABC):
                 raise ValueError(
                     f"hidden_layer_sizes must hold integers of at least 1. Got {self.hidden_layer_sizes!r}."
                 )
-        contradicts = {"n_hidden": len(sizes) != self.n_hidden, "n_neurons": set(sizes) - {self.n_neurons}}
-        for name, contradiction in contradicts.items():
+        contradicts = {
+            "n_hidden": (len(sizes) != self.n_hidden, N_HIDDEN),
+            "n_neurons": (set(sizes) - {self.n_neurons}, N_NEURONS),
+        }
+        for name, (contradiction, default) in contradicts.items():
             value = getattr(self, name)
-            if contradiction and value != "auto":
+            if contradiction and value not in ("auto", default):
                 raise ValueError(
                     f"hidden_layer_sizes replaces n_hidden and n_neurons, so {name} must not contradict it. "
                     f"Got hidden_layer_sizes={self.hidden_layer_sizes!r} and {name}={value!r}; set "

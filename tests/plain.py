@@ -5,9 +5,15 @@ from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 
 def plain_classifier(model=None, **params):
     """A classifier that is a plain network."""
-    return KerasMLPClassifier(model, **PLAIN_MLP | params)
+    return KerasMLPClassifier(model, **PLAIN_MLP | _without_sizes(model, params))
 
 
 def plain_regressor(model=None, **params):
     """A regressor that is a plain network."""
-    return KerasMLPRegressor(model, **PLAIN_MLP | params)
+    return KerasMLPRegressor(model, **PLAIN_MLP | _without_sizes(model, params))
+
+
+def _without_sizes(model, params):
+    """A test's settings, whose sizes are those of the built-in network: beside a model they would be refused."""
+    sizes = () if model is None else ("n_hidden", "n_neurons", "hidden_layer_sizes")
+    return {name: value for name, value in params.items() if name not in sizes}
