@@ -209,9 +209,10 @@ def _is_stock(layer: keras.layers.Layer) -> bool:
 
 def without_containers(model: keras.Model, columns: Any) -> keras.Model:
     """A functional model whose single output, or input, is in a list, tuple or dict, with the tensor itself."""
-    if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1 or len(model.inputs) != 1:
+    if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1:
         return model
-    bare_inputs = columns is not None or isinstance(model._inputs_struct, keras.KerasTensor)
+    several = columns is not None or len(model.inputs) != 1
+    bare_inputs = several or isinstance(model._inputs_struct, keras.KerasTensor)
     if bare_inputs and isinstance(model._outputs_struct, keras.KerasTensor):
         return model
     bare = keras.Model(model._inputs_struct if bare_inputs else model.inputs[0], model.outputs[0], name=model.name)

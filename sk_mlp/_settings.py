@@ -12,38 +12,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from sk_mlp._builder_arguments import arguments_of, chosen, name_of
+from sk_mlp._builder_arguments import OF_COMPILE, OF_THE_BUILT_IN, OWNABLE, arguments_of, chosen, name_of
 from sk_mlp._compiled import Compiled, flat
 from sk_mlp._fit_words import FitWords
 from sk_mlp._resolve import resolve_optimizer, routed_to
 
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 
-# Parameters of the built-in network, each with values that ask for nothing: those are no contradiction to a model.
-OF_THE_BUILT_IN = {
-    "n_hidden": (),
-    "n_neurons": (),
-    "hidden_layer_sizes": (None,),
-    "activation": ("relu",),  # as PLAIN_MLP has it
-    "parametric_activation": (False,),
-    "dropout": (0,),
-    "batch_norm": (False,),
-    "kernel_initializer": (),
-    "skip_connection": (False,),
-    "wide_features": (None,),
-    "deep_features": (None,),
-    "aux_output": (False,),
-    "aux_loss_weight": (),
-    "handle_missing": ("error",),
-    "numerical_embedding": (None,),
-    "learned_scale": (False,),
-    "calibrate": (False,),
-}
-# What ``model.compile`` is told: a model's builder may have arguments of these names, of any kind.
-OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
 # Attributes that only the copy that a fit works on has.
 OF_A_FIT = ("_routed", "_words", "_told", "_arguments", "_data_meta", "_policy")
-OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
 RATES = ("learning_rate", "weight_decay")
 # "auto" with the built-in network, of both estimators.
 BUILT_IN = {
@@ -84,6 +61,7 @@ def settle(estimator: Any, words: FitWords) -> None:
     estimator._check_values({name for name in estimator._own_values() if name not in owned or name not in OWNABLE})
     if model is not None:
         own = {name: getattr(estimator, name) for name in estimator._told}
+        vars(estimator).update({name: value for name, value in estimator._in_place().items() if name not in own})
         estimator._arguments = chosen(model, estimator._routed, own)
         refuse_what_is_built_in(own, model)
     for name, value in (estimator._built_in_defaults if model is None else WITH_A_MODEL).items():
