@@ -324,7 +324,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         check_is_fitted(self)
         fitted = self._fitted
         members = (fitted.named_weights(m) for m in range(len(fitted.states)))
-        numeric = fitted.spec.numeric_columns.get("columns", []) if fitted.spec else []
+        # A model of the user's own has all columns scaled, or none.
+        numeric = fitted.spec.numeric_columns.get("columns", []) if fitted.spec else np.arange(self.n_features_in_)
         shift = np.zeros(len(numeric)) if fitted.shift is None else fitted.shift[numeric]
         back = {"fill": shift, "center": shift, "scale": 0.0}
         return [

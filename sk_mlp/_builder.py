@@ -17,6 +17,7 @@ from sk_mlp._builder_arguments import arguments_of, name_of
 from sk_mlp._columns import ColumnPlan
 from sk_mlp._compiled import compile_like, compiled_by_user
 from sk_mlp._features import to_inputs
+from sk_mlp._policy import exact, under_policy
 from sk_mlp._resolve import resolve_loss, resolve_optimizer
 from sk_mlp._spec import Blueprint
 from sk_mlp.engine.structure import structure_of_model
@@ -168,10 +169,11 @@ def call_builder(
 
 def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Any) -> keras.Model:
     """A model that scales X's columns before they go into the inputs of another one, which is a part of it."""
-    features = keras.Input((n_features,), name="features")
-    scaled = ColumnEncoding(asdict(plan), name="columns")(features)
-    parts = to_inputs(scaled, columns, lambda x, numbers: keras.ops.take(x, list(numbers), axis=1))
-    scaling = keras.Model(features, model(parts), name=model.name)
+    with under_policy(exact(model.dtype_policy.name)):  # of half precision is what comes after
+        features = keras.Input((n_features,), name="features")
+        scaled = ColumnEncoding(asdict(plan), name="columns")(features)
+        parts = to_inputs(scaled, columns, lambda x, numbers: keras.ops.take(x, list(numbers), axis=1))
+        scaling = keras.Model(features, model(parts), name=model.name)
     compile_like(scaling, model)
     return scaling
 
@@ -209,9 +211,10 @@ def _is_stock(layer: keras.layers.Layer) -> bool:
 
 def without_containers(model: keras.Model, columns: Any) -> keras.Model:
     """A functional model whose single output, or input, is in a list, tuple or dict, with the tensor itself."""
-    if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1 or len(model.inputs) != 1:
+    if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1:
         return model
-    bare_inputs = columns is not None or isinstance(model._inputs_struct, keras.KerasTensor)
+    several = columns is not None or len(model.inputs) != 1
+    bare_inputs = several or isinstance(model._inputs_struct, keras.KerasTensor)
     if bare_inputs and isinstance(model._outputs_struct, keras.KerasTensor):
         return model
     bare = keras.Model(model._inputs_struct if bare_inputs else model.inputs[0], model.outputs[0], name=model.name)

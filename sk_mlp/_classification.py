@@ -38,13 +38,17 @@ class Classification(Training, ABC):
         return targets, targets.check(y)
 
     def _compares_classes(self, raw, X, targets):
-        """Whether the loss is one of classes, of which one is right in each row."""
+        """Whether the loss is one of classes, of which one is right in each row, or the model's output a softmax."""
         defaults, loss = self._loss_defaults(targets, targets.n_outputs), self.loss
-        if self.model is not None and "loss" in arguments_of(self.model):
-            loss = None
-        if loss is None and self.model is not None:
-            compiled = compiled_by_user(self._blueprint(raw, [X], np.arange(0), targets, 0, None).sample)
-            loss = compiled and compiled.loss
+        if self.model is not None:
+            sample = self._blueprint(raw, [X], np.arange(0), targets, 0, None).sample
+            if ends_in_probabilities(sample, of_classes=True):
+                return True
+            if "loss" in arguments_of(self.model):
+                loss = None
+            if loss is None:
+                compiled = compiled_by_user(sample)
+                loss = compiled and compiled.loss
         return loss is not None and keras_name(resolve_loss({**self._values(), "loss": loss}, *defaults)) in OF_CLASSES
 
     def _with_units(self, targets, y, rows, weights, blueprint, loss):

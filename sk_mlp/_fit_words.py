@@ -51,6 +51,8 @@ def refuse_unknown(words: dict[str, Any], by_prefix: dict[str, Any]) -> None:
     """Raise an error for words that `fit` does not know; ``by_prefix`` are those of parameters named ``fit__...``."""
     for prefix, given in (("", words), ("fit__", by_prefix)):
         for name, value in given.items():
+            if name in REFUSED and value is None:  # as Keras' defaults, which ask for nothing
+                continue
             if name in REFUSED:
                 raise TypeError(f"{prefix}{name} of Keras' Model.fit is not supported: {REFUSED[name]}. Got {value!r}.")
             if not prefix or name not in WORDS:

@@ -4,7 +4,7 @@ import functools
 import inspect
 import warnings
 from abc import ABC
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -12,7 +12,7 @@ import keras
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 
-from sk_mlp._builder_arguments import OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
+from sk_mlp._builder_arguments import OF_TRAINING, OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
 from sk_mlp._compat import BaseWrapper
 from sk_mlp._messages import did_you_mean
 from sk_mlp.engine.predict import ACTIVATIONS
@@ -279,18 +279,19 @@ class Parameters(BaseWrapper, ABC):
                 value = self._routed.get(f"model__{name}", default)
                 if name in unset and name in OWNABLE and value is not REQUIRED:
                     params[name] = value
+            params |= {name: value for name, value in self._in_place().items() if name in unset}
         return params
+
+    def _in_place(self) -> dict[str, Any]:
+        """Defaults of a builder's arguments that hold for training, too, where the estimator's own is "auto"."""
+        found = {name: value for name, value in arguments_of(self.model).items() if name in OF_TRAINING}
+        for_both = {name: value for name, value in found.items() if f"model__{name}" not in self._routed}
+        return {name: value for name, value in for_both.items() if value not in (None, REQUIRED)}
 
     def _validate_names(self) -> None:
         """Raise an error for parameters of unknown names."""
-        known, arguments = _signature(type(self)), arguments_of(self.model)
-        translated = [name for name in self._routed if name in IN_SCIKIT_LEARN and name not in arguments]
-        if translated:
-            others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in translated)
-            raise ValueError(
-                f"Invalid parameter {translated[0]!r} for estimator {type(self).__name__}. Of the names of "
-                f"scikit-learn's MLP: {others}."
-            )
+        arguments = arguments_of(self.model)
+        self._refuse_scikit_learns(name for name in self._routed if name not in arguments)
         for name, value in self._routed.items():
             destination = name.split("__")[0]
             if destination in ("model", "metrics", "callbacks", "pretrain") and getattr(self, destination) is None:
@@ -300,12 +301,27 @@ class Parameters(BaseWrapper, ABC):
                     f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
                 )
             if not _is_routed(name) and name not in arguments:
-                of_model = f" {name_of(self.model)} takes {list(arguments)}." if arguments else ""
-                raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-                    f"{did_you_mean(name, [*known, *arguments])}{of_model}"
-                    f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
-                )
+                raise self._unknown(name, self.model)
+
+    def _refuse_scikit_learns(self, names: Iterable[str]) -> None:
+        """Raise an error for names of scikit-learn's MLP, with the translation of each."""
+        translated = [name for name in names if name in IN_SCIKIT_LEARN]
+        if translated:
+            others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in translated)
+            raise ValueError(
+                f"Invalid parameter {translated[0]!r} for estimator {type(self).__name__}. Of the names of "
+                f"scikit-learn's MLP: {others}."
+            )
+
+    def _unknown(self, name: str, model: Any) -> ValueError:
+        """The error for a name that is no parameter, nor an argument of the model's builder."""
+        arguments = arguments_of(model)
+        of_model = f" {name_of(model)} takes {list(arguments)}." if arguments else ""
+        return ValueError(
+            f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+            f"{did_you_mean(name, [*_signature(type(self)), *arguments])}{of_model}"
+            f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
+        )
 
     def _check_values(self, names: Collection[str]) -> None:
         """Raise scikit-learn's error for a value that is not valid, of the parameters of these names."""
@@ -329,8 +345,14 @@ class Parameters(BaseWrapper, ABC):
             For a name that is no parameter.
         """
         self._take_aliases(params, params.keys())
-        arguments = arguments_of(params.get("model", self.model)).keys() - self._own_values().keys()
+        model = params.get("model", self.model)
+        arguments = arguments_of(model).keys() - self._own_values().keys()
         passed_on = {name: value for name, value in params.items() if _is_routed(name) or name in arguments}
+        known = {*self._get_param_names(), *passed_on}
+        unknown = {name.split("__")[0]: name for name in params if not {name, name.split("__")[0]} & known}
+        self._refuse_scikit_learns(unknown)
+        for name in unknown.values():
+            raise self._unknown(name, model)
         BaseEstimator.set_params(self, **{name: value for name, value in params.items() if name not in passed_on})
         for name in params:  # what is set last holds
             other = name.removeprefix("model__") if name.startswith("model__") else f"model__{name}"

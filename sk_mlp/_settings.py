@@ -71,6 +71,9 @@ def settle(estimator: Any, words: FitWords) -> None:
             for name, value in ((name, getattr(estimator, name)) for name in estimator._told)
             if f"model__{name}" not in estimator._routed or not _asks_for_nothing(name, value)
         }
+        vars(estimator).update(
+            {name: value for name, value in estimator._in_place().items() if name not in estimator._told}
+        )
         estimator._arguments = chosen(model, estimator._routed, own)
         refuse_what_is_built_in(own, model)
     for name, value in (estimator._built_in_defaults if model is None else WITH_A_MODEL).items():

@@ -26,6 +26,8 @@ def as_table(X: Any) -> Any:
     ValueError
         If it is something else.
     """
+    if type(X).__name__ == "RecordBatch" and hasattr(X, "__arrow_c_stream__"):  # pyarrow's, a table of one piece
+        X = nw.from_arrow(X, backend="pyarrow").to_native()
     if isinstance(X, (list, tuple)):
         table = _as_array(X)
     elif np.ma.is_masked(X):

@@ -223,8 +223,9 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     -----
     y may be class numbers, words, or dummies: a matrix with a column a class and one 1 in each row. Dummies need a loss
     that compares classes, such as "categorical_crossentropy" or "sparse_categorical_crossentropy", given as ``loss`` or
-    compiled into the ``model``; `predict` then returns dummies, and `score` is the accuracy. Otherwise such a matrix
-    is one of several labels. Whatever y looks like, it is brought into the form that the loss needs.
+    compiled into the ``model``, or a ``model`` that ends in a softmax; `predict` then returns dummies, and `score` is
+    the accuracy. Otherwise such a matrix is one of several labels. Whatever y looks like, it is brought into the form
+    that the loss needs.
 
     ``meta``, for a function that builds a model, is a dict of ``n_features_in_``, ``n_outputs_``, ``target_type_``
     ("binary", "multiclass" or "multilabel-indicator"), ``classes_``, ``n_classes_``, ``target_encoder_`` (a fitted

@@ -127,19 +127,18 @@ def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
     return Blueprint(make, spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights)
 
 
-def ends_in_probabilities(model: keras.Model) -> bool:
-    """Whether a model's last layer is a sigmoid or softmax."""
+def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:
+    """Whether a model's last layer is a sigmoid or softmax; ``of_classes``: a softmax, as one class is right."""
     layers = layers_of(model)
     last: Any = layers[-1] if layers else None
     if getattr(model, "outputs", None):
         last = model.outputs[0]._keras_history.operation
         if isinstance(last, keras.Model):
-            return ends_in_probabilities(last)
+            return ends_in_probabilities(last, of_classes)
     activation = getattr(last, "activation", None)
-    return isinstance(last, keras.layers.Softmax) or activation in (
-        keras.activations.sigmoid,
-        keras.activations.softmax,
-    )
+    if isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
+        return True
+    return activation is keras.activations.sigmoid and not of_classes
 
 
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:

@@ -112,6 +112,30 @@ def test_parameters_are_those_of_the_builder_until_they_are_set():
     assert (copy.n_hidden, copy.input_shape) == (2, (3,))
 
 
+def test_a_builders_default_of_what_trains_holds_for_training_too():
+    def build(epochs=3, patience=None, shuffle=False, n_neurons=5):
+        return build_model(n_neurons=n_neurons)
+
+    mlp = KerasMLPRegressor(build, random_state=0)
+    shown = {name: mlp.get_params()[name] for name in ("epochs", "patience", "shuffle", "n_neurons")}
+    assert shown == {"epochs": 3, "patience": "auto", "shuffle": True, "n_neurons": 5}
+    again = KerasMLPRegressor(**mlp.get_params())
+    assert [one.fit(X, Y).n_iter_ for one in (mlp, clone(mlp), again)] == [3, 3, 3]
+    assert mlp.fit(X, Y, epochs=1).n_iter_ == 1
+    assert clone(mlp).set_params(model__epochs=7, patience=1).get_params()["epochs"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("alpha", "alpha is weight_decay"), ("n_neuron", "'n_neurons'.*takes"), ("n_neuron__a", "")],
+)
+def test_names_that_are_set_later_get_the_hints_of_the_constructor(name, hint):
+    with pytest.raises(ValueError, match=f"Invalid parameter {name!r}.*{hint}"):
+        regressor().set_params(**{name: 1})
+    with pytest.raises(ValueError, match=f"Invalid parameter {name!r}.*{hint}"):
+        GridSearchCV(make_pipeline(regressor()), {f"kerasmlpregressor__{name}": [1]}).fit(X, Y)
+
+
 def test_a_clone_with_another_builder_has_that_ones_defaults():
     other = clone(regressor()).set_params(model=lambda n_hidden=3: build_model(n_hidden, 6))
     assert widths(other.fit(X, Y)) == [6, 6, 6, 1]
@@ -178,7 +202,6 @@ def test_any_keyword_reaches_a_builder_by_its_prefix_only():
         ),
         ({"hidden_layer_sizes": (8,)}, "hidden_layer_sizes=.8,. applies only to the built-in network"),
         ({"batch_norm": True}, "batch_norm=True applies only"),
-        ({"input_scaling": "standard"}, "input_scaling='standard' applies only"),
         ({"n_neuron": 3}, "Invalid parameter 'n_neuron' .* Did you mean 'n_neurons'.*takes .*'input_shape'"),
         ({"inputshape": 3}, "Invalid parameter 'inputshape' .* Did you mean 'input_shape'"),
         ({"model__n_neuron": 3}, "unexpected keyword argument 'n_neuron'.*Did you mean 'n_neurons'"),
@@ -212,13 +235,6 @@ def test_values_that_only_the_builder_understands():
         return build_plain()
 
     regressor(build, activation="softsign", dropout=[0.1]).fit(X, Y)
-
-
-def test_the_estimators_own_epochs_are_not_those_of_a_builders_default():
-    def build(epochs=7):
-        return build_plain()
-
-    assert regressor(build, epochs="auto").get_params()["epochs"] == "auto"
 
 
 def test_values_of_plain_mlp_give_way_to_those_for_the_builder():
@@ -265,6 +281,7 @@ def test_columns_are_scaled_before_a_model(scaling):
         mlp.predict(far), regressor(input_scaling=scaling, ensemble_size=2).fit(X, Y).predict(X), rtol=1e-3
     )
     np.testing.assert_allclose(np.asarray(mlp.model_(far))[:, 0], mlp.predict(far), rtol=1e-4)
+    assert mlp.column_statistics_[0]["center"] == pytest.approx(far.mean(axis=0), rel=2e-2)
     copy = pickle.loads(pickle.dumps(mlp))
     np.testing.assert_array_equal(copy.predict(far), mlp.predict(far))
     assert clone(mlp).set_params(warm_start=True).fit(far, Y).fit(far, Y).n_iter_ == 2
@@ -272,10 +289,12 @@ def test_columns_are_scaled_before_a_model(scaling):
         regressor(input_scaling=scaling).fit(csr_array(X), Y)
 
 
-def test_columns_are_scaled_before_the_inputs_of_a_model():
+@pytest.mark.parametrize("contained", [lambda y: y, lambda y: [y], lambda y: {"y": y}], ids=["bare", "list", "dict"])
+def test_columns_are_scaled_before_the_inputs_of_a_model(contained):
     def build():
         left, right = keras.Input((1,), name="left"), keras.Input((3,), name="right")
-        model = keras.Model([left, right], keras.layers.Dense(1)(keras.layers.concatenate([left, right])))
+        output = keras.layers.Dense(1)(keras.layers.concatenate([left, right]))
+        model = keras.Model([left, right], contained(output))
         model.compile("sgd", "mse", metrics=["mae"])
         return model
 
@@ -429,6 +448,14 @@ def test_labels_of_three_classes(y, loss, compiled):
     if y is DUMMIES:
         assert mlp.predict(X).dtype.kind == "i"
         mlp.fit(X, y, validation_data=(X[:50], y[:50]))
+
+
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy"])
+def test_dummies_and_a_softmax_are_classes_whatever_the_loss(loss):
+    mlp = classify("softmax", loss, 3, True).fit(X, DUMMIES, epochs=1)
+    assert (mlp.predict(X).sum(axis=1) == 1).all()
+    assert mlp.score(X, DUMMIES) == np.mean(np.argmax(mlp.predict_proba(X), 1) == NUMBERS)
+    assert (classify("sigmoid", loss, 3, True).fit(X, DUMMIES, epochs=1).predict(X).sum(axis=1) != 1).any()
 
 
 def test_dummies_of_the_built_in_network():

@@ -180,6 +180,10 @@ def test_bad_words_leave_everything_as_it_was(words, error, message):
     assert mlp.get_params() == before
 
 
+def test_words_of_keras_that_are_none_ask_for_nothing():
+    assert regressor(fit__steps_per_epoch=None).fit(X, Y, epochs=1, validation_steps=None).n_iter_ == 1
+
+
 def test_validation_labels_that_training_does_not_have():
     with pytest.raises(ValueError, match="must hold only the classes"):
         classifier().fit(X, LABELS, validation_data=(X[:3], ["high", "low", "medium"]))

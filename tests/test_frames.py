@@ -106,7 +106,7 @@ def test_arrow_tables_are_frames_as_others_are(table):
     of_arrow = plain_classifier(**QUICK).fit(arrow(table), pa.array(LABELS), sample_weight=pa.array(np.ones(N)))
     assert of_arrow.feature_names_in_.tolist() == list(table)
     for one in (mlp, of_arrow):
-        for X in (table, arrow(table), pl.from_pandas(table), arrow(table).slice(0)):
+        for X in (table, arrow(table), pl.from_pandas(table), arrow(table).slice(0), pa.RecordBatch.from_pandas(table)):
             np.testing.assert_array_equal(one.predict_proba(X), mlp.predict_proba(table))
         with pytest.raises(ValueError, match="The feature names should match those that were passed during fit"):
             one.predict(arrow(table.rename(columns={"a": "c"})))

@@ -94,6 +94,21 @@ def test_a_model_of_the_users(no_xla):
     np.testing.assert_allclose(mlp.model_.predict(X, verbose=0), mlp.predict_proba(X), atol=2e-3)
 
 
+def test_columns_are_scaled_in_full_before_a_model_of_the_users(no_xla):
+    def build():
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(6, "relu"), keras.layers.Dense(1)])
+
+    def fitted(factor):
+        mlp = KerasMLPRegressor(build, loss="mse", input_scaling="robust", epochs=2, random_state=0)
+        return mlp.fit(factor * X, Y)
+
+    factor = 2.0**20  # beyond what float16 holds
+    with policy("mixed_float16"):
+        near, far = fitted(1.0), fitted(factor)
+    np.testing.assert_allclose(far.predict(factor * X), near.predict(X), atol=1e-2)
+    np.testing.assert_allclose(far.model_.predict(factor * X, verbose=0)[:, 0], far.predict(factor * X), atol=1e-2)
+
+
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "int8_from_float32"])
 def test_a_policy_that_does_not_train_is_refused(name):
     with policy(name), pytest.raises(ValueError, match=f"policy must be one of .* Got '{name}'"):
