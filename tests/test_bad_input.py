@@ -565,7 +565,7 @@ def test_later_labels_that_are_no_indicators():
         ({0: np.inf}, "class_weight must hold finite weights of at least 0. Got inf for class 0"),
         ({0: "a"}, "class_weight must hold finite weights of at least 0. Got 'a' for class 0"),
         ({0: None}, "class_weight must hold finite weights of at least 0. Got None for class 0"),
-        ({0: 0, 1: 0}, "sample_weight, times class_weight, must have a positive sum. Got 0.0"),
+        ({0: 0, 1: 0}, "sample_weight must contain at least one non-zero number, times class_weight too. Got a sum of 0.0"),
         ([{0: 1, 1: 2}], r"class_weight.*dict"),
     ],
 )
