@@ -5,10 +5,8 @@ import pickle
 
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
+from optional import pa, pd, pl
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 

@@ -3,10 +3,8 @@
 from decimal import Decimal
 
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
+from optional import pa, pd, pl
 from plain import plain_classifier, plain_regressor
 from sklearn.model_selection import cross_val_score
 

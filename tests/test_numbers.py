@@ -2,10 +2,9 @@
 
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import tensorflow as tf
+from optional import pd, pl
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
