@@ -279,6 +279,9 @@ def comparison(search: WatchedSearch, data: Data, arguments: argparse.Namespace,
     table.add_row(
         f"{type(best[-1]).__name__}, best candidate", f"{best.score(X_test, y_test):.4f}", f"{search.refit_time_:.2f}"
     )
+    if data.task == "classification":  # by number: the MLP of scikit-learn 1.7 fails where classes are words
+        codes = np.unique(np.concatenate([y, y_test]), return_inverse=True)[1]
+        y, y_test = codes[: len(y)], codes[len(y) :]
     for peer in peers:
         name = type(getattr(peer, "regressor", peer)).__name__
         pipeline = make_pipeline(clone(data.prepare), peer)

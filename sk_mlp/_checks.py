@@ -188,5 +188,6 @@ def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> tuple[Matrix, N
 def without_zero_total(weights: NDArray, name: str) -> NDArray:
     """The weights, unless they are all zero."""
     if not weights.sum() > 0:
-        raise ValueError(f"{name}, times class_weight, must have a positive sum. Got {weights.sum()}.")
+        wrong = f"times class_weight too. Got a sum of {weights.sum()}."
+        raise ValueError(f"{name} must contain at least one non-zero number, {wrong}")
     return weights

@@ -200,9 +200,11 @@ def _as_data(series: nw.Series) -> Any:
     native, dtype = series.to_native(), series.dtype
     if isinstance(getattr(native, "dtype", None), np.dtype):
         return native.to_numpy()
-    has_zone = getattr(dtype, "time_zone", None) is not None
-    if dtype in (nw.Object, nw.Unknown) or (dtype.is_temporal() and not has_zone):
+    zone = getattr(dtype, "time_zone", None)
+    if dtype in (nw.Object, nw.Unknown) or (dtype.is_temporal() and zone is None):
         return series.to_numpy()
+    if zone is not None and type(getattr(native, "dtype", None)).__name__ == "ArrowDtype":  # pandas < 3: at Greenwich
+        return nw.from_native(native.astype(f"datetime64[us, {zone}]"), series_only=True)
     return series
 
 

@@ -4,9 +4,8 @@ import pickle
 
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
+from optional import pd, pl
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -18,7 +17,7 @@ X = RNG.standard_normal((200, 6)).astype(np.float32)
 Y = X[:, 0] * 2 + np.sin(3 * X[:, 1]) + 0.3 * RNG.standard_normal(200)
 LABELS = np.digitize(Y, [-1, 1])
 NAMES = list("abcdef")
-FRAMES = {"pandas": pd.DataFrame(X, columns=NAMES), "polars": pl.DataFrame(X, schema=NAMES)}
+FRAMES = {"pandas": lambda: pd.DataFrame(X, columns=NAMES), "polars": lambda: pl.DataFrame(X, schema=NAMES)}
 SMALL = {"n_hidden": 2, "n_neurons": 8, "epochs": 2, "random_state": 0, "learning_rate": 1e-2}
 PATHS = {"wide_features": slice(0, 2), "deep_features": slice(2, 6), "skip_connection": True}
 
@@ -49,7 +48,7 @@ def by_slices():
     ids=["names", "numbers", "negative numbers", "slices", "masks", "functions"],
 )
 def test_columns_by_any_means(frame, wide, deep, by_slices):
-    rows = FRAMES[frame]
+    rows = FRAMES[frame]()
     named = regressor(skip_connection=True, wide_features=wide, deep_features=deep).fit(rows, Y)
     assert named.history_ == by_slices.history_
     np.testing.assert_array_equal(named.predict(rows), by_slices.predict(X))
@@ -58,9 +57,9 @@ def test_columns_by_any_means(frame, wide, deep, by_slices):
 def test_one_column():
     scalar = regressor(skip_connection=True, wide_features=3, deep_features=2).fit(X, Y)
     listed = regressor(skip_connection=True, wide_features=[3], deep_features=[2]).fit(X, Y)
-    named = regressor(skip_connection=True, wide_features="d", deep_features="c").fit(FRAMES["pandas"], Y)
+    named = regressor(skip_connection=True, wide_features="d", deep_features="c").fit(FRAMES["pandas"](), Y)
     np.testing.assert_array_equal(scalar.predict(X), listed.predict(X))
-    np.testing.assert_array_equal(scalar.predict(X), named.predict(FRAMES["pandas"]))
+    np.testing.assert_array_equal(scalar.predict(X), named.predict(FRAMES["pandas"]()))
     assert [w.shape for w in scalar.model_.get_layer("hidden_1").get_weights()] == [(1, 8), (8,)]
 
 
@@ -134,7 +133,7 @@ def test_bad_paths(params, message):
 
 def test_an_unknown_name_is_told_beside_the_known_ones():
     with pytest.raises(ValueError, match=r"deep_features must name columns of X \(\['a', 'b', .*Got \['age'\]"):
-        regressor(deep_features=["age"]).fit(FRAMES["pandas"], Y)
+        regressor(deep_features=["age"]).fit(FRAMES["pandas"](), Y)
 
 
 # Auxiliary output
@@ -288,7 +287,7 @@ def test_builders_are_pickled_and_cloned(builder, columns):
 
 
 def test_inputs_by_name_and_in_order_are_the_same_network():
-    frame = FRAMES["pandas"]
+    frame = FRAMES["pandas"]()
     names = {"deep": list("cdef"), "wide": lambda X: list(X.columns[:2])}
     by_name = plain_regressor(two_named_inputs, input_columns=names, **BUILT).fit(frame, Y)
     in_order = plain_regressor(two_inputs, input_columns=IN_ORDER, **BUILT).fit(X, Y)
@@ -358,7 +357,7 @@ def first_two(X):
     ids=["aux_loss_weight", "wide_features", "deep_features", "input_columns", "model__width"],
 )
 def test_grid_search(mlp, grid):
-    search = GridSearchCV(mlp, grid, cv=2).fit(FRAMES["pandas"], Y)
+    search = GridSearchCV(mlp, grid, cv=2).fit(FRAMES["pandas"](), Y)
     scores = search.cv_results_["mean_test_score"]
     assert len(set(scores)) == len(scores)
     ((name, value),) = search.best_params_.items()

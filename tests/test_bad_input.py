@@ -8,9 +8,9 @@ import signal
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
+from optional import pd
 from plain import plain_regressor
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -346,7 +346,7 @@ BAD_ROWS = {
     "objects": (np.full((120, 4), "a", object), ValueError, "could not convert string to float: 'a'"),
     "strings": (np.full((120, 4), "a"), ValueError, "could not convert string to float"),
     "string column": (
-        pd.DataFrame(X, columns=list("abcd")).assign(city="Oslo"),
+        lambda: pd.DataFrame(X, columns=list("abcd")).assign(city="Oslo"),
         ValueError,
         "Got strings in the column 'city' and categorical_features=None",
     ),
@@ -359,6 +359,7 @@ BAD_ROWS = {
 def test_bad_rows_in_fit(case):
     rows, error, message = BAD_ROWS[case]
     mlp = regressor(**STRICT)
+    rows = rows() if callable(rows) else rows
     with pytest.raises(error, match=message):
         mlp.fit(rows, TARGET)
     assert not hasattr(mlp, "n_features_in_")
@@ -515,7 +516,7 @@ def test_too_few_rows_in_every_class():
         ({"X_val": X[:30] * np.nan}, "X_val", "NaN"),
         ({"X_val": np.full((30, 4), np.inf)}, "X_val", "infinity"),
         ({"X_val": X[:30, 0]}, "X_val", "1D array"),
-        ({"X_val": pd.DataFrame(X[:30], columns=list("abce"))}, "X_val", "- e"),
+        ({"X_val": "abce"}, "X_val", "- e"),
         ({"sample_weight_val": np.full(30, -1.0)}, "sample_weight_val", "Negative values"),
         ({"sample_weight_val": np.full(30, np.nan)}, "sample_weight_val", "NaN"),
         ({"sample_weight_val": np.zeros(30)}, "sample_weight_val", "zero|positive"),
@@ -528,12 +529,13 @@ def test_too_few_rows_in_every_class():
     ],
 )
 def test_bad_held_out_rows(change, name, fact):
-    frame = pd.DataFrame(X, columns=list("abcd"))
-    held_out = {"X_val": frame[:30] if "X_val" not in change else None, "y_val": LABELS[:30], **change}
-    names = isinstance(held_out["X_val"], pd.DataFrame)
+    held_out, rows = {"X_val": X[:30], "y_val": LABELS[:30], **change}, X
+    if isinstance(held_out["X_val"], str):  # names of columns
+        rows = pd.DataFrame(X, columns=list("abcd"))
+        held_out["X_val"] = pd.DataFrame(X[:30], columns=list(held_out["X_val"]))
     mlp = classifier(**STRICT)
     with pytest.raises(ValueError, match=f"(?s){fact}") as error:
-        mlp.fit(frame if names else X, LABELS, **held_out)
+        mlp.fit(rows, LABELS, **held_out)
     assert name in str(error.value)
     assert not hasattr(mlp, "n_iter_")
 
@@ -565,7 +567,10 @@ def test_later_labels_that_are_no_indicators():
         ({0: np.inf}, "class_weight must hold finite weights of at least 0. Got inf for class 0"),
         ({0: "a"}, "class_weight must hold finite weights of at least 0. Got 'a' for class 0"),
         ({0: None}, "class_weight must hold finite weights of at least 0. Got None for class 0"),
-        ({0: 0, 1: 0}, "sample_weight, times class_weight, must have a positive sum. Got 0.0"),
+        (
+            {0: 0, 1: 0},
+            "sample_weight must contain at least one non-zero number, times class_weight too. Got a sum of 0.0",
+        ),
         ([{0: 1, 1: 2}], r"class_weight.*dict"),
     ],
 )

@@ -6,12 +6,11 @@ import sys
 import threading
 import time
 
-import cloudpickle
 import joblib
 import numpy as np
-import psutil
 import pytest
 from joblib.externals.loky import get_reusable_executor
+from optional import cloudpickle, psutil
 from plain import plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import BaseEstimator, TransformerMixin, clone

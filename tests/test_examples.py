@@ -3,8 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-import matplotlib as mpl
 import pytest
+from optional import mpl
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
@@ -16,10 +16,10 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")  # which the examples set
 
     def run(path, *options):
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         with mpl.rc_context({"backend": "agg"}):
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
             module.main(list(options))
 
     return run

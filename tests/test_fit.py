@@ -6,10 +6,10 @@ import pickle
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn.datasets
 import threadpoolctl
+from optional import pd
 from plain import plain_classifier, plain_regressor
 from scipy import sparse
 from sklearn.base import clone
@@ -298,7 +298,9 @@ def test_weight_of_two_is_a_row_twice(make, y):
     np.testing.assert_allclose(output(weighted), output(repeated), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", [list, pd.Series, lambda w: w.astype(int), lambda w: w.astype(np.float32)])
+@pytest.mark.parametrize(
+    "form", [list, lambda w: pd.Series(w), lambda w: w.astype(int), lambda w: w.astype(np.float32)]
+)
 def test_forms_of_weights(form):
     weights = np.where(LABELS == 1, 3.0, 1.0)
     expected = classifier().fit(X, LABELS, sample_weight=weights)
@@ -405,7 +407,7 @@ def test_probabilities():
         assert mlp.predict_proba(X[:1]).shape == (1, len(mlp.classes_))
 
 
-@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist, sparse.csr_matrix, pd.DataFrame])
+@pytest.mark.parametrize("form", [np.asarray, np.ndarray.tolist, sparse.csr_matrix, lambda y: pd.DataFrame(y)])
 def test_several_labels(form):
     mlp = classifier(epochs=40, learning_rate=0.05).fit(X, form(MULTILABEL))
     predicted = mlp.predict(X)

@@ -3,10 +3,8 @@
 from decimal import Decimal
 
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
+from optional import pa, pd, pl
 from plain import plain_classifier, plain_regressor
 from sklearn.model_selection import cross_val_score
 
@@ -181,9 +179,10 @@ def test_intervals_are_categories_by_name():
 def test_names_that_come_twice_are_refused(table):
     twice = table.rename(columns={"b": "a"})
     mlp = plain_classifier(**QUICK).fit(table, LABELS)
-    for attempt in (lambda: plain_classifier(**QUICK).fit(twice, LABELS), lambda: mlp.predict(twice)):
-        with pytest.raises(ValueError, match=r"(?s)unique column names.*'a'"):
-            attempt()
+    with pytest.raises(ValueError, match=r"(?s)unique column names.*'a'"):
+        plain_classifier(**QUICK).fit(twice, LABELS)
+    with pytest.raises(ValueError, match=r"(?s)unique column names.*'a'|now missing:\n- b"):  # scikit-learn < 1.8
+        mlp.predict(twice)
 
 
 @BOTH

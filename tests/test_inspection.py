@@ -1,10 +1,8 @@
 """The loss-curve display."""
 
-import builtins
-
-import matplotlib
 import numpy as np
 import pytest
+from optional import mpl
 from plain import plain_classifier, plain_regressor
 from sklearn.datasets import make_classification, make_regression
 from sklearn.exceptions import NotFittedError
@@ -19,11 +17,9 @@ TRAIN, VALIDATION = [0.9, 0.5, 0.3, 0.2], [0.8, 0.5, 0.4, 0.6]
 
 @pytest.fixture(autouse=True)
 def pyplot():
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    yield plt
-    plt.close("all")
+    mpl.use("Agg")
+    yield mpl.pyplot
+    mpl.pyplot.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +132,3 @@ def test_other_estimators_are_refused(regression_data):
 def test_not_fitted():
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(make_pipeline(StandardScaler(), plain_classifier()))
-
-
-def test_without_matplotlib(classifier, monkeypatch):
-    real = builtins.__import__
-
-    def missing(name, *arguments, **keywords):
-        if name.split(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *arguments, **keywords)
-
-    monkeypatch.setattr(builtins, "__import__", missing)
-    for draw in (LossCurveDisplay(TRAIN).plot, lambda: LossCurveDisplay.from_estimator(classifier)):
-        with pytest.raises(ImportError, match=r"requires matplotlib.*sk_mlp\[plot\]"):
-            draw()

@@ -1,9 +1,9 @@
 """The learning-rate finder."""
 
 import keras
-import matplotlib as mpl
 import numpy as np
 import pytest
+from optional import mpl
 from plain import plain_classifier, plain_regressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -12,7 +12,6 @@ from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.model_selection import find_learning_rate
 from sk_mlp.model_selection._learning_rate import sweep_of
 
-mpl.use("Agg")
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 6))
 Y = X @ RNG.standard_normal(6) + 0.3 * RNG.standard_normal(300)
@@ -152,6 +151,7 @@ def test_no_longer_finite_is_a_blow_up():
 
 
 def test_plot(sweep, tmp_path):
+    mpl.use("Agg")
     ax = sweep.plot()
     assert ax.get_xscale() == "log"
     assert len(ax.lines) == 4

@@ -4,8 +4,8 @@ import gc
 import time
 
 import numpy as np
-import psutil
 import pytest
+from optional import psutil
 from plain import plain_regressor
 
 

@@ -3,10 +3,8 @@
 from decimal import Decimal
 
 import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow as pa
 import pytest
+from optional import pa, pd, pl
 from plain import plain_classifier, plain_regressor
 
 pytestmark = pytest.mark.usefixtures("no_xla")
@@ -83,11 +81,13 @@ COLUMNS = {
     "objects of decimals": pd.Series(DECIMALS, dtype=object),
     "polars": pl.Series(WHOLE),
     "polars decimals": pl.Series(DECIMALS),
-    "polars Int128": pl.Series(WHOLE, dtype=pl.Int128),
     "arrow": pa.array(WHOLE),
     "arrow decimals": pa.array(DECIMALS),
     "arrow half": pa.array(None if number is None else np.float16(number) for number in WHOLE),
 }
+INT128 = getattr(pl, "Int128", None)  # of polars >= 1.18
+if INT128:
+    COLUMNS["polars Int128"] = pl.Series(WHOLE, dtype=INT128)
 
 
 def frame_with(column, **others):
@@ -195,7 +195,7 @@ def test_missing_targets_are_refused(word):
 
 @pytest.mark.parametrize("y", [*COLUMNS.values(), pd.Series(with_word(TOWN, None)).astype("category")])
 def test_missing_targets_of_columns_are_refused(y):
-    if isinstance(y, pl.Series) and y.dtype == pl.Int128:
+    if isinstance(y, pl.Series) and INT128 and y.dtype == INT128:
         y = y.cast(pl.Int64)  # the former has no way to numpy
     for estimator in (plain_classifier(**QUICK), plain_regressor(**QUICK)):
         with pytest.raises(ValueError, match="Input y contains NaN"):

@@ -2,10 +2,9 @@
 
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import tensorflow as tf
+from optional import pd, pl
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -233,7 +232,7 @@ def test_rows_of_no_fold_may_hold_anything():
 @pytest.mark.parametrize("value", [1e39, -1e300, np.inf])
 @pytest.mark.parametrize("make", [regressor, plain_regressor])
 def test_numbers_that_are_too_large_are_refused_with_their_column(value, make):
-    rows = pd.DataFrame(X, columns=["day", "other"])
+    rows = pd.DataFrame(X.copy(), columns=["day", "other"])  # pandas 2 would share X
     mlp = make().fit(rows, Y)
     rows.loc[7, "other"] = value
     wrong = r"contains infinity or a value too large for dtype.*, in the column 'other'"
@@ -247,7 +246,7 @@ def test_numbers_that_are_too_large_are_refused_with_their_column(value, make):
 
 
 def test_missing_numbers_are_refused_with_their_column():
-    rows = pd.DataFrame(X, columns=["day", "other"])
+    rows = pd.DataFrame(X.copy(), columns=["day", "other"])
     rows.loc[3, "day"] = np.nan
     with pytest.raises(ValueError, match=r"Input X contains NaN, in the column 'day'"):
         regressor(handle_missing="error").fit(rows, Y)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import joblib
 import keras
 import numpy as np
-import pandas as pd
 import pytest
+from optional import pd
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -21,12 +21,15 @@ from sk_mlp.model_selection import PopulationGridSearchCV
 RNG = np.random.default_rng(0)
 CODES = RNG.integers(0, 3000, 3000)
 INCOME = np.exp(RNG.normal(11, 1, 3000))  # half of them above 65,504, where float16 ends
-TABLE = pd.DataFrame({"code": pd.Categorical(CODES), "income": INCOME})
 TARGET = (CODES % 2) * 1.0 + (CODES > 2500) * 3.0 + np.log(INCOME) + 100.0
 X = RNG.standard_normal((120, 3))
 Y = X[:, 0] + np.sin(X[:, 1])
 HALVES = ["mixed_float16", "mixed_bfloat16"]
 FAST = {"hidden_layer_sizes": (6,), "epochs": 3, "random_state": 0}
+
+
+def of_codes():
+    return pd.DataFrame({"code": pd.Categorical(CODES), "income": INCOME})
 
 
 @contextmanager
@@ -47,20 +50,20 @@ def on_table(**params):
 
 @functools.cache
 def in_full():
-    return on_table().fit(TABLE, TARGET)
+    return on_table().fit(of_codes(), TARGET)
 
 
 @pytest.mark.parametrize("name", [*HALVES, "float64"])
 def test_codes_and_incomes_are_not_rounded(no_xla, name):
     with policy(name):
-        mlp = on_table(engine="compiled").fit(TABLE, TARGET)
+        mlp = on_table(engine="compiled").fit(of_codes(), TARGET)
         exported, of_table = mlp.to_keras(), mlp.to_keras(include_preprocessing=True)
-    assert mlp.score(TABLE, TARGET) == pytest.approx(in_full().score(TABLE, TARGET), abs=0.02)
-    codes = np.column_stack([TABLE["code"].cat.codes, INCOME])
+    assert mlp.score(of_codes(), TARGET) == pytest.approx(in_full().score(of_codes(), TARGET), abs=0.02)
+    codes = np.column_stack([of_codes()["code"].cat.codes, INCOME])
     tolerance = {"mixed_float16": 0.03, "mixed_bfloat16": 0.2, "float64": 1e-4}[name]
     table = {"code": CODES[:, None].astype(np.float32), "income": INCOME[:, None].astype(np.float32)}
     for model, x in ((mlp.model_, codes), (exported, codes), (of_table, table)):
-        np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], mlp.predict(TABLE), atol=tolerance)
+        np.testing.assert_allclose(model.predict(x, verbose=0)[:, 0], mlp.predict(of_codes()), atol=tolerance)
     for statistics, others in zip(mlp.column_statistics_, in_full().column_statistics_, strict=True):
         for statistic, array in statistics.items():
             np.testing.assert_array_equal(array, others[statistic])

@@ -1,8 +1,8 @@
 """A weight of 2 is a row twice, wherever rows are counted, in every setting without randomness."""
 
 import numpy as np
-import pandas as pd
 import pytest
+from optional import pd
 from plain import plain_classifier, plain_regressor
 
 from sk_mlp import _bins, _columns

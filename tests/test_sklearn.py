@@ -9,14 +9,12 @@ import subprocess
 import sys
 import textwrap
 
-import cloudpickle
 import joblib
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from optional import cloudpickle, pd, pl
 from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform, reciprocal
 from sklearn import config_context

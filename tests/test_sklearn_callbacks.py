@@ -4,9 +4,9 @@ import pickle
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
 import rich
+from optional import pd
 from plain import plain_classifier, plain_regressor
 from scipy.stats import loguniform
 from sklearn.base import clone

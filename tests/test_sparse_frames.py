@@ -3,8 +3,8 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
+from optional import pd
 from plain import plain_classifier, plain_regressor
 from scipy import sparse
 from sklearn.model_selection import GridSearchCV

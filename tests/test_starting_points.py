@@ -4,8 +4,8 @@ import pickle
 
 import keras
 import numpy as np
-import pandas as pd
 import pytest
+from optional import pd
 from plain import plain_classifier, plain_regressor
 from scipy import sparse
 from sklearn.base import clone

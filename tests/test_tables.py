@@ -6,9 +6,8 @@ import sys
 
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
+from optional import pd, pl
 from plain import plain_classifier, plain_regressor
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError

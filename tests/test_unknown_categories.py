@@ -5,9 +5,8 @@ from decimal import Decimal
 
 import keras
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
+from optional import pd, pl
 from plain import plain_classifier
 
 pytestmark = pytest.mark.usefixtures("no_xla")

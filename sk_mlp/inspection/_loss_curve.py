@@ -5,6 +5,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._base import BaseKerasMLP
+from sk_mlp._extras import check_matplotlib
 
 # Losses that span more than this factor are drawn on a logarithmic axis.
 LOG_FROM = 10.0
@@ -86,7 +87,7 @@ class LossCurveDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        _check_matplotlib(f"{type(self).__name__}.plot")
+        check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
 
         if ax is None:
@@ -177,7 +178,7 @@ class LossCurveDisplay:
         <...LossCurveDisplay object at ...>
         >>> plt.show()
         """
-        _check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_matplotlib(f"{cls.__name__}.from_estimator")
         mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator
         if not isinstance(mlp, BaseKerasMLP):
             raise TypeError(
@@ -199,12 +200,3 @@ class LossCurveDisplay:
 def _spans_decades(losses: np.ndarray) -> bool:
     losses = losses[np.isfinite(losses)]
     return len(losses) > 0 and losses.min() > 0 and losses.max() > LOG_FROM * losses.min()
-
-
-def _check_matplotlib(caller: str) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f"{caller} requires matplotlib. Install it with the extra 'plot': pip install 'sk_mlp[plot]'"
-        ) from error

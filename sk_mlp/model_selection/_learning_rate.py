@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sk_mlp._base import BaseKerasMLP
+from sk_mlp._extras import check_matplotlib
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.exceptions import NotCompilableError
@@ -53,7 +54,13 @@ class LearningRateSweep:
         Returns
         -------
         matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
         """
+        check_matplotlib(f"{type(self).__name__}.plot")
         if ax is None:
             from matplotlib import pyplot as plt  # only who draws needs it
 
