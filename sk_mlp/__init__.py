@@ -1,7 +1,7 @@
 """Multilayer perceptrons: scikit-learn estimators, Keras models, trained by compiled programs."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sk_mlp._parameters import PLAIN_MLP
@@ -21,7 +21,7 @@ _MODULES = {
 }
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return getattr(import_module(f"sk_mlp.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

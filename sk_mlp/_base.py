@@ -2,12 +2,14 @@
 
 from abc import ABC
 from dataclasses import replace
+from typing import Any, NoReturn, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments, structure_of_user_model
@@ -61,25 +63,25 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        X_unlabeled=None,
-        groups=None,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        X_unlabeled: Any = None,
+        groups: ArrayLike | None = None,
         *,
-        epochs=None,
-        batch_size=None,
-        verbose=None,
-        callbacks=None,
-        validation_data=None,
-        validation_split=None,
-        class_weight=None,
-        shuffle=None,
-        **unknown,
-    ):
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        verbose: Any = None,
+        callbacks: Any = None,
+        validation_data: tuple | None = None,
+        validation_split: float | None = None,
+        class_weight: Any = None,
+        shuffle: bool | None = None,
+        **unknown: Any,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -91,6 +93,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             A frame (pandas, polars, pyarrow) may have dates as well: year, month, day, weekday, hour and the seconds
             since the first date, as far as they vary in the rows with a weight. What lasts counts in seconds.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or numbers to learn.
         sample_weight : array-like of shape (n_samples,), default=None
             Only their ratios count; but whole numbers count rows, where their number matters: a weight of 2 is a row
             twice. Only metrics, and the statistics of ``batch_norm``, count each row once, as Keras' do. A row of
@@ -100,24 +103,30 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Goes with ``X_val``.
         sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of these rows.
         X_unlabeled : array-like of shape (n_unlabeled, n_features), default=None
             Rows without labels, for ``pretrain="autoencoder"``.
         groups : array-like of shape (n_samples,), default=None
             Group of each row, for a ``hold_out`` that needs them, such as "group".
-        epochs, batch_size, verbose, class_weight, shuffle : default=None
+        epochs, batch_size, verbose : int, default=None
             As the parameters of these names, for this fit; None for those.
         callbacks : list of keras.callbacks.Callback, default=None
-            Called beside the estimator's own.
+            Called in addition to the estimator's own.
         validation_data : tuple (X_val, y_val) or (X_val, y_val, sample_weight_val), default=None
             The same as these arguments.
         validation_split : float in [0, 1), default=None
             As ``validation_fraction``, for this fit, also without early stopping; 0 to hold out no rows.
+        class_weight : dict, default=None
+            As the classifier's parameter, for this fit.
+        shuffle : bool, default=None
+            As the parameter, for this fit.
         **unknown
-            None may be given. What else Keras' ``Model.fit`` has is refused by name.
+            Not allowed. Other arguments of Keras' ``Model.fit`` are refused by name.
 
         Returns
         -------
-        self
+        KerasMLPClassifier or KerasMLPRegressor
+            The estimator itself.
 
         Raises
         ------
@@ -163,7 +172,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         collector.defer(self, work, task)
         return self
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRequest:
         """Say which metadata the methods ask for.
 
         Returns
@@ -190,7 +199,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         self._want_whole_fit()
         return hasattr(self, "_fitted")
 
-    def _worker(self, keep_fitted: bool):
+    def _worker(self, keep_fitted: bool) -> Any:
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
         work = object.__new__(type(self))
         kept = {*self._own_values(), "_routed", "_policy"} if not keep_fitted else set(vars(self))
@@ -198,13 +207,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
         return work
 
-    def _adopt(self, work):
+    def _adopt(self, work: Self) -> Self:
         """Be fitted as a worker is; what the user has set remains."""
         for name in [name for name in vars(self) if _is_learned(name)]:
             delattr(self, name)
         return self._take_over(work)
 
-    def _take_over(self, work):
+    def _take_over(self, work: Self) -> Self:
         # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
         own = {*self._own_values(), *OF_A_FIT}  # a fit's own values of parameters end with it
         taken = {name: value for name, value in vars(work).items() if name not in own and not _is_of_callbacks(name)}
@@ -222,7 +231,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             self._want_whole_fit()
         return super().__getattr__(name)
 
-    def _one_epoch(self, X, y, sample_weight, classes):
+    def _one_epoch(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> Self:
         """Train for one more epoch, without held-out rows."""
         self._want_whole_fit()
         work = self._worker(keep_fitted=True)
@@ -232,8 +241,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         work._train(GivenRows(X, y, sample_weight), **settings)
         return self._adopt(work)
 
-    def initialize(self, X, y=None):
+    def initialize(self, X: Any, y: Any = None) -> NoReturn:
         """Refuse: a network is built by `fit` or `partial_fit`, which also initialise it.
+
+        Parameters
+        ----------
+        X, y : object
+            Not used.
 
         Raises
         ------
@@ -244,7 +258,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     # Prediction
 
-    def _output(self, X) -> NDArray:
+    def _output(self, X: Any) -> NDArray:
         """Output of the network, of shape (n_samples, width)."""
         check_is_fitted(self)
         X = self._check_X(X)
@@ -274,7 +288,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             variable.assign(array)
         return model
 
-    def to_keras(self, include_preprocessing=False):
+    def to_keras(self, include_preprocessing: bool = False) -> keras.Model:
         """Return the trained network as a Keras model.
 
         Parameters

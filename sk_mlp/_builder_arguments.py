@@ -37,30 +37,6 @@ OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
 OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
 OF_TRAINING = ("batch_size", "epochs", "patience")  # "auto" of these gives way to a builder's default
 
-# Parameters of the built-in network, each with values that ask for nothing: those are no contradiction to a model.
-OF_THE_BUILT_IN = {
-    "n_hidden": (),
-    "n_neurons": (),
-    "hidden_layer_sizes": (None,),
-    "activation": ("relu",),  # as PLAIN_MLP has it
-    "parametric_activation": (False,),
-    "dropout": (0,),
-    "batch_norm": (False,),
-    "kernel_initializer": (),
-    "skip_connection": (False,),
-    "wide_features": (None,),
-    "deep_features": (None,),
-    "aux_output": (False,),
-    "aux_loss_weight": (),
-    "handle_missing": ("error",),
-    "numerical_embedding": (None,),
-    "learned_scale": (False,),
-    "calibrate": (False,),
-}
-# What ``model.compile`` is told: a model's builder may have arguments of these names, of any kind.
-OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
-OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
-
 
 def arguments_of(model: Any) -> dict[str, Any]:
     """Names of the arguments of a builder, with their defaults, or `REQUIRED`; none of a keras.Model itself.

@@ -54,8 +54,9 @@ def flat(value: Any) -> list:
 
 
 def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metrics: Collection = ()) -> None:
-    """Compile a model as another one of the same structure is, with metrics of its own, and an optimizer of its own
-    unless it has the other's variables.
+    """Compile a model as another one of the same structure is, with metrics of its own.
+
+    Its optimizer is its own as well, unless it has the other's variables.
 
     Parameters
     ----------

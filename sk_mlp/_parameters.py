@@ -6,7 +6,7 @@ import warnings
 from abc import ABC
 from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import keras
 from sklearn.base import BaseEstimator
@@ -18,7 +18,7 @@ from sk_mlp._messages import did_you_mean
 from sk_mlp.engine.predict import ACTIVATIONS
 
 # The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
-PLAIN_MLP = {
+PLAIN_MLP: dict[str, Any] = {
     "input_scaling": None,
     "numerical_embedding": None,
     "learned_scale": False,
@@ -258,8 +258,8 @@ class Parameters(BaseWrapper, ABC):
         own = [p.name for p in _signature(type(self)).values() if p.kind != p.VAR_KEYWORD]
         return [*own, *sorted({*self._routed, *arguments} - set(own))]
 
-    def get_params(self, deep=True):
-        """Parameters by name: those of the signature, those that are passed on, and a builder's arguments.
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters by name: those of the signature, those that are passed on, and a builder's arguments.
 
         An argument of the function that builds the model has its default until it is set.
 
@@ -271,6 +271,7 @@ class Parameters(BaseWrapper, ABC):
         Returns
         -------
         dict
+            Values by name.
         """
         params = BaseEstimator.get_params(self, deep=deep)
         if self.model is not None:
@@ -328,16 +329,18 @@ class Parameters(BaseWrapper, ABC):
         values = {name: value for name, value in self._own_values().items() if name in names}
         validate_parameter_constraints(self._parameter_constraints, values, caller_name=type(self).__name__)
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, routed ones (``optimizer__beta_1=0.95``) and a builder's arguments too.
 
         Parameters
         ----------
         **params : dict
+            New values by name.
 
         Returns
         -------
-        self
+        KerasMLPClassifier or KerasMLPRegressor
+            The estimator itself.
 
         Raises
         ------

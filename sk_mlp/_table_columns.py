@@ -117,7 +117,7 @@ class Column:
         return getattr(self.data.dtype, "time_zone", None)
 
     def kind(self) -> str:
-        """ "number", "date" or "category".
+        """What the column holds: "number", "date" or "category".
 
         Raises
         ------

@@ -1,8 +1,10 @@
 """Classification by multilayer perceptrons."""
 
 from numbers import Real
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -28,10 +30,11 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         named ``model__...``. An argument named ``meta`` gets what is known of the data (see Notes), ``params`` all
         parameters, and ``compile_kwargs`` an optimizer, loss and metrics, made from them, for ``model.compile``.
 
-        The model is trained as by Keras' ``fit``: X and y as they are (``input_scaling`` is None then, unless it is
-        set), one network, batches of 32, with the optimizer, loss, loss weight and metrics that it is compiled with. If
-        it is not compiled, it is trained with those of the parameters. A parameter that describes the built-in network,
-        such as ``n_hidden`` or ``activation``, is refused if it is set and the function has no such argument.
+        The model is trained as by Keras' ``fit``: X and y as they are (``input_scaling`` is None then, and a
+        regressor's ``normalize_y`` False, unless they are set), one network, batches of 32, with the optimizer, loss,
+        loss weight and metrics that it is compiled with. If it is not compiled, it is trained with those of the
+        parameters. A parameter that describes the built-in network, such as ``n_hidden`` or ``activation``, is refused
+        if it is set and the function has no such argument.
     categorical_features : "auto", columns or None, default="auto"
         Which columns of X hold categories: names, numbers, a mask and the like, as in
         `sklearn.compose.ColumnTransformer`; "auto" for those of a frame (pandas, polars) that are categories, strings
@@ -59,7 +62,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     n_neurons : int or "auto", default="auto"
         Neurons of each hidden layer. "auto" is 128.
     hidden_layer_sizes : int, array-like of int or None, default=None
-        Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
+        Neurons of each hidden layer in order; replaces ``n_hidden`` and ``n_neurons``.
     activation : str, default="auto"
         Of the hidden layers: "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh" or "sigmoid". "auto"
         is "mish".
@@ -182,13 +185,16 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         Weight of each class, ``{label: weight}``; "balanced" for n_samples / (n_classes * count), where rows
         count by their ``sample_weight``. A list holds a dict a label of a multilabel y. Multiplies ``sample_weight``,
         also of the held-out rows.
-
     label_smoothing : float in [0, 1), default=0.0
         Share of a label's weight that is spread over all classes (Szegedy et al. 2016, arXiv 1512.00567).
     calibrate : bool or "auto", default="auto"
         Whether to divide the logits by the temperature for which the log-loss of the held-out rows is least (Guo et al.
         2017, arXiv 1706.04599); "auto" for an ensemble's, whose temperature follows from those of one network and of a
         pair.
+    **routed : dict
+        Parameters named ``optimizer__...``, ``lr_schedule__...``, ``loss__...``, ``metrics__...``, ``callbacks__...``,
+        ``pretrain__...``, ``model__...`` and ``fit__...`` (Keras' words of `fit`), and arguments of the function given
+        as ``model``. Unknown names are refused by `fit`.
 
     Attributes
     ----------
@@ -214,10 +220,14 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     categories_ : dict of ndarray
         Categories of each categorical column, by its name or number, in the order of their codes.
     column_statistics_ : list of dict of ndarray
-        What each member has learned of the columns of numbers: ``fill`` stands for a missing one, ``center`` is
+        What each member has learned of the columns of numbers: ``fill`` replaces a missing one, ``center`` is
         subtracted, ``scale`` multiplies.
     autoencoder_ : KerasMLPRegressor
         Whose lower layers training started from, with ``pretrain``.
+
+    See Also
+    --------
+    KerasMLPRegressor : The same for numbers.
 
     Notes
     -----
@@ -231,10 +241,6 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
     ("binary", "multiclass" or "multilabel-indicator"), ``classes_``, ``n_classes_``, ``target_encoder_`` (a fitted
     `sklearn.preprocessing.LabelEncoder`; not for several labels or dummies), ``X_shape_``, ``X_dtype_``, ``y_dtype_``,
     ``y_ndim_`` and ``n_outputs_expected_``.
-
-    See Also
-    --------
-    KerasMLPRegressor : The same for numbers.
 
     Examples
     --------
@@ -310,8 +316,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         class_weight=None,
         label_smoothing=0.0,
         calibrate="auto",
-        **routed,
-    ):
+        **routed: Any,
+    ) -> None:
         super().__init__(
             model,
             categorical_features=categorical_features,
@@ -366,7 +372,9 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         self.label_smoothing = label_smoothing
         self.calibrate = calibrate
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Any, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Train for one more epoch on these rows.
 
         The first call starts a new network and learns the classes and how to scale X's columns: one that is constant in
@@ -380,24 +388,29 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to train on.
         y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Their labels.
         classes : array-like of shape (n_classes,), default=None
             All labels that will ever come, for the first call; those of y if None.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, as in `fit`.
 
         Returns
         -------
-        self
+        KerasMLPClassifier
+            The estimator itself.
         """
         return self._one_epoch(X, y, sample_weight, classes)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> NDArray:
         """Predict the probability of each class.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
 
         Returns
         -------
@@ -407,12 +420,13 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         output = self._output(X)
         return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Any) -> NDArray:
         """Predict the logarithm of each class's probability.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
 
         Returns
         -------
@@ -422,25 +436,27 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    def predict(self, X):
+    def predict(self, X: Any) -> NDArray:
         """Predict labels.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
 
         Returns
         -------
-        ndarray of shape (n_samples,), dtype of ``classes_``, or of shape (n_samples, n_labels), int
+        ndarray of shape (n_samples,), or of shape (n_samples, n_labels), int
+            Labels, of the dtype of ``classes_``; for multilabel, 1 for each label that a row has, else 0.
         """
         probabilities = self.predict_proba(X)  # which checks that this is fitted
         return self._fitted.targets.labels(probabilities)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
     @property
-    def _regressor_class(self):
+    def _regressor_class(self) -> type[KerasMLPRegressor]:
         return KerasMLPRegressor

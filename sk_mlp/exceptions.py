@@ -1,5 +1,7 @@
 """Exceptions that callers may want to tell apart."""
 
+__all__ = ["NotCompilableError"]
+
 
 class NotCompilableError(TypeError):
     """A model, loss, optimizer or callback that the compiled engine cannot run.

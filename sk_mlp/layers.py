@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ _traced = threading.local()
 class RowMaskedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization over the real rows of a padded batch."""
 
-    def _moments(self, inputs, mask):
+    def _moments(self, inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
         if mask is not None:
             raise NotCompilableError("batch normalization of masked inputs needs Keras' fit")
         real = tf.reshape(tf.cast(_traced.batch.real, inputs.dtype), (-1,) + (1,) * (len(inputs.shape) - 1))
@@ -60,7 +61,7 @@ class RowMaskedBatchNormalization(keras.layers.BatchNormalization):
 class CounterDropout(keras.layers.Dropout):
     """Dropout whose noise is a hash of (member and step, layer, position), in int32 arithmetic."""
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Drop a share of the inputs in training."""
         if not training:
             return inputs

@@ -11,6 +11,8 @@ from keras.src.utils.naming import to_snake_case
 from numpy.typing import NDArray
 from scipy.special import entr
 
+__all__ = ["Quantile"]
+
 # Not the focal ones: what frequencies cost by them is no entropy.
 CROSS_ENTROPIES = (
     keras.losses.BinaryCrossentropy,
@@ -26,26 +28,35 @@ class Quantile(keras.losses.Loss):
     Parameters
     ----------
     quantile : float in (0, 1), default=0.5
+        Share of y that lies below what is predicted.
+    name : str, default="quantile"
+        As of any Keras loss.
 
     Raises
     ------
     ValueError
         If the quantile is not in (0, 1).
+
+    Examples
+    --------
+    >>> from sk_mlp import KerasMLPRegressor
+    >>> from sk_mlp.losses import Quantile
+    >>> mlp = KerasMLPRegressor(loss=Quantile(0.9))
     """
 
-    def __init__(self, quantile=0.5, name="quantile"):
+    def __init__(self, quantile: float = 0.5, name: str = "quantile"):
         super().__init__(name=name)
         if not 0 < quantile < 1:
             raise ValueError(f"quantile must be a float in (0, 1). Got {quantile!r} instead.")
         self.quantile = float(quantile)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each row, the mean over its columns."""
         error = y_true - y_pred
         return ops.mean(ops.maximum(self.quantile * error, (self.quantile - 1) * error), axis=-1)
 
-    def get_config(self):
-        """Arguments of the constructor."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor."""
         return {"quantile": self.quantile, "name": self.name}
 
 
@@ -60,7 +71,7 @@ class RowLoss:
     def __init__(self, loss: keras.losses.Loss):
         self.loss = loss
 
-    def __call__(self, y_true, y_pred):
+    def __call__(self, y_true: Any, y_pred: Any) -> Any:
         """A number a row, or several."""
         return self.loss.call(y_true, y_pred)
 

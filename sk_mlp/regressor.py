@@ -1,5 +1,8 @@
 """Regression by multilayer perceptrons."""
 
+from typing import Any, Self
+
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import StrOptions
 
@@ -31,11 +34,11 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         named ``model__...``. An argument named ``meta`` gets what is known of the data (see Notes), ``params`` all
         parameters, and ``compile_kwargs`` an optimizer, loss and metrics, made from them, for ``model.compile``.
 
-        The model is trained as by Keras' ``fit``: X and y as they are (``input_scaling`` is None and ``normalize_y``
-        False then, unless they are set), one network, batches of 32, with the optimizer, loss, loss weight and metrics
-        that it is compiled with. If it is not compiled, it is trained with those of the parameters. A parameter that
-        describes the built-in network, such as ``n_hidden`` or ``activation``, is refused if it is set and the function
-        has no such argument.
+        The model is trained as by Keras' ``fit``: X and y as they are (``input_scaling`` is None then, and a
+        regressor's ``normalize_y`` False, unless they are set), one network, batches of 32, with the optimizer, loss,
+        loss weight and metrics that it is compiled with. If it is not compiled, it is trained with those of the
+        parameters. A parameter that describes the built-in network, such as ``n_hidden`` or ``activation``, is refused
+        if it is set and the function has no such argument.
     categorical_features : "auto", columns or None, default="auto"
         Which columns of X hold categories: names, numbers, a mask and the like, as in
         `sklearn.compose.ColumnTransformer`; "auto" for those of a frame (pandas, polars) that are categories, strings
@@ -63,7 +66,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     n_neurons : int or "auto", default="auto"
         Neurons of each hidden layer. "auto" is 128.
     hidden_layer_sizes : int, array-like of int or None, default=None
-        Neurons layer by layer; stands for ``n_hidden`` and ``n_neurons``.
+        Neurons of each hidden layer in order; replaces ``n_hidden`` and ``n_neurons``.
     activation : str, default="auto"
         Of the hidden layers: "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "mish", "tanh" or "sigmoid". "auto"
         is "mish".
@@ -172,7 +175,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         the best epoch before.
     ensemble_size : int or "auto", default="auto"
         How many networks to train, each from a seed of its own, each pair with other rows held out, whose outputs are
-        averaged. ``history_`` then holds means over the members that have the figure, and ``best_epoch_`` the median.
+        averaged. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
         "auto" is 8, and 1 with a ``model``.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
@@ -188,6 +191,10 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     normalize_y : bool or "auto", default="auto"
         Whether the network is trained on y less its mean, over its standard deviation. If not, the loss, and with it
         the learning rate of optimizers such as "sgd", is in y's units. "auto" is True, and False with a ``model``.
+    **routed : dict
+        Parameters named ``optimizer__...``, ``lr_schedule__...``, ``loss__...``, ``metrics__...``, ``callbacks__...``,
+        ``pretrain__...``, ``model__...`` and ``fit__...`` (Keras' words of `fit`), and arguments of the function given
+        as ``model``. Unknown names are refused by `fit`.
 
     Attributes
     ----------
@@ -212,10 +219,14 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     categories_ : dict of ndarray
         Categories of each categorical column, by its name or number, in the order of their codes.
     column_statistics_ : list of dict of ndarray
-        What each member has learned of the columns of numbers: ``fill`` stands for a missing one, ``center`` is
+        What each member has learned of the columns of numbers: ``fill`` replaces a missing one, ``center`` is
         subtracted, ``scale`` multiplies.
     autoencoder_ : KerasMLPRegressor
         Whose lower layers training started from, with ``pretrain``.
+
+    See Also
+    --------
+    KerasMLPClassifier : The same for labels.
 
     Notes
     -----
@@ -228,10 +239,6 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     ``meta``, for a function that builds a model, is a dict of ``n_features_in_``, ``n_outputs_``, ``target_type_``
     ("continuous" or "continuous-multioutput"), ``X_shape_``, ``X_dtype_``, ``y_dtype_``, ``y_ndim_`` and
     ``n_outputs_expected_``.
-
-    See Also
-    --------
-    KerasMLPClassifier : The same for labels.
 
     Examples
     --------
@@ -309,8 +316,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         random_state=None,
         verbose=0,
         normalize_y="auto",
-        **routed,
-    ):
+        **routed: Any,
+    ) -> None:
         super().__init__(
             model,
             categorical_features=categorical_features,
@@ -363,12 +370,13 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         )
         self.normalize_y = normalize_y
 
-    def predict(self, X):
+    def predict(self, X: Any) -> NDArray:
         """Predict targets.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
 
         Returns
         -------
@@ -378,7 +386,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         output = self._output(X)
         return self._fitted.targets.decode(output)
 
-    def partial_fit(self, X, y, sample_weight=None):
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one more epoch on these rows.
 
         The first call starts a new network and learns mean and scale of y, and of X's columns: one that is constant in
@@ -391,21 +399,25 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to train on.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
         sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, as in `fit`.
 
         Returns
         -------
-        self
+        KerasMLPRegressor
+            The estimator itself.
         """
         return self._one_epoch(X, y, sample_weight, None)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
     @property
-    def _regressor_class(self):
+    def _regressor_class(self) -> type["KerasMLPRegressor"]:
         return KerasMLPRegressor

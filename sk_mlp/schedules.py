@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from sk_mlp._messages import did_you_mean, unknown_name
 
+__all__ = ["Constant", "CosLog4", "Cosine", "Exponential", "OneCycle", "Plateau", "Schedule", "Step"]
+
 
 class Schedule(ABC):
     """Factors of the learning rate. Abstract.
@@ -40,17 +42,24 @@ class Schedule(ABC):
         Returns
         -------
         ndarray of shape (n_steps,), float
+            What ``learning_rate`` is multiplied by.
         """
 
     def observe(self, value: float) -> None:  # noqa: B027 (most schedules do not look)
-        """Take in the monitored figure, smaller being better, after an epoch."""
+        """Take in the monitored figure after an epoch.
+
+        Parameters
+        ----------
+        value : float
+            Smaller is better.
+        """
 
 
 class Constant(Schedule):
     """The same rate throughout."""
 
-    def factors(self, times):
-        """Ones."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return ones."""
         return np.ones_like(times)
 
 
@@ -60,16 +69,18 @@ class Step(Schedule):
     Parameters
     ----------
     factor : float, default=0.5
+        What the rate is multiplied by.
     every : int, default=10
+        Number of epochs from step to step.
     """
 
-    def __init__(self, factor=0.5, every=10):
+    def __init__(self, factor: float = 0.5, every: float = 10):
         self.factor, self.every = factor, every
         if not every > 0:
             raise ValueError(f"lr_schedule__every must be a number > 0. Got {every!r}.")
 
-    def factors(self, times):
-        """A staircase."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return a staircase."""
         return self.factor ** np.floor(times / self.every)
 
 
@@ -79,16 +90,18 @@ class Exponential(Schedule):
     Parameters
     ----------
     factor : float, default=0.1
+        What the rate is multiplied by in that time.
     over : float, default=20
+        Number of epochs.
     """
 
-    def __init__(self, factor=0.1, over=20):
+    def __init__(self, factor: float = 0.1, over: float = 20):
         self.factor, self.over = factor, over
         if not over > 0:
             raise ValueError(f"lr_schedule__over must be a number > 0. Got {over!r}.")
 
-    def factors(self, times):
-        """A geometric sequence."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return a geometric sequence."""
         return self.factor ** (times / self.over)
 
 
@@ -98,15 +111,16 @@ class Cosine(Schedule):
     Parameters
     ----------
     final : float, default=0.0
+        Factor at the end of the fit.
     """
 
     ends_with_fit = True
 
-    def __init__(self, final=0.0):
+    def __init__(self, final: float = 0.0):
         self.final = final
 
-    def factors(self, times):
-        """Half a cosine."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return half a cosine."""
         return self.final + (1 - self.final) * 0.5 * (1 + np.cos(np.pi * np.minimum(times / self.total, 1)))
 
 
@@ -118,8 +132,8 @@ class CosLog4(Schedule):
 
     ends_with_fit = True
 
-    def factors(self, times):
-        """Cosines of logarithmic time."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return cosines of logarithmic time."""
         return 0.5 * (1 - np.cos(2 * np.pi * np.log2(1 + 15 * np.minimum(times / self.total, 1))))
 
 
@@ -129,20 +143,22 @@ class OneCycle(Schedule):
     Parameters
     ----------
     start : float, default=0.1
+        Factor at the start, and again before it vanishes.
     peak : float, default=0.45
         Share of all epochs at which the rate is highest.
     final : float, default=1e-3
+        Factor at the end of the fit.
     """
 
     ends_with_fit = True
 
-    def __init__(self, start=0.1, peak=0.45, final=1e-3):
+    def __init__(self, start: float = 0.1, peak: float = 0.45, final: float = 1e-3):
         self.start, self.peak, self.final = start, peak, final
         if not 0 < peak < 1:
             raise ValueError(f"lr_schedule__peak must be a float in (0, 1). Got {peak!r}.")
 
-    def factors(self, times):
-        """Three straight lines."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return three straight lines."""
         corners = [0, self.peak, max(0.9, self.peak), 1]
         return np.interp(times / self.total, corners, [self.start, 1, self.start, self.final])
 
@@ -153,18 +169,20 @@ class Plateau(Schedule):
     Parameters
     ----------
     factor : float, default=0.5
+        What the rate is multiplied by each time.
     patience : int, default=5
+        Number of epochs.
     """
 
-    def __init__(self, factor=0.5, patience=5):
+    def __init__(self, factor: float = 0.5, patience: int = 5):
         self.factor, self.patience = factor, patience
         self._now, self._best, self._waited = 1.0, np.inf, 0
 
-    def factors(self, times):
-        """What has been reached."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return the factor reached so far."""
         return np.full_like(times, self._now)
 
-    def observe(self, value):
+    def observe(self, value: float) -> None:
         """Count the epochs without improvement."""
         self._waited = 0 if value < self._best else self._waited + 1
         self._best = min(self._best, value)
@@ -183,8 +201,8 @@ class ByEpoch(Schedule):
     def __init__(self, function: Callable[[int], float]):
         self.function = function
 
-    def factors(self, times):
-        """What the function returns, the same for all steps of an epoch."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return what the function does, the same for all steps of an epoch."""
         epochs, inverse = np.unique(np.floor(times).astype(int), return_inverse=True)
         return np.array([float(self.function(int(epoch))) for epoch in epochs])[inverse]
 
@@ -204,8 +222,8 @@ class ByStep(Schedule):
     def __init__(self, function: Callable[[NDArray], NDArray], learning_rate: float, n_steps: int):
         self.function, self.learning_rate, self.n_steps = function, learning_rate, n_steps
 
-    def factors(self, times):
-        """Rates over the learning rate."""
+    def factors(self, times: NDArray) -> NDArray:
+        """Return the rates over the learning rate."""
         return self.function(np.rint(times * self.n_steps).astype(int)) / self.learning_rate
 
 

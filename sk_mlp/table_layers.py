@@ -13,6 +13,8 @@ from sk_mlp._categories import MISSING, UNKNOWN, spellings
 from sk_mlp._columns import CATEGORY_DIM, CLIP, LARGEST, N_BINS, N_FREQUENCIES, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
 from sk_mlp._dates import DateColumn
 
+__all__ = ["CategoryCodes", "ColumnEncoding", "ColumnShift", "DateFeatures", "ParametricActivation"]
+
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
 # generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
 ANY_SEED = 0
@@ -29,9 +31,11 @@ class ColumnEncoding(keras.layers.Layer):
     ----------
     plan : dict
         Fields of `sk_mlp._columns.ColumnPlan`.
+    **kwargs : dict
+        As of any Keras layer.
     """
 
-    def __init__(self, plan: dict[str, Any], **kwargs):
+    def __init__(self, plan: dict[str, Any], **kwargs: Any):
         super().__init__(**kwargs)
         self.plan = ColumnPlan(**{name: _as_tuples(value) for name, value in plan.items()})
         uniform = keras.initializers.RandomUniform
@@ -45,7 +49,7 @@ class ColumnEncoding(keras.layers.Layer):
             setattr(self, f"category_{i}_initializer", keras.initializers.RandomNormal(stddev=0.3, seed=ANY_SEED))
         self._has_phase, self._has_frequency = not (plr or ple), not ple
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple) -> None:
         """Make the variables."""
         plan = self.plan
         n = len(plan.numeric)
@@ -76,7 +80,7 @@ class ColumnEncoding(keras.layers.Layer):
     def _learned(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
         return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Encode rows."""
         plan, parts = self.plan, []
         if plan.numeric:
@@ -106,7 +110,7 @@ class ColumnEncoding(keras.layers.Layer):
         h = ops.concatenate(parts, axis=1)
         return h * (self.factor * SCALE_FACTOR) if plan.learned_scale else h
 
-    def _basis(self, z):
+    def _basis(self, z: Any) -> Any:
         if self.plan.embedding == "ple":
             low, high = self.boundaries[:, :-1], self.boundaries[:, 1:]
             share = ops.clip((z[..., None] - low) / ops.maximum(high - low, SMALLEST_BIN), 0, 1)
@@ -116,12 +120,12 @@ class ColumnEncoding(keras.layers.Layer):
             return ops.cos(angle + self.phase)
         return ops.concatenate([ops.cos(angle), ops.sin(angle)], axis=-1)
 
-    def compute_output_shape(self, input_shape):
-        """(batch, width)."""
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return (batch, width)."""
         return (input_shape[0], self.plan.width)
 
-    def get_config(self):
-        """The plan."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the plan."""
         return {**super().get_config(), "plan": asdict(self.plan)}
 
 
@@ -133,22 +137,24 @@ class ColumnShift(keras.layers.Layer):
     ----------
     shift : list of float
         Of each column.
+    **kwargs : dict
+        As of any Keras layer.
     """
 
-    def __init__(self, shift: list[float], **kwargs):
+    def __init__(self, shift: list[float], **kwargs: Any):
         super().__init__(**{**kwargs, "dtype": "float64"})
         self.shift = list(shift)
 
-    def call(self, inputs):
-        """Subtract."""
+    def call(self, inputs: Any) -> Any:
+        """Subtract the shift."""
         return inputs - np.array(self.shift, np.float64)  # keras' Rescaling would make float32 of it
 
-    def compute_output_shape(self, input_shape):
-        """The same."""
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return the same shape."""
         return input_shape
 
-    def get_config(self):
-        """The shift."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the shift."""
         return {**super().get_config(), "shift": self.shift}
 
 
@@ -167,15 +173,17 @@ def _take(x: Any, columns: tuple[int, ...]) -> Any:
 class CategoryCodes(keras.layers.Layer):
     """Categories to their codes; an empty string or nan is missing. For the TensorFlow backend.
 
-    "1.0" stands for the category "1", and "true" for "True", where those are no categories of their own.
+    "1.0" is read as the category "1", and "true" as "True", unless those are categories of their own.
 
     Parameters
     ----------
     categories : list of str or of float
         In the order of their codes.
+    **kwargs : dict
+        As of any Keras layer.
     """
 
-    def __init__(self, categories: list, **kwargs):
+    def __init__(self, categories: list, **kwargs: Any):
         super().__init__(**kwargs)
         self.categories = list(categories)
         self._of_strings = bool(categories) and isinstance(categories[0], str)
@@ -185,7 +193,7 @@ class CategoryCodes(keras.layers.Layer):
         self._known = [*categories, *(other for other, _ in others)]
         self._codes = [*range(len(categories)), *(code for _, code in others)]
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Compare with each category."""
         missing = tf.equal(inputs, "") if self._of_strings else tf.math.is_nan(inputs)
         equal = tf.equal(inputs, tf.constant([self._known])) if self.categories else tf.zeros_like(inputs, tf.bool)
@@ -194,12 +202,12 @@ class CategoryCodes(keras.layers.Layer):
         others = tf.where(missing, float(MISSING), float(UNKNOWN))
         return tf.where(tf.reduce_any(equal, axis=1, keepdims=True), codes, others)  # "" may be a category
 
-    def compute_output_spec(self, inputs):
-        """A column of float32."""
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """Describe a column of float32."""
         return keras.KerasTensor((inputs.shape[0], 1), "float32")
 
-    def get_config(self):
-        """The categories."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the categories."""
         return {**super().get_config(), "categories": self.categories}
 
 
@@ -210,55 +218,62 @@ class DateFeatures(keras.layers.Layer):
     Parameters
     ----------
     zone : str
-        Of which the clock is. Only kept.
+        Name of the time zone, which is kept but changes nothing.
     features : list of str
+        Names of what is computed.
     first, scale : list of float
         As in `sk_mlp._dates.DateColumn`.
+    **kwargs : dict
+        As of any Keras layer.
     """
 
-    def __init__(self, zone: str, features: list, first: list, scale: list, **kwargs):
+    def __init__(self, zone: str, features: list, first: list, scale: list, **kwargs: Any):
         super().__init__(autocast=False, **kwargs)  # seconds since 1970 need float64
         self.date = DateColumn(zone, tuple(features), tuple(first), tuple(scale))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         """Compute all features."""
         return tf.concat(self.date.encode(inputs), axis=1)
 
-    def compute_output_spec(self, inputs):
-        """A column a feature, float64."""
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """Describe a column for each feature, float64."""
         return keras.KerasTensor((inputs.shape[0], len(self.date.features)), "float64")
 
-    def get_config(self):
-        """The fields of the column."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the fields of the column."""
         return {**super().get_config(), **asdict(self.date)}
 
 
 @keras.saving.register_keras_serializable(package="sk_mlp")
 class ParametricActivation(keras.layers.Layer):
-    """x + a (f(x) - x), with a learned a for each neuron that begins as 1 (RealMLP, arXiv 2407.04491).
+    """An activation f of which each neuron learns its share a: x + a (f(x) - x).
+
+    It begins as f, with a = 1 (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491).
 
     Parameters
     ----------
     activation : str
         Keras name of f.
+    **kwargs : dict
+        As of any Keras layer.
     """
 
-    def __init__(self, activation: str, **kwargs):
+    def __init__(self, activation: str, **kwargs: Any):
         super().__init__(**kwargs)
         self.activation = keras.activations.get(activation)
 
-    def build(self, input_shape):
-        """Make a."""
+    def build(self, input_shape: tuple) -> None:
+        """Make the weights a."""
         self.share = self.add_weight(name="share", shape=(input_shape[-1],), initializer="ones")
 
-    def call(self, inputs):
-        """Activate."""
+    def call(self, inputs: Any) -> Any:
+        """Apply it."""
         return inputs + self.share * (self.activation(inputs) - inputs)
 
-    def compute_output_shape(self, input_shape):
-        """The same."""
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return the same shape."""
         return input_shape
 
-    def get_config(self):
-        """Name of the activation."""
+    def get_config(self) -> dict[str, Any]:
+        """Return the name of the activation."""
         return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}

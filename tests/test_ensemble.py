@@ -11,6 +11,7 @@ from sklearn.datasets import make_classification, make_regression
 from sklearn.model_selection import GridSearchCV
 
 from sk_mlp._calibration import fit_temperature
+from sk_mlp._rows import GivenRows
 from sk_mlp._split import hold_outs, member_seeds
 from sk_mlp.engine.predict import network_output
 from sk_mlp.model_selection import PopulationGridSearchCV
@@ -50,11 +51,11 @@ def test_each_member_weighs_the_rows_that_it_holds_out_by_themselves():
     heavy = plain_regressor(**settings).fit(X, Y / 100, sample_weight=weights).history_["val_loss"]
     assert np.all(heavy < 4 * np.array(plain_regressor(**settings).fit(X, Y / 100).history_["val_loss"]))
     assert np.all(heavy > 0.25 * np.array(plain_regressor(**settings).fit(X, Y / 100).history_["val_loss"]))
-    task = plain_regressor(**settings)._prepare(X, Y, weights, stop_early=True)
+    task = plain_regressor(**settings)._prepare(GivenRows(X, Y, weights), stop_early=True)
     for member in task.members:
         for part in (member.train, member.validation):
             np.testing.assert_allclose(member.rows.weights[part].mean(), 1, rtol=1e-5)
-    unweighted = plain_regressor(**settings)._prepare(X, Y, stop_early=True)
+    unweighted = plain_regressor(**settings)._prepare(GivenRows(X, Y), stop_early=True)
     assert len({id(member.rows) for member in unweighted.members}) == 1
 
 

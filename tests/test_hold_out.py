@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp._rows import GivenRows
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV
 
 RNG = np.random.default_rng(0)
@@ -46,7 +47,7 @@ routing = pytest.mark.skipif(
 
 def splits(estimator, y=Y, X=X, **data):
     """The rows that members train on and hold out, as they are in their own matrix."""
-    members = estimator._prepare(X, y, **data, stop_early=True).members
+    members = estimator._prepare(GivenRows(X, y, **data), stop_early=True).members
     return [(member.train, member.validation) for member in members]
 
 

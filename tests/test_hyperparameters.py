@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp._resolve import OPTIMIZERS, sign_of
+from sk_mlp._rows import GivenRows
 from sk_mlp.engine.predict import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
 
@@ -351,7 +352,7 @@ def test_learned_scales_are_not_for_sgd():
     settings = {"optimizer": "sgd", "n_neurons": 8, "n_hidden": 1, "epochs": 3, "ensemble_size": 1, "random_state": 0}
     for learned_scale, expected in {"auto": False, True: True}.items():
         mlp = KerasMLPRegressor(**settings, learned_scale=learned_scale)
-        assert mlp._prepare(X, Y, stop_early=True).recipe.blueprint.spec.deep_plan.learned_scale == expected
+        assert mlp._prepare(GivenRows(X, Y), stop_early=True).recipe.blueprint.spec.deep_plan.learned_scale == expected
     assert mlp.set_params(learned_scale="auto", learning_rate=1e-2, epochs=40).fit(X, Y).score(X, Y) > 0.3
 
 

@@ -75,8 +75,3 @@ def test_who_imports_what_from_outside(path):
         assert "scikeras" not in packages
     if layer(path) in set().union(*LAYERS[1:5]):
         assert not packages & {"tensorflow", "keras", "matplotlib"}
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_stay_readable(path):
-    assert len(path.read_text().splitlines()) <= 450

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from sk_mlp._rows import GivenRows
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -279,5 +280,5 @@ def test_a_network_that_takes_x_as_it_is_warns(form, model):
 def test_narrow_numbers_are_used_as_they_are():
     for dtype in (np.float32, np.uint8):
         rows = np.abs(X).astype(dtype)
-        assert plain_regressor()._prepare(rows, Y, stop_early=True).members[0].rows.X is rows
-        assert regressor()._prepare(rows, Y, stop_early=True).members[0].rows.X is rows
+        assert plain_regressor()._prepare(GivenRows(rows, Y), stop_early=True).members[0].rows.X is rows
+        assert regressor()._prepare(GivenRows(rows, Y), stop_early=True).members[0].rows.X is rows

@@ -6,6 +6,7 @@ from optional import pd
 from plain import plain_classifier, plain_regressor
 
 from sk_mlp import _bins, _columns
+from sk_mlp._rows import GivenRows
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -48,7 +49,7 @@ def repeated(*arrays):
 
 def learned(mlp, X, y, weights=None):
     """What a fit learns of the columns, and the units of y."""
-    task = mlp._prepare(X, y, weights, stop_early=False)
+    task = mlp._prepare(GivenRows(X, y, weights), stop_early=False)
     units = {name: getattr(task.targets, name, None) for name in ("mean", "scale")}
     return {**task.members[0].learned, **units}
 

@@ -1,11 +1,18 @@
 """Losses of a fit, epoch by epoch."""
 
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._extras import check_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 # Losses that span more than this factor are drawn on a logarithmic axis.
 LOG_FROM = 10.0
@@ -54,14 +61,29 @@ class LossCurveDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, train_loss, validation_loss=None, *, best_epoch=None, name=None, loss_name="loss"):
+    def __init__(
+        self,
+        train_loss: ArrayLike,
+        validation_loss: ArrayLike | None = None,
+        *,
+        best_epoch: int | None = None,
+        name: str | None = None,
+        loss_name: str = "loss",
+    ) -> None:
         self.train_loss = train_loss
         self.validation_loss = validation_loss
         self.best_epoch = best_epoch
         self.name = name
         self.loss_name = loss_name
 
-    def plot(self, ax=None, *, name=None, log_scale=None, line_kw=None):
+    def plot(
+        self,
+        ax: "Axes | None" = None,
+        *,
+        name: str | None = None,
+        log_scale: bool | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the curves.
 
         Epochs are counted from 1, as in the lines that ``verbose=1`` prints.
@@ -119,7 +141,7 @@ class LossCurveDisplay:
         self.figure_ = ax.figure
         return self
 
-    def _mark_best(self, ax, prefix, curves):
+    def _mark_best(self, ax: "Axes", prefix: str, curves: dict[str, NDArray]) -> "Line2D | None":
         """Mark the kept epoch on the last curve drawn that has a loss there; None if there is none."""
         best = self.best_epoch
         if best is None or best < 0:
@@ -132,11 +154,19 @@ class LossCurveDisplay:
         color = line.get_color()
         ax.axvline(best + 1, color="0.6", linestyle=":", linewidth=1.2, zorder=1)
         label = f"{prefix}kept: epoch {best + 1} (loss {losses[best]:.3g})"
-        style = {"marker": "o", "markersize": 8, "markeredgecolor": "white", "markeredgewidth": 1.2}
+        style: dict[str, Any] = {"marker": "o", "markersize": 8, "markeredgecolor": "white", "markeredgewidth": 1.2}
         return ax.plot(best + 1, losses[best], color=color, linestyle="none", label=label, zorder=4, **style)[0]
 
     @classmethod
-    def from_estimator(cls, estimator, *, ax=None, name=None, log_scale=None, line_kw=None):
+    def from_estimator(
+        cls,
+        estimator: BaseKerasMLP | Pipeline,
+        *,
+        ax: "Axes | None" = None,
+        name: str | None = None,
+        log_scale: bool | None = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
         """Draw the losses of a fitted estimator.
 
         Parameters

@@ -127,6 +127,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     n_iter : int, default=10
         Candidates of each round.
     n_rounds : int, default=3
+        Number of rounds.
     share : float, default=0.5
         How much of each range is left after a round: of its logarithm for ``loguniform``; of a list of numbers, those
         next to the best; of a list of other values, those with the best scores so far.
@@ -135,6 +136,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     n_jobs : int, default=None
         As in `PopulationRandomizedSearchCV`.
     refit : bool, str or callable, default=True
+        Whether, and by which metric, to fit the best candidate on all rows, as ``best_estimator_``.
     cv : int, cross-validation generator or iterable, default=None
         Its splits are the same in all rounds.
     verbose : int, default=0
@@ -143,8 +145,9 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     error_score : "raise" or number, default=nan
         As in `PopulationRandomizedSearchCV`.
     return_train_score : bool, default=False
+        Whether ``cv_results_`` has scores on the training rows too.
     random_state : int, RandomState instance or None, default=None
-        For the drawing of candidates.
+        Seed for drawing candidates.
     checkpoint_dir : str or path-like, default=None
         As in `PopulationGridSearchCV`.
 
@@ -156,6 +159,10 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         For each round and parameter, from where to where it was drawn, (low, high), or the list of values.
     best_estimator_, best_score_, best_params_, best_index_
         As in scikit-learn.
+
+    See Also
+    --------
+    PopulationRandomizedSearchCV : A single round.
 
     Examples
     --------
@@ -201,7 +208,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         return_train_score=False,
         random_state=None,
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,

@@ -14,7 +14,7 @@ class OneMinus:
     def __init__(self, distribution: Any):
         self.distribution = distribution
 
-    def rvs(self, *args, **kwargs):
+    def rvs(self, *args: Any, **kwargs: Any) -> Any:
         """Draw 1 - x.
 
         Parameters
@@ -54,6 +54,10 @@ def one_minus(distribution: Any) -> OneMinus:
     ------
     TypeError
         If the distribution has no method ``rvs``.
+
+    See Also
+    --------
+    CoarseToFineSearchCV : Shrinks such a range around the best candidate.
 
     Examples
     --------

@@ -178,7 +178,7 @@ class Session:
             self.most_epochs = max([self.most_epochs, *(member.epochs for member in members)])
             if wants_predictions:
                 reason = f"{type(fit.estimator).__name__}, which wants predictions while it is fitted"
-                self._alone(fit, reason, lambda fit=fit: _call_fit(fit.estimator, own()))
+                self._alone(fit, reason, partial(_fit_with, own, fit))
             else:
                 for deferred in collector.fits:
                     self._sort_in(fit, deferred)
@@ -216,14 +216,14 @@ class Session:
     ) -> None:
         """Train some of the fits until they have stopped or come to where they pause, and let them be fitted so far."""
         before = {run: run.n_rows for fit in fits for run in self._runs_of(fit)}
-        ended = self._kept(fits) if self._checkpoint else None
+        ended = self._kept(fits, self._checkpoint) if self._checkpoint else None
         restored = sum(run.n_rows - n for run, n in before.items())
         began = time.perf_counter()
         with ExitStack() as stack:
-            watches = [partial(progress, n_structures=len(self._cohorts))] if verbose else []
+            watches: list[Watch] = [partial(progress, n_structures=len(self._cohorts))] if verbose else []
             watches += [watch] if watch else []
             reports = [stack.enter_context(begin(list(before))) for begin in watches if before]
-            report = (lambda run: [call(run) for call in reports]) if reports else None
+            report = partial(_tell, reports) if reports else None
             train_cohorts(self._cohorts, set(before), report, ended, n_threads)
         per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
         errors = {run: _first_line(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
@@ -241,16 +241,15 @@ class Session:
                     with unlogged_fits():
                         self._rest[fit].pop(0)()
 
-    def _kept(self, fits: list[Fit]) -> Callable[[Run], None]:
+    def _kept(self, fits: list[Fit], checkpoint: Checkpoint) -> Callable[[Run], None]:
         """Take runs to where they were kept, and return what keeps one."""
-        assert self._checkpoint
         names = {}
         for fit in fits:
             candidate = digest((dict(fit.params), fit.split))
             for n, run in enumerate(self._runs_of(fit)):
                 names[run] = f"{fit.number}-{n}-{run.until}", candidate
-                self._checkpoint.restore(run, *names[run])
-        return lambda run: self._checkpoint.save(run, *names[run])
+                checkpoint.restore(run, *names[run])
+        return lambda run: checkpoint.save(run, *names[run])
 
 
 def _pipeline_to_serve(estimator: BaseEstimator) -> Pipeline | None:
@@ -265,9 +264,18 @@ def _leaves_data_alone(estimator: BaseEstimator) -> bool:
     return isinstance(estimator, BaseKerasMLP) and type(estimator).fit is BaseKerasMLP.fit
 
 
+def _fit_with(own: Callable[[], Arguments], fit: Fit) -> None:
+    _call_fit(fit.estimator, own())
+
+
 def _call_fit(estimator: BaseEstimator, arguments: Arguments) -> None:
     parts, params = arguments
     estimator.fit(*parts, **params)
+
+
+def _tell(reports: list[Callable[[Run], None]], run: Run) -> None:
+    for report in reports:
+        report(run)
 
 
 def _first_line(error: Exception | None) -> str:

@@ -150,14 +150,17 @@ class PopulationHalvingSearchCV(Rungs):
     n_jobs : int, default=None
         Without effect: all train in this process, by a thread for each core.
     refit : bool, str or callable, default=True
+        Whether, and by which metric, to fit the best candidate on all rows, as ``best_estimator_``.
     cv : int, cross-validation generator or iterable, default=None
+        Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
         Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
+        Whether ``cv_results_`` has scores on the training rows too.
     random_state : int, RandomState instance or None, default=None
-        For the drawing of candidates.
+        Seed for drawing candidates.
     checkpoint_dir : str or path-like, default=None
         As in `PopulationGridSearchCV`.
 
@@ -171,6 +174,11 @@ class PopulationHalvingSearchCV(Rungs):
         Of each rung.
     best_estimator_, best_score_, best_params_, best_index_
         As in scikit-learn, among the candidates of the last rung.
+
+    See Also
+    --------
+    HyperbandSearchCV : Several brackets of successive halving.
+    PopulationRandomizedSearchCV : Trains every candidate to the end.
 
     Examples
     --------
@@ -208,7 +216,7 @@ class PopulationHalvingSearchCV(Rungs):
         return_train_score=False,
         random_state=None,
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,
@@ -261,14 +269,17 @@ class HyperbandSearchCV(Rungs):
     n_jobs : int, default=None
         Without effect: all train in this process, by a thread for each core.
     refit : bool, str or callable, default=True
+        Whether, and by which metric, to fit the best candidate on all rows, as ``best_estimator_``.
     cv : int, cross-validation generator or iterable, default=None
+        Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
         Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
+        Whether ``cv_results_`` has scores on the training rows too.
     random_state : int, RandomState instance or None, default=None
-        For the drawing of candidates.
+        Seed for drawing candidates.
     checkpoint_dir : str or path-like, default=None
         As in `PopulationGridSearchCV`.
 
@@ -282,6 +293,11 @@ class HyperbandSearchCV(Rungs):
         Of each rung of each bracket, in the order of ``cv_results_``: by epochs, for brackets wait for each other.
     best_estimator_, best_score_, best_params_, best_index_
         As in scikit-learn, among the candidates that have come to the last epoch.
+
+    See Also
+    --------
+    PopulationHalvingSearchCV : A single bracket.
+    PopulationRandomizedSearchCV : Trains every candidate to the end.
 
     Examples
     --------
@@ -320,7 +336,7 @@ class HyperbandSearchCV(Rungs):
         return_train_score=False,
         random_state=None,
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             scoring=scoring,

@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, validate_params
 
 from sk_mlp._base import BaseKerasMLP
 from sk_mlp._extras import check_matplotlib
+from sk_mlp._rows import GivenRows
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.exceptions import NotCompilableError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SMOOTHING = 0.95  # of the moving average of the losses
 WARM_UP = 20  # steps, about as many as the average is over: before, it is mostly the noise of single batches
@@ -22,11 +27,12 @@ CLIMB = 0.15  # of the way from its lowest value back up, which counts as the be
 
 @dataclass(frozen=True, eq=False)
 class LearningRateSweep:
-    """Losses at rising learning rates.
+    """Losses at rising learning rates, as `find_learning_rate` returns them. Parameters are attributes.
 
-    Attributes
+    Parameters
     ----------
     learning_rates : ndarray of shape (n_steps,)
+        Learning rate of each step.
     losses : ndarray of shape (n_steps,)
         Of each step's batch; nan after a blow-up.
     smoothed_losses : ndarray of shape (n_steps,)
@@ -36,6 +42,10 @@ class LearningRateSweep:
         happens.
     suggestion : float
         Half of the largest stable rate: of ``blow_up``, or of the largest rate tried.
+
+    See Also
+    --------
+    find_learning_rate : Makes one.
     """
 
     learning_rates: NDArray
@@ -44,16 +54,18 @@ class LearningRateSweep:
     blow_up: float | None
     suggestion: float
 
-    def plot(self, ax=None):
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the losses against the rates.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
+            Axes to draw on; None for a new figure.
 
         Returns
         -------
         matplotlib.axes.Axes
+            The axes drawn on.
 
         Raises
         ------
@@ -88,7 +100,16 @@ class LearningRateSweep:
     },
     prefer_skip_nested_validation=True,
 )
-def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_lr=10.0, n_steps=500):
+def find_learning_rate(
+    estimator: BaseKerasMLP | Pipeline,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    min_lr: float = 1e-5,
+    max_lr: float = 10.0,
+    n_steps: int = 500,
+) -> LearningRateSweep:
     """Train for a few hundred steps at ever larger learning rates and see where the loss blows up.
 
     The rate grows by a constant factor from step to step (Smith 2015, arXiv 1506.01186). All steps run in one call of
@@ -98,9 +119,12 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
     ----------
     estimator : KerasMLPClassifier, KerasMLPRegressor or a Pipeline that ends in one
         It is not changed, nor need it be fitted.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        Rows to train on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Their targets.
     sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, as in `fit`.
     min_lr, max_lr : float, default=1e-5 and 10
         First and last learning rate.
     n_steps : int, default=500
@@ -110,6 +134,7 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
     Returns
     -------
     LearningRateSweep
+        The losses, and a rate to begin with.
 
     Raises
     ------
@@ -117,6 +142,10 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
         If ``max_lr`` is not greater than ``min_lr``, and whatever `fit` raises for bad data.
     NotCompilableError
         If the estimator cannot be trained by the compiled engine.
+
+    See Also
+    --------
+    LearningRateSweep : Draws them.
 
     Examples
     --------
@@ -136,7 +165,8 @@ def find_learning_rate(estimator, X, y, sample_weight=None, *, min_lr=1e-5, max_
             raise ValueError(f"estimator must end in a KerasMLPClassifier or KerasMLPRegressor. Got {estimator[-1]!r}.")
         X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    task = clone(estimator)._prepare(X, y, sample_weight, stop_early=False, last_epoch=1)
+    given = GivenRows(X, y, sample_weight)
+    task = clone(estimator)._prepare(given, stop_early=False, last_epoch=1)
     reason = why_not_compilable(task.recipe, [])
     if reason:
         raise NotCompilableError(f"find_learning_rate needs the compiled engine, which cannot train this: {reason}")

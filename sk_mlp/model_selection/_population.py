@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.model_selection._search import BaseSearchCV
@@ -27,25 +27,31 @@ CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
 class PopulationSearch(BaseSearchCV):
     """What the population searches add to scikit-learn's. Abstract."""
 
+    estimator: Any
+    n_jobs: int | None
+    cv: Any
     checkpoint_dir: str | os.PathLike | None
     _stage: Stage
     _data: tuple
     _checkpoint: Checkpoint | None
     _sequential: ExitStack
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Any, y: ArrayLike | None = None, **params: Any) -> Self:
         """Run fit with all sets of parameters.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to train and score on.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
         **params : dict of str -> object
-            As of the search's namesake in scikit-learn.
+            Passed on as in scikit-learn: to the estimator's `fit`, or by metadata routing.
 
         Returns
         -------
-        self
+        BaseSearchCV
+            The search itself.
         """
         self._validate_params()
         data = indexable(X, y)
@@ -126,7 +132,7 @@ class PopulationSearch(BaseSearchCV):
 
 
 class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
-    """scikit-learn's GridSearchCV, with all candidates and folds trained together.
+    """GridSearchCV of scikit-learn, with all candidates and folds trained together.
 
     Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks that differ
     in their numbers or widths only share one compiled program, small ones step side by side in it, and each core
@@ -155,6 +161,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     error_score : "raise" or number, default=nan
         Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
+        Whether ``cv_results_`` has scores on the training rows too.
     checkpoint_dir : str or path-like, default=None
         A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
         with draws, ``random_state`` must be an integer. A folder is for one search of one X and y: within
@@ -218,7 +225,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
         error_score=np.nan,
         return_train_score=False,
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,
@@ -235,7 +242,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
 
 
 class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
-    """scikit-learn's RandomizedSearchCV, with all candidates and folds trained together.
+    """RandomizedSearchCV of scikit-learn, with all candidates and folds trained together.
 
     Swapping the import is the whole change: parameters, results and errors are scikit-learn's own. Networks that differ
     in their numbers or widths only share one compiled program, small ones step side by side in it, and each core
@@ -263,11 +270,12 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
         trains (with ``n_jobs`` from 2 on, others do).
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
+    random_state : int, RandomState instance or None, default=None
+        Seed for drawing candidates.
     error_score : "raise" or number, default=nan
         Score of a fit that fails, as one whose loss was not finite after any epoch does.
     return_train_score : bool, default=False
-    random_state : int, RandomState instance or None, default=None
-        For the drawing of candidates.
+        Whether ``cv_results_`` has scores on the training rows too.
     checkpoint_dir : str or path-like, default=None
         As in `PopulationGridSearchCV`.
 
@@ -324,7 +332,7 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
         error_score=np.nan,
         return_train_score=False,
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             param_distributions,
