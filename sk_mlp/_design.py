@@ -84,7 +84,7 @@ class Design(DataChecks, ABC):
         scales = None if scaling is None else plan_columns(parts, rows, None, {}, scaling, None, False, "error")
         widths = self._widths(targets)
         make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, widths, scales)
-        make = partial(build_under, policy_of_fit(self), make)
+        make = partial(build_under, policy_of_fit(self).name, make)
         return blueprint_of_builder(make, n_features, columns if scales is None else None, scales)
 
     def _plan(

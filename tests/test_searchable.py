@@ -41,7 +41,7 @@ def build_two(meta):
 
 # Two values of each parameter, and what else it needs to matter.
 REGRESSION = {
-    "model": ([build_tanh, build_relu], {}),
+    "model": ([build_tanh, build_relu], {"n_hidden": "auto", "n_neurons": "auto"}),
     "categorical_features": ([None, [4]], {"input_scaling": "robust"}),
     "handle_missing": (["indicator", "impute"], {"input_scaling": "robust"}),
     "input_scaling": (["robust", "standard"], {}),

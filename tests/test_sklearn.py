@@ -383,7 +383,9 @@ def test_requests_survive_clone_and_fit(labels):
         mlp = classifier().set_fit_request(**asked)
         for other in (clone(mlp), mlp.fit(*labels)):
             requests = other.get_metadata_routing().fit.requests
-            assert requests == asked | {"sample_weight_val": None, "X_unlabeled": None, "groups": False}
+            others = ("sample_weight_val", "X_unlabeled", "epochs", "batch_size", "verbose", "callbacks", "shuffle")
+            others += ("validation_data", "validation_split", "class_weight")
+            assert requests == asked | dict.fromkeys(others) | {"groups": False}
 
 
 def test_pipeline_transforms_validation_rows(numbers):
