@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._builder import compile_arguments, structure_of_user_model
 from sk_mlp._compat import CallbackSupportMixin
-from sk_mlp._compiled import compile_like, compiled_by_user
+from sk_mlp._compiled import compile_like, compiled_by_user, ready_to_save
 from sk_mlp._deferred import PredictionsWanted, deferred_fits, present_collector
 from sk_mlp._export import model_of_table
 from sk_mlp._fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
@@ -383,7 +383,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
                 two = self._fitted.spec is not None and self._fitted.spec.aux_output
                 aux_share = float(self.aux_loss_weight) if two else None
                 model.compile(**compile_arguments(values, loss, aux_share))
-                model.optimizer.build(model.trainable_variables)  # else a saved model complains when it is loaded
+            ready_to_save(model)
             self._live["model"] = model
         return self._live["model"]
 

@@ -179,7 +179,14 @@ def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns:
 
 
 def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str, Callable[[], Any]]) -> Any:
-    return source(**arguments, **{name: make() for name, make in offers.items()})
+    own = {name: _fresh(value) for name, value in arguments.items()}
+    return source(**own, **{name: make() for name, make in offers.items()})
+
+
+def _fresh(value: Any) -> Any:
+    """A new optimizer for each model, as one belongs to a model, which may change it; other values as they are."""
+    is_optimizer = isinstance(value, keras.optimizers.Optimizer)
+    return type(value).from_config(value.get_config()) if is_optimizer else value
 
 
 def renewed(model: keras.Model) -> keras.Model:

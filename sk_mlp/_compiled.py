@@ -79,6 +79,14 @@ def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metri
     )
 
 
+def ready_to_save(model: keras.Model) -> None:
+    """Make the optimizer's variables, and let models that are parts of this one have none: loading complains else."""
+    model.optimizer.build(model.trainable_variables)
+    for part in model._flatten_layers(include_self=False):
+        if isinstance(part, keras.Model) and part.compiled:
+            part.compiled, part.optimizer, part._compile_config = False, None, None
+
+
 def another(metric: Any) -> Any:
     """A new metric like this one, if it is an object with a state."""
     return type(metric).from_config(metric.get_config()) if isinstance(metric, keras.metrics.Metric) else metric

@@ -289,6 +289,27 @@ def test_columns_are_scaled_before_a_model(scaling):
         regressor(input_scaling=scaling).fit(csr_array(X), Y)
 
 
+@pytest.mark.parametrize("params", [{}, {"ensemble_size": 2}, {"input_scaling": "robust"}], ids=str)
+def test_a_model_is_saved_with_its_optimizer(tmp_path, params):
+    mlp = regressor(epochs=1, **params).fit(X, Y)
+    mlp.model_.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")  # a warning, of an optimizer's variables, is an error
+    assert loaded.evaluate(X, Y, verbose=0) == pytest.approx(np.mean((mlp.predict(X) - Y) ** 2), rel=1e-4)
+
+
+def test_an_optimizer_that_is_given_stays_as_it_was():
+    def build(optimizer):
+        model = build_model()
+        model.compile(optimizer, "mse")
+        optimizer.learning_rate = 0.5
+        return model
+
+    given = keras.optimizers.Adam(0.1)
+    regressor(build, optimizer=given, epochs=1, ensemble_size=2).fit(X, Y)
+    assert float(given.learning_rate) == pytest.approx(0.1)
+    assert not given.built
+
+
 @pytest.mark.parametrize("contained", [lambda y: y, lambda y: [y], lambda y: {"y": y}], ids=["bare", "list", "dict"])
 def test_columns_are_scaled_before_the_inputs_of_a_model(contained):
     def build():
