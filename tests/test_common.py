@@ -88,7 +88,7 @@ def test_sgd(estimator, check, no_xla):
     run(check, estimator)
 
 
-@common_checks(model=two_branches, model__width=20, **PLAIN | {"learning_rate": 1e-2})
+@common_checks(model=two_branches, model__width=20, **PLAIN_MLP | {"learning_rate": 1e-2})
 def test_builder(estimator, check, no_xla):
     run(check, estimator)
 
@@ -109,7 +109,7 @@ def double_precision(meta):
     model=double_precision,
     early_stopping=False,
     shuffle=False,
-    **PLAIN | {"batch_size": 10_000, "epochs": 200, "learning_rate": 1e-2},
+    **PLAIN_MLP | {"batch_size": 10_000, "epochs": 200, "learning_rate": 1e-2},
 )
 def test_full_batch(estimator, check):
     run(check, estimator)
@@ -184,7 +184,7 @@ def test_autoencoder_start(estimator, check, no_xla):
     estimators=[KerasMLPClassifier],
     model=two_inputs,
     input_columns=(lower_half, upper_half),
-    **PLAIN | {"epochs": 50, "learning_rate": 1e-2},
+    **PLAIN_MLP | {"epochs": 50, "learning_rate": 1e-2},
 )
 def test_several_inputs(estimator, check, no_xla):
     run(check, estimator)
