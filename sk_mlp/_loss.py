@@ -12,6 +12,7 @@ from keras.src.utils.naming import to_snake_case
 from sk_mlp._messages import unknown_name
 from sk_mlp._routing import classes_without_arguments, made, routed_to
 from sk_mlp.losses import Quantile, keras_name
+from sk_mlp.network import ends_in_probabilities
 
 LOSSES = {
     to_snake_case(name): cls
@@ -108,6 +109,11 @@ def is_of_logits(loss: keras.losses.Loss) -> bool:
     inner = getattr(loss, "function", None)  # which may be a partial one
     arguments = {**getattr(inner, "keywords", {}), **getattr(loss, "_fn_kwargs", {}), **vars(loss)}
     return bool(arguments.get("from_logits", getattr(loss, "from_logits", False)))
+
+
+def is_of_margins(loss: keras.losses.Loss, sample: keras.Model | None) -> bool:
+    """Whether a user's model returns what a hinge loss is of: below 0 for one class, above for the other."""
+    return keras_name(loss) in HINGES and sample is not None and not ends_in_probabilities(sample)
 
 
 def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:

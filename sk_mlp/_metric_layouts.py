@@ -27,11 +27,14 @@ class Output:
         Columns of the network's output.
     of_logits : bool
         Whether the output is what comes before a sigmoid or softmax.
+    of_margins : bool
+        Whether it is below 0 for one class, and above for the other.
     """
 
     layout: str | None
     width: int
     of_logits: bool
+    of_margins: bool = False
 
     @property
     def several_labels(self) -> bool:
@@ -78,6 +81,8 @@ class Output:
     def probabilities(self, output: Any) -> Any:
         """Of each class, or label: as `predict_proba` returns them."""
         output = ops.cast(output, "float32")
+        if self.of_margins:
+            output = ops.clip((output + 1.0) / 2.0, 0.0, 1.0)
         if self.several_labels:
             return ops.sigmoid(output) if self.of_logits else output
         if self.width == 1:

@@ -55,7 +55,7 @@ BY_NAME = _by_name()
 
 
 def resolve_metrics(
-    params: Mapping[str, Any], layout: str | None, width: int = 1, of_logits: bool = False
+    params: Mapping[str, Any], layout: str | None, width: int = 1, of_logits: bool = False, of_margins: bool = False
 ) -> list[keras.metrics.Metric]:
     """Fresh Keras metrics from the ``metrics`` parameters, each of which gets y in the layout that it is defined for.
 
@@ -72,13 +72,15 @@ def resolve_metrics(
         Columns of the network's output.
     of_logits : bool
         Whether the output is what comes before a sigmoid or softmax.
+    of_margins : bool
+        Whether it is below 0 for one class, and above for the other.
 
     Raises
     ------
     ValueError
         For an unknown name or argument, a metric that means nothing for such a y, and metrics of one name.
     """
-    metrics, output = params["metrics"], Output(layout, width, of_logits)
+    metrics, output = params["metrics"], Output(layout, width, of_logits, of_margins)
     if metrics is None:
         return []
     given = list(leaves_of(metrics))

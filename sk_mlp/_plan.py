@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sk_mlp._features import Matrix
-from sk_mlp._loss import is_of_logits
+from sk_mlp._loss import is_of_logits, is_of_margins
 from sk_mlp._metric_layouts import Output
 from sk_mlp._metrics import check_metrics, resolve_metrics
 from sk_mlp._resolve import resolve_optimizer, routed_to
@@ -102,8 +102,8 @@ def make_recipe(
                 f"Got ema_momentum={params['ema_momentum']} and {twice or {'use_ema': True}} of the optimizer."
             )
         config |= {"use_ema": True, "ema_momentum": float(params["ema_momentum"])}
-    output = Output(layout, blueprint.width, is_of_logits(loss))
-    make_metrics = partial(resolve_metrics, params, layout, output.width, output.of_logits)
+    output = Output(layout, blueprint.width, is_of_logits(loss), is_of_margins(loss, blueprint.sample))
+    make_metrics = partial(resolve_metrics, params, layout, output.width, output.of_logits, output.of_margins)
     metrics = make_metrics()
     structures = [(metric.name, structure_of(metric)) for metric in metrics]
     needs_whole_batches = check_metrics(metrics, output)

@@ -303,6 +303,8 @@ class Fitted:
     targets : ClassTargets or RegressionTargets
     slots : tuple
         Name of the optimizer's class and the part of its configuration that decides what the state holds.
+    loss_of_margins : bool
+        Whether the network's output is below 0 for one class, and above for the other, as hinge losses have it.
     loss_of_logits : bool
         Whether the network's output is what comes before a sigmoid or softmax.
     columns : None, dict or tuple
@@ -322,6 +324,7 @@ class Fitted:
     targets: Any
     slots: tuple
     loss_of_logits: bool
+    loss_of_margins: bool
     columns: Any
     frozen: tuple[int, ...]
     temperature: float = 1.0

@@ -92,12 +92,18 @@ class ClassTargets:
             return codes[:, None].astype(np.int32)
         return np.eye(width, dtype=np.float32)[codes]
 
-    def probabilities(self, output: NDArray, from_logits: bool) -> NDArray:
-        """Output of the network, (n_samples, width), to probabilities, (n_samples, n_classes)."""
+    def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
+        """Output of the network, (n_samples, width), to probabilities, (n_samples, n_classes).
+
+        Margins, as hinge losses have them, are taken from -1 to 1. What else is below 0 or above 1 is no probability
+        and counts as the nearest one.
+        """
         output = output.astype(np.float64, copy=False)
+        output = (output + 1) / 2 if of_margins else output
         if from_logits:
             exclusive = self.kind != "multilabel" and output.shape[1] > 1
             output = softmax(output, axis=1) if exclusive else expit(output)
+        output = np.clip(output, 0, 1) if self.kind == "multilabel" or output.shape[1] == 1 else np.maximum(output, 0)
         if self.kind == "multilabel":
             return output
         if len(self.classes) == 1:

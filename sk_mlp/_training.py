@@ -20,6 +20,7 @@ from sk_mlp._dropout import DropoutRule
 from sk_mlp._features import Matrix
 from sk_mlp._fit_words import NO_WORDS
 from sk_mlp._fork import refuse_after_fork
+from sk_mlp._loss import is_of_margins
 from sk_mlp._numbers import in_float32, warn_of_lost_digits
 from sk_mlp._plan import Task, automatic_epochs, make_recipe, rows_of_members, same_paths
 from sk_mlp._resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
@@ -313,6 +314,7 @@ class Training(Design, ABC):
             targets=task.targets,
             slots=recipe.slots,
             loss_of_logits=is_of_logits(recipe.loss),
+            loss_of_margins=is_of_margins(recipe.loss, recipe.blueprint.sample),
             columns=recipe.blueprint.columns,
             frozen=recipe.frozen,
             shift=task.shift,

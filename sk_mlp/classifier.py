@@ -418,7 +418,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
             Columns in the order of ``classes_``, rows summing to 1; for multilabel, the probability of each label.
         """
         output = self._output(X)
-        return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits)
+        return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits, self._fitted.loss_of_margins)
 
     def predict_log_proba(self, X: Any) -> NDArray:
         """Predict the logarithm of each class's probability.

@@ -511,6 +511,21 @@ def test_meta_has_scikeras_keys():
     assert list(seen["target_encoder_"].transform(["good"])) == [2]
 
 
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_margins_of_hinge_losses(loss):
+    def build():
+        model = build_plain(out="tanh")
+        model.compile(keras.optimizers.Adam(1e-2), loss, metrics=["accuracy"])
+        return model
+
+    labels = X[:, 0] > 0
+    mlp = KerasMLPClassifier(build, epochs=30, early_stopping=False, random_state=0).fit(X, labels)
+    margins = mlp.model_.predict(X, verbose=0)[:, 0]
+    np.testing.assert_array_equal(mlp.predict(X), margins > 0)
+    np.testing.assert_allclose(mlp.predict_proba(X)[:, 1], np.clip((margins + 1) / 2, 0, 1), atol=1e-6)
+    assert mlp.history_["accuracy"][-1] == pytest.approx(mlp.score(X, labels), abs=0.03)
+
+
 # Earlier names
 
 
