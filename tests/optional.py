@@ -8,6 +8,7 @@ EXTRAS = {
     "cloudpickle": "test",
     "distributed": "distributed",
     "matplotlib": "plot",
+    "numpydoc": "test",
     "pandas": "frames",
     "polars": "frames",
     "psutil": "test",

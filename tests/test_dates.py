@@ -143,7 +143,7 @@ def test_missing_dates_are_missing_numbers(fitted):
     mlp = plain_regressor(**LEARNS).fit(frame, y)
     assert mlp.score(frame, y) > 0.95
     objects = when.astype(object)
-    for word in (None, pd.NaT, pd.NA, np.nan, np.datetime64("NaT")):
+    for word in (None, pd.NaT, pd.NA, np.nan, np.datetime64("NaT", "s")):
         column = pd.Series([word if pd.isna(date) else date for date in objects], dtype=object)
         np.testing.assert_array_equal(mlp.predict(TABLE.assign(when=column)), mlp.predict(frame))
     np.testing.assert_array_equal(mlp.predict(pl.from_pandas(frame)), mlp.predict(frame))

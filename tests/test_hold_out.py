@@ -305,7 +305,7 @@ def test_groups_that_are_not_valid():
     failing("groups must hold strings, numbers and the like. Got unhashable", groups=np.array([[], {}] * 120, object))
 
 
-@pytest.mark.parametrize("missing", [np.nan, None, "NA", "NaT", np.datetime64("NaT"), float("nan")], ids=repr)
+@pytest.mark.parametrize("missing", [np.nan, None, "NA", "NaT", np.datetime64("NaT", "s"), float("nan")], ids=repr)
 @pytest.mark.parametrize(
     "form", [list, lambda groups: np.array(groups, dtype=object), lambda groups: pd.Series(groups)]
 )

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from optional import needed
 from plain import plain_classifier, plain_regressor
 
 from sk_mlp import exceptions
@@ -180,6 +181,7 @@ def test_a_change_of_keras_precision_is_another_program():
 
 
 def test_the_curve_of_a_fit_that_went_on():
+    needed("matplotlib")
     mlp = plain_regressor(**SETTINGS | {"early_stopping": True}).fit(X, Y)
     display = LossCurveDisplay.from_estimator(mlp.partial_fit(X, Y))
     assert "nan" not in display.best_.get_label()

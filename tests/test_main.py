@@ -10,7 +10,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
-from optional import pd
+from optional import needed, pd
 from rich.console import Console
 from scipy.stats import reciprocal
 from sklearn.datasets import fetch_california_housing
@@ -56,6 +56,7 @@ def table(tmp_path):
 
 
 def run_csv(path, target, tmp_path, *options):
+    needed("pandas")
     return job.main(["--csv", str(path), "--target", target, "--output", str(tmp_path / "out"), *SMALL, *options])
 
 
@@ -80,6 +81,7 @@ def wine(tmp_path_factory):
 
 
 def test_outputs(wine):
+    needed("matplotlib")
     folder, code = wine
     assert code == 0
     assert sorted(path.name for path in folder.iterdir()) == OUTPUTS
@@ -156,6 +158,7 @@ def test_task_follows_the_target(table, target, task, expected, dtype):
 
 
 def test_whole_numbers_in_a_column_with_missing_values_are_labels(tmp_path):
+    needed("pandas")
     path = write(tmp_path, rows_of(label=lambda i: "" if i == 3 else i % 2))
     data = _datasets.read_csv(path, "label", None)
     assert data.y.dtype == np.int64
@@ -163,6 +166,7 @@ def test_whole_numbers_in_a_column_with_missing_values_are_labels(tmp_path):
 
 
 def test_many_whole_numbers_are_a_quantity(tmp_path):
+    needed("pandas")
     path = write(tmp_path, rows_of(amount=lambda i: i % 21))
     assert _datasets.read_csv(path, "amount", None).task == "regression"
 
@@ -299,7 +303,8 @@ def test_strings_are_no_quantity(table, tmp_path, capsys):
 
 def test_without_pandas(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    assert run_csv(write(tmp_path, rows_of(price=str)), "price", tmp_path) == 2
+    path = write(tmp_path, rows_of(price=str))
+    assert job.main(["--csv", str(path), "--target", "price", "--output", str(tmp_path)]) == 2
     assert "pip install 'sk_mlp[frames]'" in one_line_of(capsys)
 
 
@@ -355,6 +360,7 @@ def test_defaults_are_the_search_people_come_for():
 
 @pytest.mark.slow
 def test_as_a_program(tmp_path):
+    needed("matplotlib")
     command = [sys.executable, "-m", "sk_mlp", "--dataset", "diabetes", "--output", str(tmp_path), *SMALL]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -23,8 +23,8 @@ WORDS = {
     "float32 nan": np.float32("nan"),
     "pandas.NA": pd.NA,
     "NaT": pd.NaT,
-    "numpy's NaT": np.datetime64("NaT"),
-    "numpy's NaT of durations": np.timedelta64("NaT"),
+    "numpy's NaT": np.datetime64("NaT", "s"),
+    "numpy's NaT of durations": np.timedelta64("NaT", "s"),
     "Decimal nan": Decimal("NaN"),
 }
 NAN = pd.DataFrame({"a": np.where(IS_MISSING, np.nan, NUMBERS), "b": OTHER})

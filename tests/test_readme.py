@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from optional import needed
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 
@@ -18,6 +19,8 @@ README, COMING_FROM_KERAS = ROOT / "README.md", ROOT / "docs" / "coming_from_ker
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [README, COMING_FROM_KERAS], ids=lambda page: page.stem)
 def test_blocks_run(page, tmp_path, monkeypatch):
+    for name in ("pandas", "matplotlib", "distributed") if page is README else ():
+        needed(name)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert blocks

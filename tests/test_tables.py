@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from optional import pd, pl
+from optional import needed, pd, pl
 from plain import plain_classifier, plain_regressor
 from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
@@ -45,6 +45,7 @@ def test_a_raw_table_is_learned():
 
 def test_polars_gives_what_pandas_gives():
     of_pandas = plain_classifier(**SCALED).fit(TABLE, LABELS)
+    needed("pyarrow")  # by polars
     table = pl.from_pandas(TABLE)
     of_polars = plain_classifier(**SCALED).fit(table, LABELS)
     np.testing.assert_array_equal(of_polars.predict_proba(table), of_pandas.predict_proba(TABLE))
@@ -273,6 +274,7 @@ def test_a_table_of_other_columns_to_predict():
         mlp.predict(TABLE.rename(columns={"age": "years"}))
     with pytest.raises(ValueError, match="Column 'age' of X must hold numbers"):
         mlp.predict(TABLE.assign(age="old"))
+    needed("pyarrow")  # by polars
     polars = pl.from_pandas(TABLE)
     mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(polars, LABELS)
     with pytest.raises(ValueError, match="Column 'age' of X must hold numbers"):
