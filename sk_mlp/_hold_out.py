@@ -272,7 +272,7 @@ def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) 
         hint = f" {HOW_GROUPS_COME}" if groups is None and uses_groups(splitter) else ""
         raise ValueError(f"hold_out={name} cannot split these rows: {error}{hint}") from error
     if not found:
-        raise ValueError(f"hold_out must yield a split at least. Got none of {name}.")
+        raise ValueError(f"hold_out must yield at least one split. Got none of {name}.")
     splits = []
     for parts in found:
         try:

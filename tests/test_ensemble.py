@@ -197,7 +197,7 @@ def test_calibrate_with_a_model_of_the_users_own_is_refused():
     def build(meta):
         return keras.Sequential([keras.layers.Input((meta["n_features_in_"],)), keras.layers.Dense(1, "sigmoid")])
 
-    with pytest.raises(ValueError, match="calibrate=True is of the estimator's own network"):
+    with pytest.raises(ValueError, match="calibrate=True applies only to the built-in network"):
         plain_classifier(build, calibrate=True, epochs=1).fit(X_LABELS, LABELS)
 
 
