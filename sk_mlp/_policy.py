@@ -107,7 +107,7 @@ def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> 
     lost = (largest > least) & (largest - least < 8 * epsilon * size)
     if lost.any():
         some = [names[j] for j in np.flatnonzero(lost)[:5]]
-        warnings.warn(f"X's columns {some} lose their differences {where}.", stacklevel=6)
+        warnings.warn(f"X's columns {some} lose their differences {where}.", stacklevel=7)
 
 
 def exact(policy: str) -> str:
