@@ -332,7 +332,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def column_statistics_(self) -> list[dict[str, NDArray]]:
         """What each member has learned of the numeric columns from its training rows, by the statistic's name.
 
-        ``fill``, ``center`` and ``scale``, of shape (n_numeric,): what stands for a missing number, what is subtracted,
+        ``fill``, ``center`` and ``scale``, of shape (n_numeric,): what replaces a missing number, what is subtracted,
         and what is multiplied by then, float64, in X's units. Empty dicts where columns are taken as they are.
         """
         check_is_fitted(self)

@@ -56,7 +56,7 @@ def codes_of(column: Column, categories: tuple[Any, ...], warn: bool) -> NDArray
     Returns
     -------
     ndarray of shape (n_rows,), float64
-        `MISSING` and `UNKNOWN` stand for what is none of them.
+        `MISSING` and `UNKNOWN` mean what is none of them.
     """
     values, missing = column.values()
     known = {value: code for code, value in enumerate(categories)}

@@ -104,7 +104,7 @@ class DataChecks(Parameters, ABC):
                 other = "model" if self.model is not None else "pretrain"
                 names = names_of(X)
                 raise ValueError(
-                    f"{kind} columns of X, {[names[number] for number in numbers]}, need the estimator's own network, "
+                    f"{kind} columns of X, {[names[number] for number in numbers]}, need the built-in network, "
                     f"without {other!r}. Got {other}={getattr(self, other)!r}; encode them first."
                 )
         scales = self.input_scaling is not None

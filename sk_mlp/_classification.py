@@ -54,7 +54,7 @@ class Classification(Training, ABC):
     def _with_units(self, targets, y, rows, weights, blueprint, loss):
         if is_of_logits(loss) and blueprint.sample is not None and ends_in_probabilities(blueprint.sample):
             raise ValueError(
-                "The 'loss' parameter must be one of probabilities for a 'model' that ends in a sigmoid or softmax. "
+                "The 'loss' parameter must be a loss of probabilities for a 'model' that ends in a sigmoid or softmax. "
                 f"Got {loss.name!r} with from_logits=True."
             )
         return targets
@@ -115,7 +115,7 @@ class Classification(Training, ABC):
         check_loss_of_classes(loss, given, targets.kind, width, self.label_smoothing)
         if layout == "sparse" and self.label_smoothing:
             raise ValueError(
-                f"label_smoothing={self.label_smoothing} needs a loss of a column a class, such as "
+                f"label_smoothing={self.label_smoothing} needs a loss with a column for each class, such as "
                 f"'categorical_crossentropy'. Got loss={self.loss!r}."
             )
         return targets.encode(y, width, sparse=layout == "sparse"), layout

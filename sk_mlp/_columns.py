@@ -158,7 +158,7 @@ def learn_columns(
     Returns
     -------
     dict of str to ndarray, float64
-        ``fill`` (what stands for a missing number), ``center`` and ``scale`` (the number, less the one, times the
+        ``fill`` (what replaces a missing number), ``center`` and ``scale`` (the number, less the one, times the
         other), (n_numeric,); ``known`` (0 for a category that does not occur, or alone does), (n_slots,);
         ``category_known``, one array an embedded column; ``boundaries`` of the bins of scaled numbers,
         (n_numeric, n_bins + 1).
@@ -213,7 +213,7 @@ def drawn_rows(rows: NDArray, weights: NDArray, counts: NDArray) -> tuple[NDArra
 def _location_and_scale(
     values: NDArray, weights: NDArray, scaling: str | None, exactness: float
 ) -> tuple[float, float, float]:
-    """What stands for a missing number, the center, and one over the scale, of sorted values.
+    """What replaces a missing number, the center, and one over the scale, of sorted values.
 
     A spread that is below ``exactness`` times the size of the values is taken for their rounding: they are constant.
     """

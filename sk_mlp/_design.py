@@ -192,11 +192,11 @@ class Design(DataChecks, ABC):
 
     @abstractmethod
     def _output_activation(self, targets: Targets) -> str:
-        """Activation of our own networks' last layer."""
+        """Activation of the built-in network's last layer."""
 
     @abstractmethod
     def _loss_defaults(self, targets: Targets, width: int) -> tuple[str, str]:
-        """Name of the loss for an output of this width, and what "focal" stands for, if anything."""
+        """Name of the loss for an output of this width, and what "focal" means, if anything."""
 
     @abstractmethod
     def _widths(self, targets: Targets) -> tuple[int, ...]:

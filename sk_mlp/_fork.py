@@ -34,5 +34,5 @@ def refuse_after_fork(what: str) -> None:
         raise RuntimeError(
             f"{what} is not possible in this process, {os.getpid()}: it was forked after TensorFlow had started, and "
             "would wait for threads that it does not have. Start processes by joblib's 'loky' backend, or by "
-            "multiprocessing.get_context('spawn'). predict works here for the estimators' own networks."
+            "multiprocessing.get_context('spawn'). predict works here for the built-in network."
         )

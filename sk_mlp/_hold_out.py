@@ -57,7 +57,7 @@ def splits_of_members(
     _, y, groups = given
     if isinstance(hold_out, str) and hold_out != "group" and groups is not None:
         ignored = f"The groups parameter is ignored by hold_out={hold_out!r}; hold_out='group' keeps groups together."
-        warnings.warn(ignored, UserWarning, stacklevel=5)
+        warnings.warn(ignored, UserWarning, stacklevel=6)
     if isinstance(hold_out, str) and hold_out == "random":
         return hold_outs(len(kept), fraction, seeds, codes)
     pairs = seeds[::2]
@@ -272,7 +272,7 @@ def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) 
         hint = f" {HOW_GROUPS_COME}" if groups is None and uses_groups(splitter) else ""
         raise ValueError(f"hold_out={name} cannot split these rows: {error}{hint}") from error
     if not found:
-        raise ValueError(f"hold_out must yield a split at least. Got none of {name}.")
+        raise ValueError(f"hold_out must yield at least one split. Got none of {name}.")
     splits = []
     for parts in found:
         try:
@@ -306,5 +306,5 @@ def _warn_of_classes_left_out(splits: list[Split], codes: NDArray, y: NDArray, h
             f"The classes {labels} have no rows to train on in a split of hold_out={hold_out!r}: a network cannot "
             "learn them, and its held-out loss counts that.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )

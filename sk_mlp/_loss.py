@@ -35,9 +35,9 @@ OF_CLASSES = {
 NOT_OF_CLASSES = {
     "categorical_generalized_cross_entropy": "which Keras computes between all pairs of rows of a batch",
     "circle": "which compares pairs of rows of a batch",
-    "ctc": "which is of sequences",
+    "ctc": "which compares sequences",
     "mean_absolute_percentage_error": "which divides by y, and y is 0 or 1",
-    "mean_squared_logarithmic_error": "which is of ratios, and y is 0 or 1",
+    "mean_squared_logarithmic_error": "which compares ratios, and y is 0 or 1",
 }
 # Which mean nothing for numbers that are no labels or shares.
 NOT_OF_NUMBERS = {
@@ -72,7 +72,7 @@ class FunctionLoss(keras.losses.Loss):
 
 
 def resolve_loss(params: Mapping[str, Any], default: str, focal: str = "") -> keras.losses.Loss:
-    """A fresh Keras loss from the ``loss`` parameters, or of the default's name; ``focal`` is what "focal" stands for.
+    """A fresh Keras loss from the ``loss`` parameters, or of the default's name; ``focal`` is what "focal" means.
 
     Raises
     ------
@@ -139,22 +139,22 @@ def check_loss_of_classes(loss: keras.losses.Loss, given: Any, kind: str, width:
     """
     name = keras_name(loss)
     if name in NOT_OF_CLASSES:
-        raise ValueError(f"The 'loss' parameter must be one of classes. Got {given!r}, {NOT_OF_CLASSES[name]}.")
+        raise ValueError(f"The 'loss' parameter must be a loss for classes. Got {given!r}, {NOT_OF_CLASSES[name]}.")
     if name in OF_CLASSES and (kind == "multilabel" or width == 1):
-        of_labels = "one of each label by itself for a label indicator matrix"
-        wanted = of_labels if kind == "multilabel" else "one of a single output for binary y"
+        of_labels = "a loss of each label by itself for a label indicator matrix"
+        wanted = of_labels if kind == "multilabel" else "a loss of a single output for binary y"
         raise ValueError(
             f"The 'loss' parameter must be {wanted}, such as 'binary_crossentropy' or 'focal'. Got {given!r}, "
             "which compares outputs of all classes."
         )
     if smoothing and name in HINGES:
         raise ValueError(
-            f"label_smoothing={smoothing} needs a loss of shares of classes, such as a cross-entropy. Got {given!r}, "
-            "which is of labels alone."
+            f"label_smoothing={smoothing} needs a loss of probabilities, such as a cross-entropy. Got {given!r}, "
+            "which takes labels only."
         )
     if width == 1 and not name and _is_flat(loss):
         raise ValueError(
-            f"The 'loss' parameter must be one of a single output for binary y, such as 'binary_crossentropy'. Got "
+            f"The 'loss' parameter must be a loss of a single output for binary y, such as 'binary_crossentropy'. Got "
             f"{given!r}, which is the same for all outputs."
         )
 
@@ -187,12 +187,12 @@ def check_loss_of_numbers(loss: keras.losses.Loss, given: Any, width: int, is_li
     """
     name = keras_name(loss)
     if name in ("circle", "ctc") or (name in NOT_OF_NUMBERS and is_linear):
-        of = NOT_OF_CLASSES.get(name) or "which is of classes"
-        raise ValueError(f"The 'loss' parameter must be one of numbers for a regression's y. Got {given!r}, {of}.")
+        of = NOT_OF_CLASSES.get(name) or "which is for classes"
+        raise ValueError(f"The 'loss' parameter must be a loss for numbers. Got {given!r}, {of}.")
     if name == "cosine_similarity" and width == 1:
         raise ValueError(
-            f"The 'loss' parameter must be one of a single number for y of one column. Got {given!r}, which is of the "
-            "direction of several."
+            f"The 'loss' parameter must be a loss of single numbers for y of one column. Got {given!r}, which "
+            "compares the directions of several."
         )
 
 

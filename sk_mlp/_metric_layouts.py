@@ -225,7 +225,7 @@ def laid_out(metric: keras.metrics.Metric, output: Output) -> keras.metrics.Metr
     name = keras_name(metric)
     why = _why_not(metric, name, output)
     if why:
-        raise ValueError(f"The 'metrics' parameter must hold metrics of such a y. Got {metric.name!r}, {why}.")
+        raise ValueError(f"The 'metrics' parameter must hold metrics that suit this y. Got {metric.name!r}, {why}.")
     if output.layout is None:
         return metric
     return InLayout(metric, output, FORMS.get(name or "", "output"))
@@ -241,7 +241,7 @@ def _why_not(metric: keras.metrics.Metric, name: str | None, output: Output) -> 
         return ""
     if output.layout is None:
         if name not in OF_NUMBERS:
-            return "which is of classes, for a regression's y"
+            return "which is for classes, not for numbers"
         lonely = name in OF_SEVERAL_NUMBERS and output.width == 1 and getattr(metric, "axis", -1) != 0
         return "which compares the columns of a row, for a y of one column" if lonely else ""
     if FORMS[name] == "none":

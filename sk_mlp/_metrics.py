@@ -112,7 +112,7 @@ def check_metrics(metrics: list[keras.metrics.Metric], output: Output) -> str:
             metric.result()
         except Exception as error:  # whatever a user's code does
             raise ValueError(
-                f"The 'metrics' parameter must hold metrics of such a y. Got {metric.name!r}, which fails for "
+                f"The 'metrics' parameter must hold metrics that suit this y. Got {metric.name!r}, which fails for "
                 f"an output of {p.shape[1]} columns: {error}"
             ) from error
         check_result(metric)

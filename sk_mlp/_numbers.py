@@ -167,5 +167,5 @@ def warn_of_lost_digits(X: NDArray, rows: NDArray, numeric: NDArray, names: Iter
             f"The columns {found} of X lose digits that tell rows apart, for the network takes X as float32 as it is, "
             f"and their numbers differ by little compared with their size. {remedy}",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )

@@ -266,7 +266,7 @@ class Parameters(BaseWrapper, ABC):
         Parameters
         ----------
         deep : bool, default=True
-            Whether to add those of parameters that are estimators.
+            Whether to add the parameters of parameters that are estimators.
 
         Returns
         -------

@@ -98,7 +98,7 @@ def make_recipe(
         twice = {name: v for name, v in routed_to(params, "optimizer").items() if name in ("use_ema", "ema_momentum")}
         if twice or config.get("use_ema"):
             raise ValueError(
-                "The 'ema_momentum' parameter averages the weights, so the optimizer must not be told of averages too. "
+                "The 'ema_momentum' parameter averages the weights, so the optimizer must not average them too. "
                 f"Got ema_momentum={params['ema_momentum']} and {twice or {'use_ema': True}} of the optimizer."
             )
         config |= {"use_ema": True, "ema_momentum": float(params["ema_momentum"])}

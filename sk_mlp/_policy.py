@@ -61,11 +61,11 @@ def name_for_own_network(policy: Any) -> str:
     Raises
     ------
     ValueError
-        If our own networks cannot be trained under it.
+        If the built-in network cannot be trained under it.
     """
     if policy.name not in OWN_NETWORKS:
         raise ValueError(
-            f"Keras' dtype policy must be one of {list(OWN_NETWORKS)} for the estimator's own network. Got "
+            f"Keras' dtype policy must be one of {list(OWN_NETWORKS)} for the built-in network. Got "
             f"{policy.name!r}; see keras.config.set_dtype_policy."
         )
     return policy.name
@@ -107,7 +107,7 @@ def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> 
     lost = (largest > least) & (largest - least < 8 * epsilon * size)
     if lost.any():
         some = [names[j] for j in np.flatnonzero(lost)[:5]]
-        warnings.warn(f"X's columns {some} lose their differences {where}.", stacklevel=6)
+        warnings.warn(f"X's columns {some} lose their differences {where}.", stacklevel=7)
 
 
 def exact(policy: str) -> str:

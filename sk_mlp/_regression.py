@@ -16,7 +16,7 @@ from sk_mlp.losses import keras_name
 
 RATIOS, LOGARITHMS = "mean_absolute_percentage_error", "mean_squared_logarithmic_error"
 
-POSITIVE = {"poisson", LOGARITHMS}  # of which our own networks return positive numbers only
+POSITIVE = {"poisson", LOGARITHMS}  # of which the built-in network returns positive numbers only
 
 # Of y's variance. Where less is left unexplained there is next to no noise to learn by heart, so the held-out rows are
 # worth more as training rows than for telling when to stop. Fewer rows cannot tell.

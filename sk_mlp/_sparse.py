@@ -85,5 +85,5 @@ def warn_of_scales(X: csr_array) -> None:
             "is taken as it is. Put sklearn.preprocessing.MaxAbsScaler before the network, or pass a dense X, whose "
             "columns are scaled by default.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )

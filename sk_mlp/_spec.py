@@ -98,7 +98,7 @@ class Blueprint:
     sample : keras.Model or None
         The user's model; its weights are the initial ones.
     structure : hashable
-        Equal for networks of which one may stand for the other in a compiled program.
+        Equal for networks of which one may replace the other in a compiled program.
     width : int
         Columns of the main output.
     rates : list of float

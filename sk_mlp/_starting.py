@@ -100,7 +100,7 @@ def initial_weights(
         return start_of(blueprint.sample, estimator.model if goes_on else None), ()
     spec = blueprint.spec
     if spec is None:
-        raise ValueError(f"{parameter} needs the estimator's own network. Got model={estimator.model!r}.")
+        raise ValueError(f"{parameter} needs the built-in network. Got model={estimator.model!r}.")
     if not spec.hidden_layer_sizes:
         raise ValueError(f"{parameter} needs a network with at least one hidden layer. Got none.")
     if parameter == "pretrain":
@@ -197,7 +197,7 @@ def _lower_layers(
     fitted = getattr(source, "_fitted", None)
     if not isinstance(fitted, Fitted) or fitted.spec is None:
         raise ValueError(
-            f"{parameter} must be a fitted KerasMLPClassifier or KerasMLPRegressor with a network of its own. "
+            f"{parameter} must be a fitted KerasMLPClassifier or KerasMLPRegressor with the built-in network. "
             f"Got {source!r}."
         )
     theirs: Any = fitted.spec

@@ -110,7 +110,7 @@ def to_numbers(X: Any, categories: Categories, dates: Dates, warn: bool) -> NDAr
     Returns
     -------
     ndarray of shape (n_samples, n_features + n_features_of_dates), float64
-        Categories are numbered from 0; `MISSING` and `UNKNOWN` stand for what is none. A date is seconds in its own
+        Categories are numbered from 0; `MISSING` and `UNKNOWN` mean what is none. A date is seconds in its own
         column; its other features come after all columns, in the dates' order.
 
     Raises

@@ -51,7 +51,7 @@ class Quantile(keras.losses.Loss):
         self.quantile = float(quantile)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each row, the mean over its columns."""
+        """Compute the loss of each row, the mean over its columns."""
         error = y_true - y_pred
         return ops.mean(ops.maximum(self.quantile * error, (self.quantile - 1) * error), axis=-1)
 

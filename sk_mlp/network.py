@@ -121,7 +121,7 @@ def _path(
 
 
 def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
-    """The blueprint of one of our own networks."""
+    """The blueprint of a built-in network."""
     rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
     make = partial(build_under, exact(spec.policy), partial(build_network, spec, dropout))
     return Blueprint(make, spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights)
@@ -200,7 +200,7 @@ def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def random_variables(model: keras.Model) -> Iterator[tuple[keras.Variable, keras.Initializer]]:
-    """Variables of one of our own networks whose initial value is random, with their initializers.
+    """Variables of a built-in network whose initial value is random, with their initializers.
 
     A layer keeps the initializer of ``kernel`` in ``kernel_initializer``, and so on.
     """

@@ -59,8 +59,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         ("plr": the same), or periodic with a phase ("pbld": Holzmueller et al. 2024, arXiv 2407.04491). "auto" is
         "ple", and None for a sparse X or one of more than 200 columns.
     learned_scale : bool or "auto", default="auto"
-        Whether each feature is multiplied by a weight of its own that learns fast (Holzmueller et al. 2024); "auto" for
-        where numbers are scaled, unless the optimizer is SGD.
+        Whether each feature is multiplied by a weight of its own that learns fast (Holzmueller et al. 2024). "auto" is
+        True where numbers are scaled, unless the optimizer is SGD.
     n_hidden : int or "auto", default="auto"
         Number of hidden layers; 0 for a linear model. "auto" is 3.
     n_neurons : int or "auto", default="auto"
@@ -74,10 +74,10 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Whether each hidden neuron learns how much of the activation it takes: x + a (f(x) - x), from a = 1
         (Holzmueller et al. 2024). "auto" is True.
     dropout : float in [0, 1) or "auto", default="auto"
-        Share of each hidden layer's outputs that is left out in training. "auto" begins without, and once the loss on
-        the held-out rows has not fallen for eight epochs takes the share of y's variance that is not explained by then,
-        less 0.02, at most 0.15: dropout helps with noisy y and ruins what can be fitted nearly exactly. That needs
-        ``early_stopping``, ``normalize_y`` and the squared error; otherwise "auto" is 0.
+        Share of each hidden layer's outputs that is left out in training. "auto" begins without dropout. Once the loss
+        on the held-out rows has not fallen for eight epochs, it is the share of y's variance that is not explained by
+        then, less 0.02, at most 0.15: dropout helps with noisy y and ruins what can be fitted nearly exactly. This rule
+        needs ``early_stopping``, ``normalize_y`` and the squared error; otherwise "auto" is 0.
     batch_norm : bool or "auto", default="auto"
         Whether to normalise each hidden layer's inputs to its activation over the batch. "auto" is False.
     kernel_initializer : str, default="auto"
@@ -93,16 +93,16 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Whether to train a second output on the last hidden layer alone, beside the one that predicts. Its loss is
         ``aux_output_loss`` in ``history_``, the main output's ``output_loss``. "auto" is False.
     aux_loss_weight : float in [0, 1), default=0.1
-        Share of the auxiliary output's loss in the whole one.
+        Share of the auxiliary output's loss in the total loss.
     input_columns : dict, list or tuple of columns, or None, default=None
         For a ``model`` with several inputs: the columns of each, by name or in order.
     init_from : fitted KerasMLPClassifier or KerasMLPRegressor, or None, default=None
-        Whose lowest hidden layers to start from (transfer). In a search over several of them, wrap each in
-        `sklearn.frozen.FrozenEstimator`, for searches clone what they try.
+        The estimator from whose lowest hidden layers to start (transfer). Searches clone what they try: to search over
+        several such estimators, wrap each in `sklearn.frozen.FrozenEstimator`.
     init_layers : int or None, default=None
         How many hidden layers to take over from ``init_from`` or the autoencoder; None for all that both have.
     frozen_epochs : float, default=0
-        For how many epochs the layers taken over stay as they are; ``np.inf`` for always.
+        For how many epochs the layers taken over do not change; ``np.inf`` for always.
     pretrain : "autoencoder" or None, default=None
         Whether to start from the hidden layers of a network that learns to put out the features through mirrored
         layers, also on the rows ``X_unlabeled`` of `fit`. ``pretrain__epochs`` and the like set its own parameters.
@@ -122,7 +122,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         ``monitor``), or a function of the epoch's number; arguments of a name are set by ``lr_schedule__argument``.
         A Keras schedule gives the rate itself, by the step's number. "auto" is "cosine", and None with a ``model``.
     clip_norm : float or None, default=None
-        Largest norm of the whole gradient; a longer one is scaled down.
+        Largest norm of the whole gradient; longer gradients are scaled down.
     ema_momentum : float in (0, 1) or None, default=None
         To validate, keep and predict with exponential moving averages of the weights: the share of the average that a
         step keeps, such as 0.97 (Polyak and Juditsky 1992, doi:10.1137/0330046, for the plain mean).
@@ -134,11 +134,12 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         a ``model``; `partial_fit` then trains at a constant rate.
     early_stopping : bool or "auto", default="auto"
         Whether to hold out rows, stop when their loss no longer falls and keep the weights of the best epoch. With
-        "auto", once a network leaves less than 1 % of y's variance in them unexplained, they join the rows that it
-        trains on, to the last epoch, whatever ``patience``: there is next to no noise to learn by heart, and more rows
-        are worth more. The last weights are kept that leave as little. That needs at least 20 rows held out, the
-        squared error, an ``lr_schedule`` that ends with the fit ("cosine", "coslog4", "one_cycle"), ``monitor`` left at
-        "val_loss", and neither ``sample_weight`` nor ``callbacks`` nor ``X_val``; otherwise "auto" is True.
+        "auto", the held-out rows join the training rows once a network leaves less than 1 % of y's variance in them
+        unexplained. It then trains on all rows to the last epoch, whatever ``patience``: there is next to no noise to
+        learn by heart, and more rows are worth more. The last weights that still leave less than that unexplained are
+        kept. That needs at least 20 rows held out, the squared error, an ``lr_schedule`` that ends with the fit
+        ("cosine", "coslog4", "one_cycle"), ``monitor`` left at "val_loss", and neither ``sample_weight`` nor
+        ``callbacks`` nor ``X_val``; otherwise "auto" is True.
     validation_fraction : float in (0, 1), default=0.1
         Share of the rows to hold out. Not used with ``X_val``, nor with a splitter as ``hold_out``.
     hold_out : {"random", "last", "group"} or splitter, default="random"
@@ -153,8 +154,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
     monitor : str, default="val_loss"
-        What early stopping watches: "val_loss" or "val_" and the name of a metric. Whether a metric is to rise follows
-        from the metric, or from its name: "my_accuracy" is, "brier_score" is not.
+        What early stopping watches: "val_loss", or "val_" and the name of a metric. The metric, or else its name,
+        decides whether it should rise: "my_accuracy" should, "brier_score" should not.
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
     loss : str, callable, keras.losses.Loss or None, default=None
@@ -174,8 +175,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         kept. `TerminateOnNaN` has nothing to do: each fit ends once the loss is not finite, and keeps the weights of
         the best epoch before.
     ensemble_size : int or "auto", default="auto"
-        How many networks to train, each from a seed of its own, each pair with other rows held out, whose outputs are
-        averaged. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
+        How many networks to train, whose outputs are averaged. Each has a seed of its own, and each pair holds out
+        other rows. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
         "auto" is 8, and 1 with a ``model``.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
@@ -222,7 +223,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         What each member has learned of the columns of numbers: ``fill`` replaces a missing one, ``center`` is
         subtracted, ``scale`` multiplies.
     autoencoder_ : KerasMLPRegressor
-        Whose lower layers training started from, with ``pretrain``.
+        The autoencoder from whose lower layers training started; only with ``pretrain``.
 
     See Also
     --------

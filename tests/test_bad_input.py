@@ -256,7 +256,7 @@ def test_routed_argument_without_a_destination(name):
         ({"optimizer__weight_decay": 0.9}, "weight_decay and optimizer__weight_decay .* not differ. Got .* 0.9"),
         (
             {"ema_momentum": 0.9, "optimizer__ema_momentum": 0.5},
-            r"optimizer must not be told of averages too. Got ema_momentum=0.9 and \{.ema_momentum.: 0.5\}",
+            r"optimizer must not average them too. Got ema_momentum=0.9 and \{.ema_momentum.: 0.5\}",
         ),
     ],
     ids=lambda value: " ".join(map(str, value.items())) if isinstance(value, dict) else "",

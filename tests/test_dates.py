@@ -287,9 +287,9 @@ def test_a_column_of_dates_in_fit_alone_or_in_predict_alone_is_refused_by_name(f
     "params", [{"pretrain": "autoencoder"}, {"model": keras.Sequential}], ids=["pretrain", "model"]
 )
 def test_what_needs_numbers_refuses_dates_by_name(params):
-    with pytest.raises(ValueError, match=r"Date columns of X, \['when'\], need the estimator's own network, without"):
+    with pytest.raises(ValueError, match=r"Date columns of X, \['when'\], need the built-in network, without"):
         KerasMLPRegressor(**params).fit(TABLE, Y)
-    with pytest.raises(ValueError, match=r"Date columns of X, \[0\], need the estimator's own network, without"):
+    with pytest.raises(ValueError, match=r"Date columns of X, \[0\], need the built-in network, without"):
         KerasMLPRegressor(**params).fit(WHEN.to_numpy()[:, None], Y)
 
 

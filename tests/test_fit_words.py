@@ -131,7 +131,7 @@ def test_by_metadata_routing():
 
 @pytest.mark.parametrize("search", [PopulationHalvingSearchCV, HyperbandSearchCV])
 def test_epochs_belong_to_the_rungs(search):
-    with pytest.raises(ValueError, match="epochs must not be given to fit: the rungs of this search own the epochs"):
+    with pytest.raises(ValueError, match="epochs must not be given to fit: this search sets them from rung to rung"):
         search(regressor(), {"n_neurons": [4, 8]}, cv=2).fit(X, Y, epochs=4)
 
 

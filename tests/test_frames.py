@@ -252,7 +252,7 @@ def test_lists_hold_what_objects_hold():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"pretrain": "autoencoder"}, r"Categorical columns of X, \['town'\], need the estimator's own network"),
+        ({"pretrain": "autoencoder"}, r"Categorical columns of X, \['town'\], need the built-in network"),
         ({"categorical_features": None}, "Got strings in the column 'town'"),
     ],
 )

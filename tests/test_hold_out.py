@@ -334,7 +334,7 @@ class Splits:
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ([], "must yield a split at least. Got none of"),
+        ([], "must yield at least one split. Got none of"),
         ([(range(10), range(9, 20))], "must yield parts without rows in common. Got 1 of"),
         ([(range(10), range(230, 241))], r"must yield two arrays of row numbers below n_samples=240 .* out of bounds"),
         ([(range(10), [-241])], "out of bounds"),

@@ -278,7 +278,9 @@ def test_bad_values(params, message):
     ],
 )
 def test_a_loss_of_all_classes_is_refused_for_a_single_output(loss):
-    with pytest.raises(ValueError, match="The 'loss' parameter must be one of a single output for binary y, such as"):
+    with pytest.raises(
+        ValueError, match="The 'loss' parameter must be a loss of a single output for binary y, such as"
+    ):
         plain_classifier(**SMALL, loss=loss).fit(X, LABELS > 0)
 
 
@@ -316,7 +318,7 @@ def test_a_monitored_figure_that_is_never_a_number():
 
 def test_label_smoothing_needs_columns():
     settings = SMALL | {"label_smoothing": 0.1, "loss": "sparse_categorical_crossentropy"}
-    with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss of a column a class"):
+    with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss with a column for each class"):
         plain_classifier(**settings).fit(X, LABELS)
 
 

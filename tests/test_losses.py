@@ -51,7 +51,7 @@ OF_ALL_CLASSES = [
     ids=["two", "labels"],
 )
 def test_losses_that_compare_classes_are_refused(loss, y, wanted):
-    with pytest.raises(ValueError, match=f"'loss' parameter must be one of {wanted}.*which compares outputs of all"):
+    with pytest.raises(ValueError, match=f"'loss' parameter must be a loss of {wanted}.*which compares outputs of all"):
         plain_classifier(**SMALL, loss=loss).fit(X, y)
 
 
@@ -68,7 +68,7 @@ def test_such_a_loss_that_a_builder_has_compiled_is_refused():
 @pytest.mark.parametrize("loss", ["mape", "msle", keras.losses.Circle(), keras.losses.CTC()], ids=word)
 @pytest.mark.parametrize("y", [TWO, THREE, LABELS], ids=["two", "three", "labels"])
 def test_losses_of_no_classes_are_refused(loss, y):
-    with pytest.raises(ValueError, match="'loss' parameter must be one of classes"):
+    with pytest.raises(ValueError, match="'loss' parameter must be a loss for classes"):
         plain_classifier(**SMALL, loss=loss).fit(X, y)
 
 
@@ -85,7 +85,7 @@ def test_own_loss_that_learns_nothing_of_one_output():
 
 
 def test_smoothed_labels_of_a_hinge():
-    with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss of shares of classes.*Got 'hinge'"):
+    with pytest.raises(ValueError, match=r"label_smoothing=0.1 needs a loss of probabilities.*Got 'hinge'"):
         plain_classifier(**SMALL, loss="hinge", label_smoothing=0.1).fit(X, TWO)
 
 
@@ -93,7 +93,7 @@ def test_loss_of_logits_for_a_model_of_probabilities():
     def build():
         return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])
 
-    with pytest.raises(ValueError, match=r"must be one of probabilities for a 'model' that ends in a sigmoid"):
+    with pytest.raises(ValueError, match=r"must be a loss of probabilities for a 'model' that ends in a sigmoid"):
         plain_classifier(build, loss="binary_crossentropy", loss__from_logits=True).fit(X, TWO)
 
 
@@ -101,7 +101,7 @@ def test_loss_of_logits_for_a_model_of_probabilities():
     "loss", ["binary_crossentropy", "hinge", keras.losses.kl_divergence, "cosine_similarity"], ids=word
 )
 def test_losses_that_are_not_of_numbers_are_refused(loss):
-    with pytest.raises(ValueError, match="'loss' parameter must be one of"):
+    with pytest.raises(ValueError, match=r"'loss' parameter must be a loss (for|of single) numbers"):
         plain_regressor(**SMALL, loss=loss).fit(X, POSITIVE)
 
 

@@ -293,8 +293,8 @@ def test_metrics_that_mean_nothing(kind, metric, expected):
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        ("accuracy", "'accuracy', which is of classes, for a regression's y"),
-        (km.AUC(name="auc"), "'auc', which is of classes, for a regression's y"),
+        ("accuracy", "'accuracy', which is for classes, not for numbers"),
+        (km.AUC(name="auc"), "'auc', which is for classes, not for numbers"),
         ("cosine_similarity", "'cosine_similarity', which compares the columns of a row, for a y of one column"),
     ],
 )

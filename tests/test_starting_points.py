@@ -194,7 +194,7 @@ BAD_SOURCES = {
     "a builder's": (
         lambda source: {"init_from": plain_regressor(linear, epochs=1).fit(X, Y)},
         ValueError,
-        "init_from must be a fitted .* with a network of its own",
+        "init_from must be a fitted .* with the built-in network",
     ),
     "other width": (
         lambda source: {"init_from": source, "n_neurons": 9},
@@ -220,7 +220,7 @@ BAD_SOURCES = {
     "for a builder": (
         lambda source: {"init_from": source, "model": linear},
         ValueError,
-        "init_from needs the estimator's own network. Got model=<function linear",
+        "init_from needs the built-in network. Got model=<function linear",
     ),
     "no hidden layers": (
         lambda source: {"init_from": source, "n_hidden": 0},
@@ -244,7 +244,7 @@ BAD_SOURCES = {
     "pretrain for a builder": (
         lambda source: {"pretrain": "autoencoder", "model": linear},
         ValueError,
-        "pretrain needs the estimator's own network",
+        "pretrain needs the built-in network",
     ),
     "pretrain without hidden layers": (
         lambda source: {"pretrain": "autoencoder", "n_hidden": 0},

@@ -1,4 +1,4 @@
-"""Keys of what a compiled program holds: equal where one may stand for the other, different where not."""
+"""Keys of what a compiled program holds: equal where one may replace the other, different where not."""
 
 import functools
 import types

@@ -258,7 +258,7 @@ BAD = [
     ({"categorical_features": None}, TABLE, "Got strings in the column 'sex' and categorical_features=None"),
     ({"handle_missing": "drop"}, TABLE, "The 'handle_missing' parameter"),
     ({"input_scaling": "minmax"}, TABLE, "The 'input_scaling' parameter"),
-    ({"pretrain": "autoencoder"}, TABLE, "need the estimator's own network, without 'pretrain'"),
+    ({"pretrain": "autoencoder"}, TABLE, "need the built-in network, without 'pretrain'"),
 ]
 
 

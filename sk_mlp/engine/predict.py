@@ -1,6 +1,6 @@
-"""Output of a network from its weights: plain numpy for our own networks, a traced call for others' models.
+"""Output of a network from its weights: plain numpy for the built-in network, a traced call for others' models.
 
-A call into TensorFlow costs some 0.5 ms whatever the work; our own networks are a few matrix products. A row's
+A call into TensorFlow costs some 0.5 ms whatever the work; the built-in network is a few matrix products. A row's
 prediction must not depend on the rows beside it, but in float32 a matrix product's rounding depends on its shape: numpy
 works in float64, as scikit-learn does, and the traced call on chunks of one shape.
 """
@@ -56,7 +56,7 @@ ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
 
 
 def network_output(spec: NetworkSpec, weights: dict[str, NDArray], X: NDArray) -> NDArray:
-    """Output of one of our own networks.
+    """Output of a built-in network.
 
     Parameters
     ----------

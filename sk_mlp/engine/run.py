@@ -16,9 +16,9 @@ class Run:
     """A member in training. It may pause after any epoch and go on later, in another population.
 
     With ``patience``, the state of the epoch of the best monitored figure is kept, if the member keeps the best;
-    otherwise the last one. A member
-    whose loss is no longer finite stops and keeps what it had. One whose held-out rows join the others has no figures
-    of held-out rows from then on, and keeps the last state that is still below the loss on them that made them join.
+    otherwise the last one. A member whose loss is no longer finite stops and keeps what it had. One whose held-out rows
+    join the others has no figures of held-out rows from then on, and keeps the last state whose loss on these rows is
+    still as low as when they joined.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Keys that are equal for Keras objects of which one may stand for the other in a compiled program.
+"""Keys that are equal for Keras objects of which one may replace the other in a compiled program.
 
 A program holds whatever was no input when it was traced: activation functions, constants, the values that a function
 has closed over. A configuration tells of some of that only, so the keys go by the attributes and the code themselves.

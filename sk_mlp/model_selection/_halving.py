@@ -136,7 +136,7 @@ class PopulationHalvingSearchCV(Rungs):
     ----------
     estimator : estimator
         A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
-        are what the last candidates get; of ``epochs="auto"``, those of the estimator itself in the first fold count.
+        are what the last candidates get. With ``epochs="auto"``, the number that it takes in the first fold.
     param_distributions : dict or list of dict
         Distributions or lists to draw from, by the name of the parameter. Epochs must not be among them.
     n_candidates : int, default=27
@@ -156,7 +156,7 @@ class PopulationHalvingSearchCV(Rungs):
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, as one whose loss was not finite after any epoch does.
+        Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False
         Whether ``cv_results_`` has scores on the training rows too.
     random_state : int, RandomState instance or None, default=None
@@ -249,7 +249,7 @@ class HyperbandSearchCV(Rungs):
     ----------
     estimator : estimator
         A KerasMLPClassifier or KerasMLPRegressor, alone or within a Pipeline or another meta-estimator. Its ``epochs``
-        are what the last candidates get; of ``epochs="auto"``, those of the estimator itself in the first fold count.
+        are what the last candidates get. With ``epochs="auto"``, the number that it takes in the first fold.
     param_distributions : dict or list of dict
         Distributions or lists to draw from, by the name of the parameter. Epochs must not be among them.
     n_candidates : int, default=None
@@ -275,7 +275,7 @@ class HyperbandSearchCV(Rungs):
     verbose : int, default=0
         From 1 on, a bar shows networks, structures and the best monitored figure so far.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, as one whose loss was not finite after any epoch does.
+        Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False
         Whether ``cv_results_`` has scores on the training rows too.
     random_state : int, RandomState instance or None, default=None
@@ -290,7 +290,7 @@ class HyperbandSearchCV(Rungs):
         then. A candidate ended where it appears last in its bracket.
     max_epochs_ : int
     n_candidates_, n_epochs_ : list of int
-        Of each rung of each bracket, in the order of ``cv_results_``: by epochs, for brackets wait for each other.
+        Of each rung of each bracket, in the order of ``cv_results_``, which is that of training.
     best_estimator_, best_score_, best_params_, best_index_
         As in scikit-learn, among the candidates that have come to the last epoch.
 

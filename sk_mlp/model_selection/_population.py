@@ -159,7 +159,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, as one whose loss was not finite after any epoch does.
+        Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False
         Whether ``cv_results_`` has scores on the training rows too.
     checkpoint_dir : str or path-like, default=None
@@ -273,7 +273,7 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     random_state : int, RandomState instance or None, default=None
         Seed for drawing candidates.
     error_score : "raise" or number, default=nan
-        Score of a fit that fails, as one whose loss was not finite after any epoch does.
+        Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False
         Whether ``cv_results_`` has scores on the training rows too.
     checkpoint_dir : str or path-like, default=None

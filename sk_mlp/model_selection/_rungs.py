@@ -98,6 +98,6 @@ def refuse_epochs_in_fit(fit_params: Mapping[str, Any]) -> None:
     for name, value in fit_params.items():
         if name.split("__")[-1] == "epochs":
             raise ValueError(
-                f"{name} must not be given to fit: the rungs of this search own the epochs. Got {value!r}; set the "
+                f"{name} must not be given to fit: this search sets them from rung to rung. Got {value!r}; set the "
                 "estimator's parameter epochs, which the last candidates get."
             )
