@@ -349,7 +349,8 @@ class Parameters(BaseWrapper, ABC):
         """
         self._take_aliases(params, params.keys())
         model = params.get("model", self.model)
-        arguments = arguments_of(model).keys() - self._own_values().keys()
+        own = self._own_values().keys()
+        arguments = {*arguments_of(model), *self._get_param_names()} - own  # of a builder that is replaced as well
         passed_on = {name: value for name, value in params.items() if _is_routed(name) or name in arguments}
         known = {*self._get_param_names(), *passed_on}
         unknown = {name.split("__")[0]: name for name in params if not {name, name.split("__")[0]} & known}

@@ -109,7 +109,7 @@ def double_precision(meta):
     model=double_precision,
     early_stopping=False,
     shuffle=False,
-    **PLAIN_MLP | {"batch_size": 10_000, "epochs": 200, "learning_rate": 1e-2},
+    **PLAIN_MLP | {"batch_size": 10_000, "epochs": 50, "learning_rate": 1e-2},
 )
 def test_full_batch(estimator, check):
     run(check, estimator)
