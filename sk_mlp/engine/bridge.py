@@ -76,13 +76,12 @@ class CallbackBridge:
         changed : bool
             Whether a callback has changed the member's state.
         """
-        if not any(_hears(callback, event) for callback in self._callbacks):
-            self.stop |= bool(self._model.stop_training)  # which an event of batches may have set
-            return False
-        if self._parts is None:
+        is_heard = any(_hears(callback, event) for callback in self._callbacks)
+        if self._parts is None or not is_heard:
             getattr(self._list, event)(*arguments)
             self.stop |= bool(self._model.stop_training)
-            self.learning_rate = float(self._model.optimizer.learning_rate)
+            if self._parts is None:
+                self.learning_rate = float(self._model.optimizer.learning_rate)
             return False
         before = population.extract(population.states, 0)
         layout = self._parts.layout
