@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 from sk_mlp._builder_arguments import OF_TRAINING, OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
 from sk_mlp._compat import BaseWrapper
 from sk_mlp._messages import did_you_mean
+from sk_mlp._other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES
 from sk_mlp.engine.predict import ACTIVATIONS
 
 # The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
@@ -35,27 +36,7 @@ PLAIN_MLP: dict[str, Any] = {
 }
 ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
 AUTO, SCHEDULE = StrOptions({"auto"}), keras.optimizers.schedules.LearningRateSchedule
-# Earlier names, of Keras' wrappers and of scikeras.
-ALIASES = {"build_fn": "model", "validation_split": "validation_fraction"}
 N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
-# What Keras' models and wrappers have, and where it is here.
-OTHER_ATTRIBUTES = {"history": "'history_'", "evaluate": "'model_.evaluate'", "summary": "'model_.summary'"}
-# What scikit-learn's multilayer perceptrons call otherwise.
-IN_SCIKIT_LEARN = {
-    "solver": "optimizer='adam' or 'sgd'",
-    "alpha": "weight_decay",
-    "learning_rate_init": "learning_rate, a number",
-    "power_t": "lr_schedule, such as 'step'",
-    "max_iter": "epochs",
-    "tol": "min_delta",
-    "momentum": "optimizer__momentum",
-    "nesterovs_momentum": "optimizer__nesterov",
-    "beta_1": "optimizer__beta_1",
-    "beta_2": "optimizer__beta_2",
-    "epsilon": "optimizer__epsilon",
-    "n_iter_no_change": "patience",
-    "max_fun": "nothing, as no optimizer counts calls of the loss",
-}
 
 
 class Parameters(BaseWrapper, ABC):

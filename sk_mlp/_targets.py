@@ -275,3 +275,13 @@ def regression_targets(y: NDArray, weights: NDArray, standardise: bool) -> Regre
 
 
 Targets = ClassTargets | RegressionTargets
+
+
+def units_of(targets: Targets) -> tuple[NDArray, NDArray]:
+    """Mean and scale of y, as the network sees it."""
+    return (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
+
+
+def has_unit(targets: Targets, hyper: dict[str, float]) -> bool:
+    """Whether 1 is a large loss: not where a regression's loss is in the units of y."""
+    return not isinstance(targets, RegressionTargets) or (targets.is_standardised and "y_scale/0" not in hyper)

@@ -31,7 +31,7 @@ from sk_mlp._sklearn_callbacks import fit_tasks, hook_arguments
 from sk_mlp._sparse import warn_of_scales
 from sk_mlp._spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
 from sk_mlp._starting import initial_weights, start_of
-from sk_mlp._targets import RegressionTargets, Targets
+from sk_mlp._targets import RegressionTargets, Targets, has_unit, units_of
 from sk_mlp.engine.recipe import Recipe, loss_names, optimizer_data
 from sk_mlp.network import with_shift, with_units
 from sk_mlp.schedules import ByStep, Constant, Schedule, resolve_schedule
@@ -391,16 +391,6 @@ class Training(Design, ABC):
     @abstractmethod
     def _regressor_class(self) -> type:
         """The estimator that an autoencoder is."""
-
-
-def units_of(targets: Targets) -> tuple[NDArray, NDArray]:
-    """Mean and scale of y, as the network sees it."""
-    return (targets.mean, targets.scale) if isinstance(targets, RegressionTargets) else (np.zeros(1), np.ones(1))
-
-
-def has_unit(targets: Targets, hyper: dict[str, float]) -> bool:
-    """Whether 1 is a large loss: not where a regression's loss is in the units of y."""
-    return not isinstance(targets, RegressionTargets) or (targets.is_standardised and "y_scale/0" not in hyper)
 
 
 def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_compat", "_extras", "_messages", "_mlflow", "_table_columns"},
+    {"exceptions", "_compat", "_extras", "_messages", "_mlflow", "_other_names", "_table_columns"},
     {"_bins", "_features", "_sparse", "_targets", "_split", "_calibration", "_dropout"},
     {"_categories", "_dates", "_numbers"},
     {"_tables", "_hold_out"},

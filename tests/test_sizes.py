@@ -10,8 +10,7 @@ PATHS = sorted(path for folder in ("sk_mlp", "benchmarks", "examples") for path 
 MOST_LINES, MOST_OF_A_FUNCTION = 350, 60
 # What was longer on 2026-11-29, with the lines that it may have. Entries get smaller and go; none is added.
 LONG_FILES = {
-    "sk_mlp/_parameters.py": 379,
-    "sk_mlp/_training.py": 355,
+    "sk_mlp/_parameters.py": 361,
 }
 LONG_FUNCTIONS = {
     "sk_mlp/_parameters.py Parameters.__init__": 103,
