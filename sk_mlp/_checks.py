@@ -71,6 +71,8 @@ class DataChecks(Parameters, ABC):
         X = dense_frame(as_table(X))
         if not self._takes_as_it_is(X):
             return self._coded(X, reset=False)
+        if isinstance(X, np.ndarray):
+            return self._as_matrix(validate_data(self, X, reset=False, **self._checks_of(X)))
         validate_data(self, X, reset=False, skip_check_array=True)
         return self._as_matrix(check_array(as_array(X), estimator=self, input_name="X", **self._checks_of(X)))
 
@@ -117,7 +119,10 @@ class DataChecks(Parameters, ABC):
         """Checked X in the form that the network takes."""
         if issparse(X):
             return X.toarray() if self._wants_dense else csr_array(X)
-        check_finite(X, self._finite(X) == "allow-nan", self._column_names, type(self).__name__)
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_finite = np.isfinite(np.sum(X)) if X.dtype.kind == "f" else X.dtype.kind in "biu"
+        if not is_finite:  # or only its sum is not
+            check_finite(X, self._finite(X) == "allow-nan", self._column_names, type(self).__name__)
         return X
 
     def _coded(self, X, reset: bool) -> NDArray:

@@ -214,7 +214,7 @@ class Parameters(BaseWrapper, ABC):
         routed = self.__dict__.get("_routed", {})
         if name in routed:
             return routed[name]
-        if not name.startswith("_") and "model" in self.__dict__:
+        if not name.startswith("_") and self.__dict__.get("model") is not None:
             by_prefix, arguments = f"model__{name}", arguments_of(self.model)
             if name in arguments and (by_prefix in routed or arguments[name] is not REQUIRED):
                 return routed.get(by_prefix, arguments[name])
