@@ -58,6 +58,7 @@ def draw(histories, title, path):
         axes.plot(epochs, history["loss"], label="training")
         axes.plot(epochs, history["val_loss"], label="validation")
         axes.set(title=name, xlabel="epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
     least = min(min(history["val_loss"]) for history in histories.values())
     all_axes[0][0].set(ylabel="mean squared error", ylim=(0, 4 * least))  # the first epochs are far above
