@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sk_mlp._parameters import PLAIN_MLP
+    from sk_mlp._estimator.parameters import PLAIN_MLP
     from sk_mlp.classifier import KerasMLPClassifier
     from sk_mlp.exceptions import NotCompilableError
     from sk_mlp.regressor import KerasMLPRegressor
@@ -17,7 +17,7 @@ _MODULES = {
     "KerasMLPClassifier": "classifier",
     "KerasMLPRegressor": "regressor",
     "NotCompilableError": "exceptions",
-    "PLAIN_MLP": "_parameters",
+    "PLAIN_MLP": "_estimator.parameters",
 }
 
 

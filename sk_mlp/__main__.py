@@ -29,7 +29,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_mlp._datasets import BUNDLED, Data, UserError, load, one_line, read_csv, split
+from sk_mlp._cli.datasets import BUNDLED, Data, UserError, load, one_line, read_csv, split
 
 SPACE = {
     "mlp__n_hidden": [0, 1, 2, 3],

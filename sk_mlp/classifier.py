@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sk_mlp._base import BaseKerasMLP
-from sk_mlp._classification import Classification
-from sk_mlp._settings import BUILT_IN
+from sk_mlp._estimator.base import BaseKerasMLP
+from sk_mlp._estimator.classification import Classification
+from sk_mlp._estimator.settings import BUILT_IN
 from sk_mlp.regressor import KerasMLPRegressor
 
 
@@ -202,7 +202,7 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         Labels in sorted order; column numbers for multilabel.
     model_ : keras.Model
         The trained network; a copy, made when it is first asked for. With columns that are scaled, embedded or
-        categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`. Of a ``model``, it is
+        categories, and with ``parametric_activation``, it has layers of `sk_mlp.layers`. Of a ``model``, it is
         the very network that predicts, compiled in the same way: ``model_.evaluate(X, y)`` is the loss of `predict`.
         (The parameter ``model`` stays the function.)
     history_ : dict of list of float

@@ -1,126 +1,289 @@
-"""The two stock layers that the compiled engine runs in another way.
+"""Keras layers for tables: the columns of X to features, and an activation with a learned share."""
 
-An epoch's last batch is padded to full size, so batch normalization must not count the padding; and dropout must draw
-its noise by arithmetic that can be mapped over members, with the rate as data. `engine_layers` turns a model's stock
-layers into these while a step is traced, and back: models of any kind (Sequential, functional, subclassed) are served
-alike and nothing remains of it in the user's model.
-"""
-
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from sk_mlp.exceptions import NotCompilableError
-from sk_mlp.network import layers_of
+from sk_mlp._tables.categories import MISSING, UNKNOWN, spellings
+from sk_mlp._tables.dates import DateColumn
+from sk_mlp._tables.plan import (
+    CATEGORY_DIM,
+    CLIP,
+    LARGEST,
+    N_BINS,
+    N_FREQUENCIES,
+    SCALE_FACTOR,
+    SMALLEST_BIN,
+    ColumnPlan,
+)
+
+__all__ = ["CategoryCodes", "ColumnEncoding", "ColumnShift", "DateFeatures", "ParametricActivation"]
+
+# Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
+# generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
+ANY_SEED = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What the layers below must know of the batch in hand.
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class ColumnEncoding(keras.layers.Layer):
+    """Columns of X, categories by their codes, to the features that a network's first hidden layer gets.
 
-    Attributes
+    Missing numbers are filled, all are scaled, smoothly clipped and embedded; categories become columns of 0 and 1, or
+    embeddings if there are many. `sk_mlp._tables.plan.encode` is the same in numpy, and tells the names
+    of the variables.
+
+    Parameters
     ----------
-    real : Tensor of shape (batch,), bool
-        False for padding.
-    noise : Tensor of shape (), int32, or None
-        Different for every member and step; None if there is no dropout.
-    rates : dict of str to Tensor of shape (), float32
-        Dropout rates by the layer's number, as in `dropout_layers`.
+    plan : dict
+        Fields of `sk_mlp._tables.plan.ColumnPlan`.
+    **kwargs : dict
+        As of any Keras layer.
     """
 
-    real: tf.Tensor
-    noise: tf.Tensor | None
-    rates: dict[int, tf.Tensor]
+    def __init__(self, plan: dict[str, Any], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.plan = ColumnPlan(**{name: _as_tuples(value) for name, value in plan.items()})
+        uniform = keras.initializers.RandomUniform
+        plr, ple = self.plan.embedding == "plr", self.plan.embedding == "ple"
+        self.frequency_initializer = keras.initializers.RandomNormal(stddev=0.25 if plr else 0.1, seed=ANY_SEED)
+        self.phase_initializer = uniform(-np.pi, np.pi, seed=ANY_SEED)
+        limit = (1 / max(self.plan.n_basis, 1)) ** 0.5
+        self.mixing_initializer = uniform(-limit, limit, seed=ANY_SEED)
+        self.mixing_bias_initializer = uniform(-limit, limit, seed=ANY_SEED)
+        for i in range(len(self.plan.embedded)):
+            setattr(self, f"category_{i}_initializer", keras.initializers.RandomNormal(stddev=0.3, seed=ANY_SEED))
+        self._has_phase, self._has_frequency = not (plr or ple), not ple
+
+    def build(self, input_shape: tuple) -> None:
+        """Make the variables."""
+        plan = self.plan
+        n = len(plan.numeric)
+        if plan.embedding:
+            if self._has_frequency:
+                self.frequency = self._weight("frequency", (n, N_FREQUENCIES))
+            if self._has_phase:
+                self.phase = self._weight("phase", (n, N_FREQUENCIES))
+            self.mixing = self._weight("mixing", (n, plan.n_basis, plan.embedding_dim))
+            self.mixing_bias = self._weight("mixing_bias", (n, plan.embedding_dim))
+        for i, (_, n_categories) in enumerate(plan.embedded):
+            setattr(self, f"category_{i}", self._weight(f"category_{i}", (n_categories + 1, CATEGORY_DIM)))
+        if plan.learned_scale:
+            start = keras.initializers.Constant(1 / SCALE_FACTOR)
+            self.factor = self.add_weight(name="factor", shape=(plan.width,), initializer=start)
+        if n:
+            self.fill, self.center, self.scale = (self._learned(name, (n,)) for name in ("fill", "center", "scale"))
+        if plan.slots:
+            self.known = self._learned("known", (len(plan.slots),))
+        for i, (_, n_categories) in enumerate(plan.embedded):
+            setattr(self, f"category_known_{i}", self._learned(f"category_known_{i}", (n_categories + 1,)))
+        if plan.embedding == "ple":
+            self.boundaries = self._learned("boundaries", (n, N_BINS + 1))
+
+    def _weight(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(name=name, shape=shape, initializer=getattr(self, f"{name}_initializer"))
+
+    def _learned(self, name: str, shape: tuple[int, ...]) -> keras.Variable:
+        return self.add_weight(name=name, shape=shape, initializer="zeros", trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        """Encode rows."""
+        plan, parts = self.plan, []
+        if plan.numeric:
+            z = _take(inputs, plan.numeric)
+            missing = ops.isnan(z)
+            z = (ops.where(missing, self.fill, z) - self.center) * self.scale
+            if plan.clip:
+                z = ops.clip(z, -LARGEST, LARGEST)
+                z = z * ops.rsqrt(1.0 + ops.square(z / CLIP))
+            parts.append(z)
+            if plan.embedding:
+                mixed = ops.einsum("bnk,nke->bne", self._basis(z), self.mixing) + self.mixing_bias
+                mixed = ops.relu(mixed) if plan.embedding != "pbld" else mixed
+                parts.append(ops.reshape(mixed, (-1, len(plan.numeric) * plan.embedding_dim)))
+            if plan.indicators:
+                parts.append(ops.cast(_take(missing, plan.indicators), z.dtype))
+        if plan.slots:
+            columns, ones, others = np.array(plan.slots, np.float32).T
+            values = _take(inputs, tuple(columns.astype(int)))
+            parts.append(
+                (ops.cast(values == ones, values.dtype) - ops.cast(values == others, values.dtype)) * self.known
+            )
+        for i, (column, n) in enumerate(plan.embedded):
+            codes = ops.cast(ops.clip(inputs[:, column], -1, n - 1), "int32") + 1
+            known = getattr(self, f"category_known_{i}")[:, None]
+            parts.append(ops.take(getattr(self, f"category_{i}") * known, codes, axis=0))
+        h = ops.concatenate(parts, axis=1)
+        return h * (self.factor * SCALE_FACTOR) if plan.learned_scale else h
+
+    def _basis(self, z: Any) -> Any:
+        if self.plan.embedding == "ple":
+            low, high = self.boundaries[:, :-1], self.boundaries[:, 1:]
+            share = ops.clip((z[..., None] - low) / ops.maximum(high - low, SMALLEST_BIN), 0, 1)
+            return share * ops.cast(high > low, z.dtype)  # bins that only fill up the array have no part
+        angle = 2 * np.pi * z[..., None] * self.frequency
+        if self._has_phase:
+            return ops.cos(angle + self.phase)
+        return ops.concatenate([ops.cos(angle), ops.sin(angle)], axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return (batch, width)."""
+        return (input_shape[0], self.plan.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the plan."""
+        return {**super().get_config(), "plan": asdict(self.plan)}
 
 
-_traced = threading.local()
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class ColumnShift(keras.layers.Layer):
+    """Numbers less their column's shift, in float64 under any policy: what lies far from 0 keeps its digits.
+
+    Parameters
+    ----------
+    shift : list of float
+        Of each column.
+    **kwargs : dict
+        As of any Keras layer.
+    """
+
+    def __init__(self, shift: list[float], **kwargs: Any):
+        super().__init__(**{**kwargs, "dtype": "float64"})
+        self.shift = list(shift)
+
+    def call(self, inputs: Any) -> Any:
+        """Subtract the shift."""
+        return inputs - np.array(self.shift, np.float64)  # keras' Rescaling would make float32 of it
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the shift."""
+        return {**super().get_config(), "shift": self.shift}
 
 
-class RowMaskedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization over the real rows of a padded batch."""
-
-    def _moments(self, inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        if mask is not None:
-            raise NotCompilableError("batch normalization of masked inputs needs Keras' fit")
-        real = tf.reshape(tf.cast(_traced.batch.real, inputs.dtype), (-1,) + (1,) * (len(inputs.shape) - 1))
-        axes = self._reduction_axes
-        others = float(np.prod([inputs.shape[axis] for axis in axes if axis != 0], dtype=int))
-        n = tf.maximum(tf.reduce_sum(real) * others, 1.0)
-        mean = tf.reduce_sum(inputs * real, axes, keepdims=True) / n
-        variance = tf.reduce_sum(tf.square(inputs - mean) * real, axes) / n
-        return tf.reshape(mean, variance.shape), variance
+def _as_tuples(value: Any) -> Any:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-class CounterDropout(keras.layers.Dropout):
-    """Dropout whose noise is a hash of (member and step, layer, position), in int32 arithmetic."""
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Drop a share of the inputs in training."""
-        if not training:
-            return inputs
-        number = _traced.numbers[id(self)]
-        rate = _traced.batch.rates[number]
-        key = number + len(_traced.numbers) * _traced.calls[number]  # a layer may be called more than once
-        _traced.calls[number] += 1
-        shape = [size or inputs.shape[axis] for axis, size in enumerate(self.noise_shape or inputs.shape)]
-        noise = uniform(_traced.batch.noise + tf.constant(key, tf.int32) * _SPREAD, shape)
-        return tf.where(noise >= rate, inputs / tf.cast(1.0 - rate, inputs.dtype), 0.0)
+def _take(x: Any, columns: tuple[int, ...]) -> Any:
+    first, n = columns[0], len(columns)
+    if tuple(columns) == tuple(range(first, first + n)):
+        return x[:, first : first + n]
+    return ops.take(x, np.array(columns, np.int32), axis=1)
 
 
-# The odd number next to 2**32 / golden ratio spreads consecutive integers over the whole range (Knuth 6.4).
-_SPREAD = np.int32(-1640531527)
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class CategoryCodes(keras.layers.Layer):
+    """Categories to their codes; an empty string or nan is missing. For the TensorFlow backend.
+
+    "1.0" is read as the category "1", and "true" as "True", unless those are categories of their own.
+
+    Parameters
+    ----------
+    categories : list of str or of float
+        In the order of their codes.
+    **kwargs : dict
+        As of any Keras layer.
+    """
+
+    def __init__(self, categories: list, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.categories = list(categories)
+        self._of_strings = bool(categories) and isinstance(categories[0], str)
+        others = [(other, code) for code, category in enumerate(categories) for other in spellings(str(category))]
+        times = Counter([*categories, *(other for other, _ in others)])
+        others = [pair for pair in others if self._of_strings and times[pair[0]] == 1]
+        self._known = [*categories, *(other for other, _ in others)]
+        self._codes = [*range(len(categories)), *(code for _, code in others)]
+
+    def call(self, inputs: Any) -> Any:
+        """Compare with each category."""
+        missing = tf.equal(inputs, "") if self._of_strings else tf.math.is_nan(inputs)
+        equal = tf.equal(inputs, tf.constant([self._known])) if self.categories else tf.zeros_like(inputs, tf.bool)
+        places = tf.argmax(tf.cast(equal, tf.int32), axis=1)[:, None]
+        codes = tf.gather(tf.constant(self._codes or [0], tf.float32), places)
+        others = tf.where(missing, float(MISSING), float(UNKNOWN))
+        return tf.where(tf.reduce_any(equal, axis=1, keepdims=True), codes, others)  # "" may be a category
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """Describe a column of float32."""
+        return keras.KerasTensor((inputs.shape[0], 1), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the categories."""
+        return {**super().get_config(), "categories": self.categories}
 
 
-def scramble(h: tf.Tensor) -> tf.Tensor:
-    """Hash int32 to int32, one to one: the finalizer "lowbias32" of C. Wellons (hash-prospector)."""
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B - (1 << 32)), (16, 1)):
-        high = tf.bitwise.bitwise_and(
-            tf.bitwise.right_shift(h, np.int32(shift)), np.int32((1 << (32 - shift)) - 1)
-        )  # int32 shifts keep the sign: mask it off
-        h = tf.bitwise.bitwise_xor(h, high) * np.int32(factor)
-    return h
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class DateFeatures(keras.layers.Layer):
+    """Dates, as seconds since 1970 in float64, to the features that a network has of them; nan is missing.
+
+    Parameters
+    ----------
+    zone : str
+        Name of the time zone, which is kept but changes nothing.
+    features : list of str
+        Names of what is computed.
+    first, scale : list of float
+        As in `sk_mlp._tables.dates.DateColumn`.
+    **kwargs : dict
+        As of any Keras layer.
+    """
+
+    def __init__(self, zone: str, features: list, first: list, scale: list, **kwargs: Any):
+        super().__init__(autocast=False, **kwargs)  # seconds since 1970 need float64
+        self.date = DateColumn(zone, tuple(features), tuple(first), tuple(scale))
+
+    def call(self, inputs: Any) -> Any:
+        """Compute all features."""
+        return tf.concat(self.date.encode(inputs), axis=1)
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        """Describe a column for each feature, float64."""
+        return keras.KerasTensor((inputs.shape[0], len(self.date.features)), "float64")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the fields of the column."""
+        return {**super().get_config(), **asdict(self.date)}
 
 
-def uniform(key: tf.Tensor, shape: list[int]) -> tf.Tensor:
-    """Uniform numbers in [0, 1), float32, of the given shape, from a scalar int32 key."""
-    h = scramble(key)
-    for size in shape:  # axis by axis, so that a number does not depend on how many stand beside it
-        h = scramble(h[..., None] + tf.range(size, dtype=tf.int32) * _SPREAD)
-    return tf.cast(tf.bitwise.bitwise_and(h, np.int32(0xFFFFFF)), tf.float32) * np.float32(2.0**-24)
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class ParametricActivation(keras.layers.Layer):
+    """An activation f of which each neuron learns its share a: x + a (f(x) - x).
 
+    It begins as f, with a = 1 (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491).
 
-_ENGINE_LAYERS = {
-    keras.layers.BatchNormalization: RowMaskedBatchNormalization,
-    keras.layers.Dropout: CounterDropout,
-}
+    Parameters
+    ----------
+    activation : str
+        Keras name of f.
+    **kwargs : dict
+        As of any Keras layer.
+    """
 
+    def __init__(self, activation: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.get(activation)
 
-def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
-    """The model's dropout layers, in the order in which rates are numbered."""
-    return [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Dropout)]
+    def build(self, input_shape: tuple) -> None:
+        """Make the weights a."""
+        self.share = self.add_weight(name="share", shape=(input_shape[-1],), initializer="ones")
 
+    def call(self, inputs: Any) -> Any:
+        """Apply it."""
+        return inputs + self.share * (self.activation(inputs) - inputs)
 
-@contextmanager
-def engine_layers(model: keras.Model, batch: Batch) -> Iterator[None]:
-    """Run the model's batch normalization and dropout layers as above, on this batch, within the context."""
-    numbers = {id(layer): number for number, layer in enumerate(dropout_layers(model))}
-    for layer in layers_of(model):
-        if isinstance(layer, keras.layers.BatchNormalization) and type(layer) is not keras.layers.BatchNormalization:
-            raise NotCompilableError(f"the layer {type(layer).__name__} would see the rows that fill up a batch")
-    swapped = [layer for layer in layers_of(model) if type(layer) in _ENGINE_LAYERS]
-    for layer in swapped:
-        layer.__class__ = _ENGINE_LAYERS[type(layer)]
-    _traced.batch, _traced.numbers, _traced.calls = batch, numbers, Counter()
-    try:
-        yield
-    finally:
-        for layer in swapped:
-            layer.__class__ = type(layer).__base__
-        _traced.batch = _traced.numbers = _traced.calls = None
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return the same shape."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name of the activation."""
+        return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}

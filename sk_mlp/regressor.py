@@ -6,9 +6,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import StrOptions
 
-from sk_mlp._base import BaseKerasMLP
-from sk_mlp._regression import Regression
-from sk_mlp._settings import BUILT_IN
+from sk_mlp._estimator.base import BaseKerasMLP
+from sk_mlp._estimator.regression import Regression
+from sk_mlp._estimator.settings import BUILT_IN
 
 
 class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
@@ -201,7 +201,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     ----------
     model_ : keras.Model
         The trained network; a copy, made when it is first asked for. With columns that are scaled, embedded or
-        categories, and with ``parametric_activation``, it has layers of `sk_mlp.table_layers`. Of a ``model``, it is
+        categories, and with ``parametric_activation``, it has layers of `sk_mlp.layers`. Of a ``model``, it is
         the very network that predicts, compiled in the same way: ``model_.evaluate(X, y)`` is the loss of `predict`.
         (The parameter ``model`` stays the function.)
     history_ : dict of list of float

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._messages import did_you_mean, unknown_name
+from sk_mlp._estimator.messages import did_you_mean, unknown_name
 
 __all__ = ["Constant", "CosLog4", "Cosine", "Exponential", "OneCycle", "Plateau", "Schedule", "Step"]
 

@@ -11,7 +11,7 @@ MODULES = [
     "sk_mlp.losses",
     "sk_mlp.model_selection",
     "sk_mlp.schedules",
-    "sk_mlp.table_layers",
+    "sk_mlp.layers",
 ]
 
 

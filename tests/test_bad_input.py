@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._resolve import resolve_loss, resolve_metrics, resolve_optimizer
+from sk_mlp._keras.resolve import resolve_loss, resolve_metrics, resolve_optimizer
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))

@@ -11,7 +11,7 @@ from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 
 from sk_mlp import KerasMLPRegressor
-from sk_mlp._dates import DateColumn, calendar
+from sk_mlp._tables.dates import DateColumn, calendar
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 pytestmark = pytest.mark.usefixtures("no_xla")

@@ -7,7 +7,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import log_loss
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier
-from sk_mlp._dropout import by_unexplained_share
+from sk_mlp._targets.dropout import by_unexplained_share
 from sk_mlp.engine.run import STALL
 
 rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_a_classifier_drops_by_the_share_of_the_loss_that_is_left(kind, engine, 
         rates.append(by_unexplained_share(of_constant, losses, has_stalled))
         return rates[-1]
 
-    monkeypatch.setattr("sk_mlp._classification.by_unexplained_share", recorded)
+    monkeypatch.setattr("sk_mlp._estimator.classification.by_unexplained_share", recorded)
     mlp = classifier(dropout="auto", engine=engine).fit(X, LABELS[kind])
     frequencies = DummyClassifier(strategy="prior").fit(X, LABELS[kind]).predict_proba(X)
     if kind == "multilabel":

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from sk_mlp._spec import Member, NetworkSpec, Rows
+from sk_mlp._network.build import blueprint_of_spec
+from sk_mlp._network.spec import Member, NetworkSpec, Rows
 from sk_mlp.engine import cohort
 from sk_mlp.engine.cohort import Cohort, cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
-from sk_mlp.engine.grouping import ELEMENTWISE
 from sk_mlp.engine.keras_population import KerasPopulation
+from sk_mlp.engine.padded_widths import narrowed
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, epoch_order
 from sk_mlp.engine.program import ProgramCache, padded_size
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
-from sk_mlp.engine.widths import narrowed
-from sk_mlp.network import blueprint_of_spec
+from sk_mlp.engine.variable_groups import ELEMENTWISE
 from sk_mlp.schedules import Constant, Cosine
 
 N, VALIDATION = 500, 61  # 439 training rows: the last batch of 32 is partial

@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from sklearn.model_selection import GridSearchCV
 
-from sk_mlp._calibration import fit_temperature
-from sk_mlp._rows import GivenRows
-from sk_mlp._split import hold_outs, member_seeds
+from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.split import hold_outs, member_seeds
+from sk_mlp._targets.temperature import fit_temperature
 from sk_mlp.engine.predict import network_output
 from sk_mlp.model_selection import PopulationGridSearchCV
 

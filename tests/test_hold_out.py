@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._rows import GivenRows
+from sk_mlp._estimator.rows import GivenRows
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV
 
 RNG = np.random.default_rng(0)

@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._resolve import OPTIMIZERS, sign_of
-from sk_mlp._rows import GivenRows
+from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._keras.resolve import OPTIMIZERS, sign_of
 from sk_mlp.engine.predict import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from plain import plain_regressor
 
-from sk_mlp.layers import Batch, CounterDropout, RowMaskedBatchNormalization, engine_layers, uniform
+from sk_mlp._network.mapped_layers import Batch, CounterDropout, RowMaskedBatchNormalization, engine_layers, uniform
 
 
 def test_noise_is_uniform_and_independent():

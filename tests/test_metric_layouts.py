@@ -8,8 +8,8 @@ from keras.src.utils.naming import to_snake_case
 from plain import plain_classifier, plain_regressor
 from sklearn import metrics as sm
 
-from sk_mlp._metric_forms import FORMS
-from sk_mlp._metrics import resolve_metrics
+from sk_mlp._keras.metric_forms import FORMS
+from sk_mlp._keras.metrics import resolve_metrics
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4)).astype(np.float32)

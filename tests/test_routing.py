@@ -7,8 +7,8 @@ from keras import callbacks as kc
 from keras import metrics as km
 from plain import plain_classifier, plain_regressor
 
-from sk_mlp._metrics import resolve_metrics
-from sk_mlp._resolve import resolve_optimizer
+from sk_mlp._keras.metrics import resolve_metrics
+from sk_mlp._keras.resolve import resolve_optimizer
 
 X = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32)
 Y, LABELS = X[:, 0], (X[:, 0] > 0).astype(int)

@@ -5,8 +5,8 @@ import pytest
 from optional import pd
 from plain import plain_classifier, plain_regressor
 
-from sk_mlp import _bins, _columns
-from sk_mlp._rows import GivenRows
+from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._tables import bins, plan
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -72,14 +72,14 @@ def test_statistics(target, scaling, handle_missing):
 
 @pytest.mark.parametrize("n_cuts", [5, 20])
 def test_bins_of_more_values_than_cuts(n_cuts, monkeypatch):
-    monkeypatch.setattr(_bins, "N_CUTS", n_cuts)
+    monkeypatch.setattr(bins, "N_CUTS", n_cuts)
     mlp = plain_regressor(**FULL_BATCH)
     assert_same(learned(mlp, X, Y, COUNTS), learned(mlp, *repeated(X, Y)))
 
 
 @pytest.mark.parametrize("sample", [40, 200, 299])
 def test_a_sample_of_the_rows(sample, monkeypatch):
-    monkeypatch.setattr(_columns, "SAMPLE", sample)
+    monkeypatch.setattr(plan, "SAMPLE", sample)
     mlp = plain_classifier(**FULL_BATCH, class_weight={0: 1, 1: 2.5})
     y = (Y > 0.2).astype(int)
     assert sample < COUNTS.sum()
@@ -88,14 +88,14 @@ def test_a_sample_of_the_rows(sample, monkeypatch):
 
 def test_a_sample_is_as_the_whole():
     values = RNG.standard_normal(400_000)[:, None]
-    rows, weights, counts = _columns.drawn_rows(np.arange(len(values)), np.ones(len(values)), np.ones(len(values)))
-    assert len(rows) == len(np.unique(rows)) == _columns.SAMPLE
-    assert counts.sum() == weights.sum() == _columns.SAMPLE
+    rows, weights, counts = plan.drawn_rows(np.arange(len(values)), np.ones(len(values)), np.ones(len(values)))
+    assert len(rows) == len(np.unique(rows)) == plan.SAMPLE
+    assert counts.sum() == weights.sum() == plan.SAMPLE
     np.testing.assert_allclose(np.quantile(values[rows], [0.1, 0.5]), np.quantile(values, [0.1, 0.5]), atol=0.02)
     heavy = np.where(np.arange(60_000) < 10, 1000.0, 1.0)
-    rows, weights, counts = _columns.drawn_rows(np.arange(60_000), 2 * heavy, heavy)
+    rows, weights, counts = plan.drawn_rows(np.arange(60_000), 2 * heavy, heavy)
     np.testing.assert_allclose(weights, 2 * counts)
-    assert counts[:10].sum() == pytest.approx(_columns.SAMPLE * 10_000 / 69_990, rel=0.01)
+    assert counts[:10].sum() == pytest.approx(plan.SAMPLE * 10_000 / 69_990, rel=0.01)
 
 
 def test_whole_weights_of_columns_with_categories():
@@ -157,5 +157,5 @@ def test_bins_are_where_a_decision_tree_divides():
         y = np.column_stack([np.sin(3 * x), x > 0.4])[:, : kind + 1] + RNG.standard_normal((len(x), 1))
         tree = DecisionTreeRegressor(max_leaf_nodes=48, min_weight_fraction_leaf=8 / n, random_state=0)
         tree.fit(x[:, None], y, weights)
-        found = _bins.divisions(x, y * weights[:, None], weights, 8 / n * weights.sum(), 48)
+        found = bins.divisions(x, y * weights[:, None], weights, 8 / n * weights.sum(), 48)
         np.testing.assert_array_equal(np.sort(found), np.sort(tree.tree_.threshold[tree.tree_.feature >= 0]))

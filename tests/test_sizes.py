@@ -10,10 +10,10 @@ PATHS = sorted(path for folder in ("sk_mlp", "benchmarks", "examples") for path 
 MOST_LINES, MOST_OF_A_FUNCTION = 350, 60
 # What was longer on 2026-11-29, with the lines that it may have. Entries get smaller and go; none is added.
 LONG_FILES = {
-    "sk_mlp/_parameters.py": 361,
+    "sk_mlp/_estimator/parameters.py": 361,
 }
 LONG_FUNCTIONS = {
-    "sk_mlp/_parameters.py Parameters.__init__": 103,
+    "sk_mlp/_estimator/parameters.py Parameters.__init__": 103,
     "sk_mlp/classifier.py KerasMLPClassifier.__init__": 108,
     "sk_mlp/engine/program.py Program._epoch": 90,
     "sk_mlp/engine/train.py train": 66,

@@ -540,7 +540,7 @@ def test_no_tensorflow_object_in_the_pickle(labels, model):
     mlp.predict(labels[0])
     assert mlp.model_ is not None
     strings = [argument for _, argument, _ in pickletools.genops(pickle.dumps(mlp)) if isinstance(argument, str)]
-    assert "sk_mlp._spec" in strings
+    assert "sk_mlp._network.spec" in strings
     assert not [string for string in strings if string.startswith(("tensorflow", "keras"))]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sk_mlp._split import hold_out, hold_outs
+from sk_mlp._estimator.split import hold_out, hold_outs
 
 
 def test_every_row_is_on_one_side():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sk_mlp._targets import class_targets, regression_targets
+from sk_mlp._targets.kinds import class_targets, regression_targets
 
 
 def test_binary():

@@ -23,7 +23,7 @@ class Without:  # among what finds modules
 
 sys.meta_path.insert(0, Without)
 import numpy as np
-import sk_mlp, sk_mlp.inspection, sk_mlp.layers, sk_mlp.losses, sk_mlp.model_selection, sk_mlp.schedules
+import sk_mlp, sk_mlp.inspection, sk_mlp._network.mapped_layers, sk_mlp.losses, sk_mlp.model_selection, sk_mlp.schedules
 
 X = np.random.default_rng(0).standard_normal((60, 3))
 mlp = sk_mlp.KerasMLPClassifier(**sk_mlp.PLAIN_MLP | {"epochs": 1}, n_hidden=0).fit(X.tolist(), X[:, 0] > 0)

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import joblib
 import numpy as np
 
+from sk_mlp.engine.padded_widths import family, merged, widest
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.engine.recipe import Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
-from sk_mlp.engine.widths import family, merged, widest
 
 # Mapping a step over members saves what it costs to start small kernels: some 8 us a step and member. It takes 1.5 s
 # longer to compile, a program of one member for the last runs is 1 s more, and for larger networks, whose matrix

@@ -5,14 +5,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from sk_mlp._features import dense, to_inputs
-from sk_mlp._spec import Member, Rows, State
+from sk_mlp._network.mapped_layers import dropout_layers
+from sk_mlp._network.spec import Member, Rows, State
+from sk_mlp._tables.selection import dense, to_inputs
 from sk_mlp.engine.population import Population, epoch_order, evaluation_rows
 from sk_mlp.engine.program import EVALUATION_BATCH
 from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.step import losses_as_trained, row_losses, smoothed
-from sk_mlp.layers import dropout_layers
 from sk_mlp.losses import keras_name, losses_of_outputs
 
 

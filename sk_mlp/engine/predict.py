@@ -16,11 +16,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import erf, expit, softmax
 
-from sk_mlp._columns import ColumnPlan, encode
-from sk_mlp._features import Matrix, dense, to_inputs
-from sk_mlp._spec import NetworkSpec
+from sk_mlp._network.build import weights_of
+from sk_mlp._network.spec import NetworkSpec
+from sk_mlp._tables.plan import ColumnPlan, encode
+from sk_mlp._tables.selection import Matrix, dense, to_inputs
 from sk_mlp.engine.step import take_columns
-from sk_mlp.network import weights_of
 
 CHUNK = 4096  # rows, so that a layer's output stays in the processor's cache
 TRACED_CHUNK = 256
@@ -126,7 +126,7 @@ class ModelFunction:
     model : keras.Model
     n_features : int
     columns : None, dict or tuple
-        Which of them go into which input, as `sk_mlp._features.input_columns` returns them.
+        Which of them go into which input, as `sk_mlp._tables.selection.input_columns` returns them.
     """
 
     def __init__(self, model: keras.Model, n_features: int, columns: Any):

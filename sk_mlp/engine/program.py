@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from sk_mlp.engine.grouping import Grouping
 from sk_mlp.engine.recipe import Parts, Recipe, loss_names
 from sk_mlp.engine.step import evaluation_step, metric_results, train_step, update_metrics
+from sk_mlp.engine.variable_groups import Grouping
 from sk_mlp.exceptions import NotCompilableError
 
 N_DATA = 12  # arguments of a program before X

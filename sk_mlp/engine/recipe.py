@@ -12,8 +12,8 @@ import numpy as np
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
-from sk_mlp._spec import CHANGED, Blueprint, Member, State
-from sk_mlp.network import random_variables, seed_states, weights_of
+from sk_mlp._network.build import random_variables, seed_states, weights_of
+from sk_mlp._network.spec import CHANGED, Blueprint, Member, State
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
 # (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sk_mlp._spec import Member, State, Trained
+from sk_mlp._network.spec import Member, State, Trained
 from sk_mlp.engine.recipe import Recipe, StateLayout
 
 RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sk_mlp._features import to_inputs
-from sk_mlp.engine.grouping import Grouping
+from sk_mlp._network.mapped_layers import Batch, engine_layers, scramble
+from sk_mlp._tables.selection import to_inputs
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
+from sk_mlp.engine.variable_groups import Grouping
 from sk_mlp.exceptions import NotCompilableError
-from sk_mlp.layers import Batch, engine_layers, scramble
 from sk_mlp.losses import keras_name
 
 

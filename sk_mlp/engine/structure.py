@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.models.functional import Functional
 
-from sk_mlp.network import layers_of
+from sk_mlp._network.build import layers_of
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 

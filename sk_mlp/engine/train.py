@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from sk_mlp.engine.bridge import CallbackBridge
+from sk_mlp.engine.keras_callbacks import CallbackBridge
 from sk_mlp.engine.population import Population, step_rates
 from sk_mlp.engine.run import Run
 

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mlp._base import BaseKerasMLP
-from sk_mlp._extras import check_matplotlib
+from sk_mlp._estimator.base import BaseKerasMLP
+from sk_mlp._estimator.extras import check_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

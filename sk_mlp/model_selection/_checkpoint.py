@@ -11,7 +11,7 @@ import joblib
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
-from sk_mlp._policy import policy_of_fit
+from sk_mlp._keras.policy import policy_of_fit
 from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._identity import described, digest
 

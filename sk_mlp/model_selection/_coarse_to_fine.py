@@ -11,10 +11,10 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from sk_mlp._sklearn_callbacks import context_argument, subtask
+from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask
 from sk_mlp.model_selection._distributions import OneMinus
+from sk_mlp.model_selection._fitted_clones import Drawn
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
-from sk_mlp.model_selection._stage import Drawn
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.parallel import Parallel, delayed
 
-from sk_mlp._base import BaseKerasMLP
-from sk_mlp._deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
-from sk_mlp._mlflow import unlogged_fits
-from sk_mlp._running import run_task
-from sk_mlp._sklearn_callbacks import fit_tasks
+from sk_mlp._estimator.base import BaseKerasMLP
+from sk_mlp._estimator.deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
+from sk_mlp._estimator.mlflow import unlogged_fits
+from sk_mlp._estimator.running import run_task
+from sk_mlp._estimator.sklearn_callbacks import fit_tasks
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run

@@ -14,12 +14,12 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
+from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._fits import Session, warn_of
+from sk_mlp.model_selection._fitted_clones import Drawn
 from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 from sk_mlp.model_selection._rungs import Bracket, divided, planned, refuse_epochs, refuse_epochs_in_fit, rungs
-from sk_mlp.model_selection._stage import Drawn
 
 
 class Rungs(PopulationSearch, BaseSearchCV):

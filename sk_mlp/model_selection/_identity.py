@@ -14,7 +14,7 @@ from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
-from sk_mlp._base import BaseKerasMLP
+from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp.engine.structure import is_filled
 
 GENERATORS = (np.random.RandomState, np.random.Generator)

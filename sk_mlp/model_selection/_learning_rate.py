@@ -10,9 +10,9 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sk_mlp._base import BaseKerasMLP
-from sk_mlp._extras import check_matplotlib
-from sk_mlp._rows import GivenRows
+from sk_mlp._estimator.base import BaseKerasMLP
+from sk_mlp._estimator.extras import check_matplotlib
+from sk_mlp._estimator.rows import GivenRows
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.exceptions import NotCompilableError

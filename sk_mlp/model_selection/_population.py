@@ -15,11 +15,11 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
-from sk_mlp._sklearn_callbacks import context_argument, subtask, training_task
+from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import fit_all
+from sk_mlp.model_selection._fitted_clones import Drawn, Stage
 from sk_mlp.model_selection._folds import Fit, Folds
-from sk_mlp.model_selection._stage import Drawn, Stage
 
 CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
 

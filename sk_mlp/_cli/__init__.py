@@ -1,0 +1,1 @@
+"""The main job, `python -m sk_mlp`, and its data sets."""

@@ -1,0 +1,1 @@
+"""The estimators behind the two public classes: parameters, rows, fitting, prediction."""

@@ -1,0 +1,404 @@
+"""The estimators' parameters: scikit-learn's ways, and those named destination__argument besides."""
+
+import functools
+import inspect
+import warnings
+from abc import ABC
+from collections.abc import Collection, Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, Self
+
+import keras
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
+
+from sk_mlp._estimator.messages import did_you_mean
+from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES
+from sk_mlp._keras.compat import BaseWrapper
+from sk_mlp._network.builder_arguments import OF_TRAINING, OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
+from sk_mlp.engine.predict import ACTIVATIONS
+
+# The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
+PLAIN_MLP: dict[str, Any] = {
+    "input_scaling": None,
+    "numerical_embedding": None,
+    "learned_scale": False,
+    "activation": "relu",
+    "parametric_activation": False,
+    "dropout": 0.0,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "lr_schedule": None,
+    "batch_size": 32,
+    "epochs": 100,
+    "patience": 10,
+    "ensemble_size": 1,
+}
+ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
+AUTO, SCHEDULE = StrOptions({"auto"}), keras.optimizers.schedules.LearningRateSchedule
+N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
+
+
+class Parameters(BaseWrapper, ABC):
+    """Parameters of multilayer perceptrons: constructor, names, what they may be. Abstract."""
+
+    _parameter_constraints: dict = {
+        "model": [callable, None],
+        "categorical_features": [StrOptions({"auto"}), str, Integral, slice, callable, "array-like", None],
+        "handle_missing": [StrOptions({"indicator", "impute", "error"})],
+        "input_scaling": [StrOptions({"auto", "robust", "standard"}), None],
+        "numerical_embedding": [StrOptions({"auto", "pbld", "plr", "ple"}), None],
+        "learned_scale": ["boolean", StrOptions({"auto"})],
+        "n_hidden": [Interval(Integral, 0, None, closed="left"), AUTO],
+        "n_neurons": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "activation": [StrOptions({"auto", *ACTIVATIONS} - {"exponential", "linear", "softmax"})],
+        "parametric_activation": ["boolean", AUTO],
+        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "batch_norm": ["boolean", AUTO],
+        "kernel_initializer": [str],
+        "skip_connection": ["boolean", AUTO],
+        "wide_features": [str, Integral, slice, callable, "array-like", None],
+        "deep_features": [str, Integral, slice, callable, "array-like", None],
+        "aux_output": ["boolean", AUTO],
+        "aux_loss_weight": [Interval(Real, 0, 1, closed="left")],
+        "input_columns": [dict, list, tuple, None],
+        "init_from": [HasMethods("fit"), None],
+        "init_layers": [Interval(Integral, 1, None, closed="left"), None],
+        "frozen_epochs": [Interval(Real, 0, None, closed="both")],
+        "pretrain": [StrOptions({"autoencoder"}), None],
+        "optimizer": [str, type, keras.optimizers.Optimizer],
+        "learning_rate": [
+            Interval(Real, 0, None, closed="neither"),
+            keras.optimizers.schedules.LearningRateSchedule,
+            AUTO,
+        ],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
+        "lr_schedule": [str, callable, SCHEDULE, None],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "ema_momentum": [Interval(Real, 0, 1, closed="neither"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "epochs": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "hold_out": [StrOptions({"random", "last", "group"}), HasMethods(["split", "get_n_splits"])],
+        "patience": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "min_delta": [Interval(Real, 0, None, closed="left")],
+        "monitor": [str],
+        "shuffle": ["boolean"],
+        "loss": [str, callable, keras.losses.Loss, None],
+        "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
+        "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
+        "ensemble_size": [Interval(Integral, 1, None, closed="left"), AUTO],
+        "engine": [StrOptions({"auto", "compiled", "keras"})],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        model,
+        *,
+        categorical_features,
+        handle_missing,
+        input_scaling,
+        numerical_embedding,
+        learned_scale,
+        n_hidden,
+        n_neurons,
+        hidden_layer_sizes,
+        activation,
+        parametric_activation,
+        dropout,
+        batch_norm,
+        kernel_initializer,
+        skip_connection,
+        wide_features,
+        deep_features,
+        aux_output,
+        aux_loss_weight,
+        input_columns,
+        init_from,
+        init_layers,
+        frozen_epochs,
+        pretrain,
+        optimizer,
+        learning_rate,
+        weight_decay,
+        lr_schedule,
+        clip_norm,
+        ema_momentum,
+        batch_size,
+        epochs,
+        early_stopping,
+        validation_fraction,
+        hold_out,
+        patience,
+        min_delta,
+        monitor,
+        shuffle,
+        loss,
+        metrics,
+        callbacks,
+        ensemble_size,
+        engine,
+        warm_start,
+        random_state,
+        verbose,
+        **routed,
+    ):
+        self.model = model
+        self.categorical_features = categorical_features
+        self.handle_missing = handle_missing
+        self.input_scaling = input_scaling
+        self.numerical_embedding = numerical_embedding
+        self.learned_scale = learned_scale
+        self.n_hidden = n_hidden
+        self.n_neurons = n_neurons
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.parametric_activation = parametric_activation
+        self.dropout = dropout
+        self.batch_norm = batch_norm
+        self.kernel_initializer = kernel_initializer
+        self.skip_connection = skip_connection
+        self.wide_features = wide_features
+        self.deep_features = deep_features
+        self.aux_output = aux_output
+        self.aux_loss_weight = aux_loss_weight
+        self.input_columns = input_columns
+        self.init_from = init_from
+        self.init_layers = init_layers
+        self.frozen_epochs = frozen_epochs
+        self.pretrain = pretrain
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.lr_schedule = lr_schedule
+        self.clip_norm = clip_norm
+        self.ema_momentum = ema_momentum
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.hold_out = hold_out
+        self.patience = patience
+        self.min_delta = min_delta
+        self.monitor = monitor
+        self.shuffle = shuffle
+        self.loss = loss
+        self.metrics = metrics
+        self.callbacks = callbacks
+        self.ensemble_size = ensemble_size
+        self.engine = engine
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        # Not as attributes: scikit-learn allows none besides those of the signature. Names are judged by fit.
+        self._routed = {}
+        self._take_aliases(routed, {name for name in ALIASES.values() if name in self._names_set()})
+        self._routed = routed
+
+    def _take_aliases(self, params: dict, taken: Collection[str]) -> None:
+        """Set parameters that are given by an earlier name; ``taken`` are those that are given by their own."""
+        for alias in [name for name in ALIASES if name in params]:
+            name, value = ALIASES[alias], params.pop(alias)
+            if name in taken:
+                raise ValueError(f"{alias} is another name of {name!r}, so only one may be given. Got both.")
+            if alias == "build_fn":
+                warnings.warn(f"{alias!r} is an earlier name: use {name!r}.", FutureWarning, stacklevel=4)
+            setattr(self, name, value)
+
+    def __getattr__(self, name):
+        routed = self.__dict__.get("_routed", {})
+        if name in routed:
+            return routed[name]
+        if not name.startswith("_") and self.__dict__.get("model") is not None:
+            by_prefix, arguments = f"model__{name}", arguments_of(self.model)
+            if name in arguments and (by_prefix in routed or arguments[name] is not REQUIRED):
+                return routed.get(by_prefix, arguments[name])
+        hint = f". Did you mean {OTHER_ATTRIBUTES[name]}?" if name in OTHER_ATTRIBUTES else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def _own_values(self) -> dict[str, Any]:
+        """The parameters that have a name in the signature, as they are."""
+        return {name: vars(self)[name] for name in _defaults(type(self)) if name in vars(self)}
+
+    def _names_set(self) -> set[str]:
+        """Which of them have another value than the default."""
+        defaults = _defaults(type(self))
+        return {name for name, value in self._own_values().items() if not _is_default(value, defaults[name])}
+
+    def _values(self) -> dict[str, Any]:
+        """All parameters by name, as they are: of a fit's copy, those that hold for it."""
+        return {**self._own_values(), **self._routed}
+
+    def _get_param_names(self):
+        arguments = {name for name, default in arguments_of(self.model).items() if default is not REQUIRED}
+        own = [p.name for p in _signature(type(self)).values() if p.kind != p.VAR_KEYWORD]
+        return [*own, *sorted({*self._routed, *arguments} - set(own))]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Get the parameters by name: those of the signature, those that are passed on, and a builder's arguments.
+
+        An argument of the function that builds the model has its default until it is set.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add the parameters of parameters that are estimators.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = BaseEstimator.get_params(self, deep=deep)
+        if self.model is not None:
+            unset = params.keys() - self._names_set()
+            for name, default in arguments_of(self.model).items():
+                value = self._routed.get(f"model__{name}", default)
+                if name in unset and name in OWNABLE and value is not REQUIRED:
+                    params[name] = value
+            params |= {name: value for name, value in self._in_place().items() if name in unset}
+        return params
+
+    def _in_place(self) -> dict[str, Any]:
+        """Defaults of a builder's arguments that hold for training, too, where the estimator's own is "auto"."""
+        found = {name: value for name, value in arguments_of(self.model).items() if name in OF_TRAINING}
+        for_both = {name: value for name, value in found.items() if f"model__{name}" not in self._routed}
+        return {name: value for name, value in for_both.items() if value not in (None, REQUIRED)}
+
+    def _validate_names(self) -> None:
+        """Raise an error for parameters of unknown names."""
+        arguments = arguments_of(self.model)
+        self._refuse_scikit_learns(name for name in self._routed if name not in arguments)
+        for name, value in self._routed.items():
+            destination = name.split("__")[0]
+            if destination in ("model", "metrics", "callbacks", "pretrain") and getattr(self, destination) is None:
+                if destination == "metrics" and "compile_kwargs" in offers_taken(self.model):
+                    continue
+                raise ValueError(
+                    f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
+                )
+            if not _is_routed(name) and name not in arguments:
+                raise self._unknown(name, self.model)
+
+    def _refuse_scikit_learns(self, names: Iterable[str]) -> None:
+        """Raise an error for names of scikit-learn's MLP, with the translation of each."""
+        translated = [name for name in names if name in IN_SCIKIT_LEARN]
+        if translated:
+            others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in translated)
+            raise ValueError(
+                f"Invalid parameter {translated[0]!r} for estimator {type(self).__name__}. Of the names of "
+                f"scikit-learn's MLP: {others}."
+            )
+
+    def _unknown(self, name: str, model: Any) -> ValueError:
+        """The error for a name that is no parameter, nor an argument of the model's builder."""
+        arguments = arguments_of(model)
+        of_model = f" {name_of(model)} takes {list(arguments)}." if arguments else ""
+        return ValueError(
+            f"Invalid parameter {name!r} for estimator {type(self).__name__}."
+            f"{did_you_mean(name, [*_signature(type(self)), *arguments])}{of_model}"
+            f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
+        )
+
+    def _check_values(self, names: Collection[str]) -> None:
+        """Raise scikit-learn's error for a value that is not valid, of the parameters of these names."""
+        values = {name: value for name, value in self._own_values().items() if name in names}
+        validate_parameter_constraints(self._parameter_constraints, values, caller_name=type(self).__name__)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, routed ones (``optimizer__beta_1=0.95``) and a builder's arguments too.
+
+        Parameters
+        ----------
+        **params : dict
+            New values by name.
+
+        Returns
+        -------
+        KerasMLPClassifier or KerasMLPRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            For a name that is no parameter.
+        """
+        self._take_aliases(params, params.keys())
+        model = params.get("model", self.model)
+        own = self._own_values().keys()
+        arguments = {*arguments_of(model), *self._get_param_names()} - own  # of a builder that is replaced as well
+        passed_on = {name: value for name, value in params.items() if _is_routed(name) or name in arguments}
+        known = {*self._get_param_names(), *passed_on}
+        unknown = {name.split("__")[0]: name for name in params if not {name, name.split("__")[0]} & known}
+        self._refuse_scikit_learns(unknown)
+        for name in unknown.values():
+            raise self._unknown(name, model)
+        BaseEstimator.set_params(self, **{name: value for name, value in params.items() if name not in passed_on})
+        for name in params:  # what is set last holds
+            other = name.removeprefix("model__") if name.startswith("model__") else f"model__{name}"
+            if other in self._routed and other not in params:
+                self._routed = {key: value for key, value in self._routed.items() if key != other}
+            elif other in self._own_values() and name.startswith("model__") and other not in params:
+                setattr(self, other, _defaults(type(self))[other])
+        self._routed = {**self._routed, **passed_on}
+        return self
+
+    __repr__ = BaseEstimator.__repr__
+
+    def _layer_sizes(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        if sizes is None:
+            n_hidden, n_neurons = (
+                default if value == "auto" else int(value)
+                for value, default in ((self.n_hidden, N_HIDDEN), (self.n_neurons, N_NEURONS))
+            )
+            return (n_neurons,) * n_hidden
+        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+        for size in sizes:
+            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+                raise ValueError(
+                    f"hidden_layer_sizes must hold integers of at least 1. Got {self.hidden_layer_sizes!r}."
+                )
+        contradicts = {
+            "n_hidden": (len(sizes) != self.n_hidden, N_HIDDEN),
+            "n_neurons": (set(sizes) - {self.n_neurons}, N_NEURONS),
+        }
+        for name, (contradiction, default) in contradicts.items():
+            value = getattr(self, name)
+            if contradiction and value not in ("auto", default):
+                raise ValueError(
+                    f"hidden_layer_sizes replaces n_hidden and n_neurons, so {name} must not contradict it. "
+                    f"Got hidden_layer_sizes={self.hidden_layer_sizes!r} and {name}={value!r}; set "
+                    "hidden_layer_sizes=None to use n_hidden and n_neurons."
+                )
+        return tuple(int(size) for size in sizes)
+
+
+@functools.cache  # a search asks for it several times a fit, at 0.6 ms
+def _signature(cls: type) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(cls).parameters
+
+
+@functools.cache
+def _defaults(cls: type) -> dict[str, Any]:
+    """Defaults of the parameters, of the class that has them first: a subclass with others sets them, as it were."""
+    found: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if "__init__" in vars(base) and issubclass(base, Parameters):
+            for parameter in list(_signature(base).values()):
+                if parameter.default is not parameter.empty and parameter.kind != parameter.VAR_KEYWORD:
+                    found.setdefault(parameter.name, parameter.default)
+    return found
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) in (str, int, float, bool) and value == default)
+
+
+def _is_routed(name: str) -> bool:
+    return name.split("__")[0] in ROUTED and "__" in name

@@ -1,0 +1,152 @@
+"""The tasks that scikit-learn's callbacks see, those of ``set_callbacks``; Keras' callbacks go by `engine.bridge`.
+
+A fit is a task, and so is each of its epochs. A search's training is a task beside those of scikit-learn's search.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sk_mlp._estimator.task import Task
+from sk_mlp._keras.compat import callback_management_context
+from sk_mlp.engine.population import Population
+from sk_mlp.engine.run import Run
+
+
+def hook_arguments(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """What the hooks of all tasks of a fit get; nothing if the estimator has no callbacks."""
+    if not getattr(estimator, "_skl_callbacks", None):
+        return {}
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    return {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+
+
+class FitTasks:
+    """The task that a fit is, and those of its epochs; of an ensemble, those of its first member.
+
+    Parameters
+    ----------
+    worker : estimator
+        What the hooks get as the estimator: the copy that the fit works on, fitted when the last task ends.
+    task : Task
+        With ``hook_arguments``.
+    """
+
+    def __init__(self, worker: Any, task: Task):
+        self._worker, self._task = worker, task
+        self._stopped_at: int | None = None
+        self._fit = worker._init_callback_context(max_subtasks=task.members[0].epochs - task.first_epoch)
+        self._fit.call_on_fit_task_begin(**task.hook_arguments)
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self._epoch = self._fit.subcontext(task_name="epoch")
+        self._epoch.call_on_fit_task_begin(**self._task.hook_arguments)
+
+    def end_epoch(self, population: Population, run: Run) -> None:
+        """End the task of the run's last epoch; stop the run if a hook asks for it, else begin the next task."""
+        # Weights that are not finite make no estimator: the fit is going to keep earlier ones.
+        fitted = None if run.stopped_by == "non-finite" else partial(self._attributes, population, run)
+        if self._epoch.call_on_fit_task_end(**self._task.hook_arguments, reconstruction_attributes=fitted):
+            run.stopped_by, self._stopped_at = run.stopped_by or "callback", run.epoch
+        if not run.stopped_by:
+            self._begin_epoch()
+
+    def follow(self, run: Run) -> None:
+        """Let another member of an ensemble stop where a hook has stopped the first one."""
+        if self._stopped_at is not None:
+            run.member = replace(run.member, epochs=min(run.member.epochs, self._stopped_at))
+
+    def _attributes(self, population: Population, run: Run) -> dict[str, Any]:
+        """Attributes of an estimator with the present weights."""
+        state = population.extract(population.states, 0)
+        present = replace(run.outcome(), state=state, best_epoch=run.epoch - 1)
+        fitted = copy.copy(self._worker)
+        fitted._finish(self._task, [present])
+        return vars(fitted)
+
+    def end(self) -> None:
+        """End the fit's task."""
+        self._fit.call_on_fit_task_end(**self._task.hook_arguments, reconstruction_attributes={})
+
+
+@contextmanager
+def fit_tasks(worker: Any, task: Task) -> Iterator[FitTasks | None]:
+    """Train and finish the worker within the context; None if it has no callbacks."""
+    if not task.hook_arguments:
+        yield None
+        return
+    with callback_management_context(worker):  # which tears callbacks down, whatever happens
+        tasks = FitTasks(worker, task)
+        yield tasks
+        tasks.end()
+
+
+def announce_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, own: list) -> None:
+    """Give callbacks that a search has propagated to an estimator the task of its fit, which is over already.
+
+    Callbacks of its own have had theirs when it was trained.
+    """
+    propagated = [callback for callback in getattr(estimator, "_skl_callbacks", []) if callback not in own]
+    if propagated:
+        arguments = hook_arguments(estimator.set_callbacks(*propagated), X, y, sample_weight)
+        with callback_management_context(estimator):
+            context = estimator._init_callback_context().call_on_fit_task_begin(**arguments)
+            context.call_on_fit_task_end(**arguments, reconstruction_attributes={})
+
+
+def context_argument(context: Any) -> dict[str, Any]:
+    """A context as an argument of what scikit-learn's searches call; none before scikit-learn 1.9."""
+    return {} if context is None else {"callback_ctx": context}
+
+
+@contextmanager
+def subtask(context: Any, search: Any, name: str, **settings: Any) -> Iterator[Any]:
+    """Be a task of a search, below another one; None if that is None, as before scikit-learn 1.9."""
+    if context is None:
+        yield None
+        return
+    task = context.subcontext(task_name=name, **settings).call_on_fit_task_begin(estimator=search)
+    yield task
+    task.call_on_fit_task_end(estimator=search)
+
+
+@contextmanager
+def training_task(context: Any, search: Any, runs: list[Run]) -> Iterator[Callable[[Run], None]]:
+    """Be the task of training a population, with a subtask for each epoch.
+
+    Runs are in different epochs at a time: such a subtask ends when they have come through that share of all epochs
+    that they may have.
+
+    Parameters
+    ----------
+    context : CallbackContext or None
+        Of the task that it belongs to.
+    search : estimator
+    runs : list of Run
+
+    Yields
+    ------
+    report : callable (run) -> None
+        To be called after every epoch of a run.
+    """
+    left = {run: run.epochs_left for run in runs}
+    n_in_all, n_epochs, n_done, n_ended = sum(left.values()), max(left.values()), 0, 0
+    with subtask(context, search, "train", max_subtasks=n_epochs) as training, ExitStack() as epoch:
+
+        def report(run: Run) -> None:
+            nonlocal n_done, n_ended
+            before, left[run] = left[run], run.epochs_left
+            n_done += before - left[run]
+            while n_ended < n_done * n_epochs // n_in_all:
+                epoch.close()
+                n_ended += 1
+                if n_ended < n_epochs:
+                    epoch.enter_context(subtask(training, search, "epoch"))
+
+        if n_epochs:
+            epoch.enter_context(subtask(training, search, "epoch"))
+        yield report

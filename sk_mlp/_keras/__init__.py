@@ -1,0 +1,1 @@
+"""What touches Keras' own ways: losses, metrics, optimizers, callbacks, dtype policies, and scikeras."""

@@ -1,0 +1,152 @@
+"""What users name, pass as a class or as an object: to fresh Keras optimizers and callbacks."""
+
+import copy
+import functools
+import inspect
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import keras
+
+from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._keras.loss import FunctionLoss, is_of_logits, resolve_loss, target_layout
+from sk_mlp._keras.metrics import ideal_of, resolve_metrics, sign_of
+from sk_mlp._keras.routing import (
+    checked_arguments,
+    classes_without_arguments,
+    leaves_of,
+    made,
+    plain,
+    routed_arguments,
+    routed_to,
+)
+
+__all__ = [
+    "OPTIMIZERS",
+    "FunctionLoss",
+    "direct_monitors",
+    "ideal_of",
+    "is_of_logits",
+    "plain",
+    "resolve_callbacks",
+    "resolve_loss",
+    "resolve_metrics",
+    "resolve_optimizer",
+    "routed_to",
+    "sign_of",
+    "target_layout",
+]
+
+OPTIMIZERS = {
+    name.lower(): cls for name, cls in classes_without_arguments(keras.optimizers, keras.optimizers.Optimizer).items()
+}
+
+
+def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """Class and configuration of the optimizer that the ``optimizer`` parameters describe.
+
+    Returns
+    -------
+    optimizer_class : type
+    config : dict
+        Arguments other than ``learning_rate`` and ``weight_decay``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or argument.
+    """
+    optimizer: Any = params["optimizer"]
+    routed = {k: v for k, v in routed_to(params, "optimizer").items() if k not in ("learning_rate", "weight_decay")}
+    if isinstance(optimizer, str):
+        if optimizer.lower() not in OPTIMIZERS:
+            raise unknown_name("optimizer", optimizer, list(OPTIMIZERS))
+        optimizer = OPTIMIZERS[optimizer.lower()]
+    if inspect.isclass(optimizer):
+        if not issubclass(optimizer, keras.optimizers.Optimizer):
+            raise ValueError(f"The 'optimizer' parameter must be a Keras optimizer. Got {optimizer!r} instead.")
+        cls: Any = optimizer
+        return cls, dict(_optimizer_arguments(cls, routed))
+    if routed:
+        raise ValueError(
+            f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or a "
+            "class instead."
+        )
+    return type(optimizer), _without_data(optimizer.get_config())
+
+
+def _optimizer_arguments(optimizer_class: type, routed: dict[str, Any]) -> dict[str, Any]:
+    items = tuple(sorted(checked_arguments("optimizer", optimizer_class, routed).items()))
+    try:
+        hash(items)
+    except TypeError:  # such as a list of layers' names
+        return _completed_arguments.__wrapped__(optimizer_class, items)
+    return _completed_arguments(optimizer_class, items)
+
+
+@functools.lru_cache(maxsize=64)  # making an optimizer, to see its arguments checked and completed, costs some 3 ms
+def _completed_arguments(optimizer_class: type, routed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    try:
+        return _without_data(optimizer_class(**dict(routed)).get_config())
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The optimizer's arguments {dict(routed)} are not valid: {error}") from error
+
+
+def _without_data(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in ("name", "learning_rate", "weight_decay")}
+
+
+def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """The fit's own callbacks: classes are made with their routed arguments, objects are deep copies.
+
+    Raises
+    ------
+    TypeError
+        If something among them is no callback.
+    """
+    given = list(leaves_of([] if params["callbacks"] is None else params["callbacks"]))
+    routed = routed_arguments("callbacks", given, routed_to(params, "callbacks"))
+    flat = [
+        made("callbacks", item, arguments) if inspect.isclass(item) else item
+        for (_, item), arguments in zip(given, routed, strict=True)
+    ]
+    for callback in flat:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise TypeError(
+                f"The 'callbacks' parameter must hold Keras callbacks or their classes. Got {callback!r} instead."
+            )
+    copies = [copy.deepcopy(callback) for callback in flat]
+    for callback in copies:
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            callback.log_dir = _folder_of_this_fit(callback.log_dir)
+    return copies
+
+
+def _folder_of_this_fit(log_dir: str) -> str:
+    """A new folder, so that the curves of several fits, as of a search's candidates, lie side by side."""
+    return os.path.join(log_dir, f"fit-{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}")
+
+
+def direct_monitors(
+    callbacks: list[keras.callbacks.Callback], names: list[str], metrics: list[keras.metrics.Metric]
+) -> None:
+    """Tell callbacks with ``mode="auto"`` which way the figure goes that they watch: no metric of the model's tells it.
+
+    Raises
+    ------
+    ValueError
+        Where Keras would only warn: for a callback that watches a figure which is not among ``names``.
+    """
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        idle = isinstance(callback, keras.callbacks.ModelCheckpoint) and not callback.save_best_only
+        if not isinstance(monitor, str) or idle:
+            continue
+        if monitor not in names:
+            raise ValueError(
+                f"The callback {type(callback).__name__} must monitor one of {sorted(names)}. Got {monitor!r} instead."
+            )
+        if getattr(callback, "mode", None) == "auto":
+            callback.mode = "min" if sign_of(monitor, metrics, names) == 1 else "max"

@@ -1,0 +1,220 @@
+"""From a spec to a stock Keras model, and its initial weights from a seed."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+from keras.initializers import GlorotUniform, HeNormal, LecunNormal
+from keras.layers import Activation, BatchNormalization, Concatenate, Dense, Dropout, Input
+from keras.random import SeedGenerator
+from keras.src.utils.naming import to_snake_case
+
+from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._keras.policy import build_under, exact, under_policy
+from sk_mlp._network.spec import Blueprint, NetworkSpec
+from sk_mlp._tables.plan import ColumnPlan
+from sk_mlp._tables.selection import to_inputs
+from sk_mlp.layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation
+
+HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
+INITIALIZERS = {
+    to_snake_case(name): cls
+    for name, cls in vars(keras.initializers).items()
+    if inspect.isclass(cls) and issubclass(cls, keras.Initializer) and cls is not keras.Initializer
+}
+# Keras' 0.99 needs some 500 steps until the statistics follow the data: on small data, fits would be over by then.
+NORM_MOMENTUM = 0.9
+
+
+def hidden_initializer(activation: str) -> keras.Initializer:
+    """Initial weights that keep the variance of a layer's outputs: He for relu's family, LeCun for selu, else Glorot.
+
+    He et al. 2015 (arXiv 1502.01852), Klambauer et al. 2017 (arXiv 1706.02515), Glorot and Bengio 2010.
+    """
+    if activation in HE_ACTIVATIONS:
+        return HeNormal(seed=ANY_SEED)
+    return LecunNormal(seed=ANY_SEED) if activation == "selu" else GlorotUniform(seed=ANY_SEED)
+
+
+def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
+    """The hidden layers' initializer.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    """
+    if spec.kernel_initializer == "auto":
+        return hidden_initializer(spec.activation)
+    cls = INITIALIZERS.get(spec.kernel_initializer)
+    if cls is None:
+        raise unknown_name("kernel_initializer", spec.kernel_initializer, ["auto", *INITIALIZERS])
+    return cls(**({"seed": ANY_SEED} if "seed" in inspect.signature(cls).parameters else {}))
+
+
+def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
+    """Build a multilayer perceptron of stock Keras layers, whose hidden ones have the spec's policy.
+
+    All else has the thread's, which is to be `policy.exact`: what X holds may not be rounded to half precision.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    dropout : float
+        Rate of the dropout layers, where the spec has them.
+
+    Returns
+    -------
+    keras.Model
+        From (batch, n_features) to (batch, n_outputs), float32; a list of two such outputs, the main and the auxiliary
+        one, where the spec has both. Sequential unless there are several paths.
+    """
+    inputs = Input((spec.n_features,), dtype=exact(spec.policy), name="features")
+    layers: list[keras.layers.Layer] = []
+    for i, width in enumerate(spec.hidden_layer_sizes, start=1):
+        initializer = kernel_initializer(spec)
+        # Batch normalization subtracts any bias again; Adam would blow up the rounding errors of its zero gradient.
+        half = {"dtype": spec.policy}
+        layers.append(
+            Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}", **half)
+        )
+        if spec.batch_norm:
+            layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=f"batch_norm_{i}", **half))
+        activation = ParametricActivation if spec.parametric_activation else Activation
+        layers.append(activation(spec.activation, name=f"activation_{i}", **half))
+        if spec.dropout:
+            layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}", **half))
+    output, aux_output = (
+        Dense(
+            spec.n_outputs,
+            activation=spec.output_activation,
+            kernel_initializer=GlorotUniform(seed=ANY_SEED),
+            name=name,
+        )
+        for name in ("output", "aux_output")
+    )
+    if not layers or not (spec.skip_connection or spec.aux_output or spec.deep_columns):
+        encoding = [] if spec.deep_plan is None else [ColumnEncoding(asdict(spec.deep_plan), name="columns")]
+        return keras.Sequential([inputs, *encoding, *layers, output], name="mlp")
+    hidden = _path(inputs, spec.deep_columns, spec.deep_plan, "columns")
+    for layer in layers:
+        hidden = layer(hidden)
+    joined = hidden
+    if spec.skip_connection:
+        joined = Concatenate(name="wide_and_deep")(
+            [_path(inputs, spec.wide_columns, spec.wide_plan, "wide_columns"), hidden]
+        )
+    outputs = [output(joined), aux_output(hidden)] if spec.aux_output else output(joined)
+    return keras.Model(inputs, outputs, name="mlp")
+
+
+def _path(
+    inputs: keras.KerasTensor, numbers: tuple[int, ...] | None, plan: ColumnPlan | None, name: str
+) -> keras.KerasTensor:
+    if plan is not None:
+        return ColumnEncoding(asdict(plan), name=name)(inputs)
+    return inputs if numbers is None else keras.ops.take(inputs, list(numbers), axis=1)
+
+
+def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
+    """The blueprint of a built-in network."""
+    rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
+    make = partial(build_under, exact(spec.policy), partial(build_network, spec, dropout))
+    return Blueprint(make, spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights)
+
+
+def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:
+    """Whether a model's last layer is a sigmoid or softmax; ``of_classes``: a softmax, as one class is right."""
+    layers = layers_of(model)
+    last: Any = layers[-1] if layers else None
+    if getattr(model, "outputs", None):
+        last = model.outputs[0]._keras_history.operation
+        if isinstance(last, keras.Model):
+            return ends_in_probabilities(last, of_classes)
+    activation = getattr(last, "activation", None)
+    if isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax:
+        return True
+    return activation is keras.activations.sigmoid and not of_classes
+
+
+def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
+    """Append the layer that takes a regression network's output to y's units; the layers and weights are shared."""
+    dtype = exact(model.dtype_policy.name)
+    rescaling = keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype=dtype, name="target_units")
+    with under_policy(model.dtype_policy):
+        if isinstance(model, keras.Sequential):
+            return keras.Sequential([*model.layers, rescaling] if model.inputs is None else _chain(model, rescaling))
+        if getattr(model, "inputs", None):
+            outputs = [rescaling(output) for output in model.outputs]
+            return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
+        return keras.Sequential([model, rescaling])
+
+
+def with_shift(model: keras.Model, shift: np.ndarray) -> keras.Model:
+    """Put the layer before that subtracts the columns' shifts, in float64; the layers and weights are shared."""
+    inputs = Input((len(shift),), dtype="float64", name="features")
+    shifting = ColumnShift(shift.tolist(), name="column_shift")
+    if isinstance(model, keras.Sequential):
+        return keras.Sequential([inputs, shifting, *model.layers], name=model.name)
+    return keras.Model(inputs, model(shifting(inputs)), name=model.name)
+
+
+def averaged(models: list[keras.Model], n_features: int, columns: Any) -> keras.Model:
+    """A model whose output is the mean of those of some models, which are parts of it.
+
+    Parameters
+    ----------
+    models : list of keras.Model
+        Of one structure.
+    n_features : int
+    columns : None, dict or tuple
+        Columns of X for each input.
+    """
+    for m, model in enumerate(models):
+        model.name = f"member_{m}"
+    inputs = to_inputs(Input((n_features,), name="features"), columns, lambda _, numbers: Input((len(numbers),)))
+    outputs = [keras.tree.flatten(model(inputs)) for model in models]
+    with under_policy(exact(models[0].dtype_policy.name)):
+        means = [
+            keras.layers.Average(name=f"mean_{i}")(list(parts)) for i, parts in enumerate(zip(*outputs, strict=True))
+        ]
+        return keras.Model(inputs, means if len(means) > 1 else means[0], name="ensemble")
+
+
+def _chain(model: keras.Sequential, last: keras.layers.Layer) -> list:
+    return [Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name="features"), *model.layers, last]
+
+
+def weights_of(model: keras.Model) -> list[keras.Variable]:
+    """All variables, in the order of a state: trainable, then non-trainable ones."""
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
+def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
+    """All layers, nested ones too, in the order of their creation."""
+    return [layer for layer in model._flatten_layers(include_self=False)]
+
+
+def random_variables(model: keras.Model) -> Iterator[tuple[keras.Variable, keras.Initializer]]:
+    """Variables of a built-in network whose initial value is random, with their initializers.
+
+    A layer keeps the initializer of ``kernel`` in ``kernel_initializer``, and so on.
+    """
+    for layer in layers_of(model):
+        for name, initializer in sorted(vars(layer).items()):
+            variable = getattr(layer, name.removesuffix("_initializer"), None)
+            if not name.endswith("_initializer") or not isinstance(variable, keras.Variable):
+                continue
+            config = initializer.get_config() if isinstance(initializer, keras.Initializer) else {}
+            if "seed" in config:
+                yield variable, initializer
+
+
+def seed_states(model: keras.Model) -> list[keras.Variable]:
+    """State variables of the model's random layers."""
+    generators = (value for layer in layers_of(model) for value in vars(layer).values())
+    return [generator.state for generator in generators if isinstance(generator, SeedGenerator)]

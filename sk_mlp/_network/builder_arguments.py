@@ -1,0 +1,121 @@
+"""Arguments of the function that builds a user's own model: they are parameters of the estimator, too."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from sk_mlp._estimator.messages import did_you_mean
+
+# What a builder gets from the estimator where it has an argument of that name, as in scikeras.
+OFFERED = ("meta", "params", "compile_kwargs")
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+REQUIRED = inspect.Parameter.empty
+# Parameters of the built-in network, each with values that ask for nothing: those are no contradiction to a model.
+OF_THE_BUILT_IN = {
+    "n_hidden": (),
+    "n_neurons": (),
+    "hidden_layer_sizes": (None,),
+    "activation": ("relu",),  # as PLAIN_MLP has it
+    "parametric_activation": (False,),
+    "dropout": (0,),
+    "batch_norm": (False,),
+    "kernel_initializer": (),
+    "skip_connection": (False,),
+    "wide_features": (None,),
+    "deep_features": (None,),
+    "aux_output": (False,),
+    "aux_loss_weight": (),
+    "handle_missing": ("error",),
+    "numerical_embedding": (None,),
+    "learned_scale": (False,),
+    "calibrate": (False,),
+}
+# What ``model.compile`` is told: a model's builder may have arguments of these names, of any kind.
+OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
+OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
+OF_TRAINING = ("batch_size", "epochs", "patience")  # "auto" of these gives way to a builder's default
+
+
+def arguments_of(model: Any) -> dict[str, Any]:
+    """Names of the arguments of a builder, with their defaults, or `REQUIRED`; none of a keras.Model itself.
+
+    Parameters
+    ----------
+    model : callable, keras.Model or None
+        A function, method, partial, class, or an object with ``__call__``.
+    """
+    parameters = [p for p in _parameters(model) if p.kind in NAMED]
+    return {p.name: p.default for p in parameters if p.name not in (*OFFERED, "model")}
+
+
+def offers_taken(model: Any) -> list[str]:
+    """Which of the estimator's offers a builder has an argument for."""
+    return [p.name for p in _parameters(model) if p.kind in NAMED and p.name in OFFERED]
+
+
+def takes_any(model: Any) -> bool:
+    """Whether a builder has ``**kwargs``."""
+    return any(p.kind == p.VAR_KEYWORD for p in _parameters(model))
+
+
+def _parameters(model: Any) -> list[inspect.Parameter]:
+    if model is None or isinstance(model, keras.Model):
+        return []
+    try:
+        return list(inspect.signature(model).parameters.values())
+    except (TypeError, ValueError):  # such as of a function that is compiled
+        return []
+
+
+def name_of(model: Any) -> str:
+    """What to call a builder or model in messages."""
+    if isinstance(model, keras.Model):
+        return f"the model {model.name!r}"
+    name = getattr(model, "__name__", None) or getattr(getattr(model, "func", None), "__name__", None)
+    return f"{name or type(model).__name__}()"
+
+
+def chosen(model: Any, routed: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a builder that the user sets, by name.
+
+    Parameters
+    ----------
+    model : callable
+    routed : mapping
+        Parameters that the estimator's signature lacks; those named ``model__...`` are for the builder alone.
+    own : mapping
+        Those of the signature that the user has set.
+
+    Raises
+    ------
+    ValueError
+        If an argument has two values.
+    TypeError
+        For a name that the builder does not have, and for an argument that it needs and has no value.
+    """
+    known = arguments_of(model)
+    by_prefix = {name.removeprefix("model__"): v for name, v in routed.items() if name.startswith("model__")}
+    by_name = {name: value for name, value in {**own, **routed}.items() if name in known}
+    for name in by_name.keys() & by_prefix.keys():
+        if by_name[name] is not by_prefix[name] and repr(by_name[name]) != repr(by_prefix[name]):
+            raise ValueError(
+                f"{name} and model__{name} are the same argument of {name_of(model)} and must not differ. Got "
+                f"{by_name[name]!r} and {by_prefix[name]!r}."
+            )
+    unknown = [name for name in by_prefix if name not in known]
+    if unknown and not takes_any(model):
+        name = unknown[0]
+        raise TypeError(
+            f"model__{name}={by_prefix[name]!r} is for {name_of(model)}, which would get an unexpected keyword "
+            f"argument {name!r}. Its arguments are {list(known)}.{did_you_mean(name, known)}"
+        )
+    given = by_name | by_prefix
+    missing = [name for name, default in known.items() if default is REQUIRED and name not in given]
+    if missing:
+        raise TypeError(
+            f"{name_of(model)} is missing 1 required positional argument: {missing[0]!r}. Give it to the estimator as "
+            f"{missing[0]}=... or model__{missing[0]}=... ."
+        )
+    return given

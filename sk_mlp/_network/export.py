@@ -1,0 +1,84 @@
+"""A fitted network as a Keras model that takes the table itself, a column an input."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp._tables.categories import Categories
+from sk_mlp._tables.dates import Dates
+from sk_mlp._tables.selection import to_inputs
+from sk_mlp.layers import CategoryCodes, DateFeatures
+
+
+def model_of_table(
+    model: keras.Model,
+    names: Sequence[str],
+    categories: Categories,
+    dates: Dates,
+    input_columns: Any,
+    shift: NDArray | None,
+) -> keras.Model:
+    """A model of one input a column: strings, where its categories are, float64 for dates, else float32 or float64.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Of X's columns as numbers, categories as codes.
+    names : sequence of str
+        Of the columns.
+    categories, dates : dict
+        As `sk_mlp._tables.matrix.learn_columns_of` returns them.
+    input_columns : None, dict or tuple
+        Columns of each of the model's inputs.
+    shift : ndarray of shape (n_columns,) or None
+        What the model subtracts from its input. The digits of columns where that is not 0 need float64.
+
+    Raises
+    ------
+    ValueError
+        For a name that Keras does not take, and for categories that are neither strings nor numbers, or of which two
+        would be the same string or float32.
+    """
+    refused = [name for name in names if "/" in name]
+    if refused:
+        raise ValueError(f"Names of columns must be without '/', as Keras wants those of inputs. Got {refused}.")
+    model.name = "sk_mlp_network"  # names of operations must differ, and the user's columns may have any
+    inputs, columns, more = {}, [], []
+    for number, name in enumerate(names):
+        values = categories.get(number)
+        of_strings = values is not None and any(isinstance(value, (str, bytes)) for value in values)
+        number_type = "float32" if shift is None or not shift[number] else "float64"
+        dtype = "string" if of_strings else "float64" if number in dates else number_type
+        inputs[name] = keras.layers.Input((1,), dtype=dtype, name=name)
+        if number in dates:
+            features = DateFeatures(**vars(dates[number]), name=f"sk_mlp_date_{number}")(inputs[name])
+            columns.append(features[:, :1])
+            more += [features[:, 1:]] if len(dates[number].features) > 1 else []
+        elif values is None:
+            columns.append(inputs[name])
+        else:
+            known = _as_inputs(name, values, str if of_strings else np.float32)
+            columns.append(CategoryCodes(known, dtype="float32", name=f"sk_mlp_codes_{number}")(inputs[name]))
+    columns += more
+    dtype = "float32" if shift is None else "float64"
+    joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", dtype=dtype)(columns)
+    parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
+    return keras.Model(inputs, model(parts), name="table_mlp")
+
+
+def _as_inputs(name: str, values: tuple, kind: type) -> list:
+    """Categories of a column as the model's input has them."""
+    try:
+        known = [kind(value.decode() if isinstance(value, bytes) else value) for value in values]
+    except (TypeError, ValueError):  # among them bytes that are no text
+        known = []
+    if len(set(known)) < len(values):
+        some = f"{list(values[:5])}{' and others' if len(values) > 5 else ''}"
+        raise ValueError(
+            f"Categories must be strings or numbers, and differ as {kind.__name__}, for a Keras model to take them. "
+            f"Got {some} in the column {name!r}; make them strings."
+        )
+    return [value if kind is str else float(value) for value in known]

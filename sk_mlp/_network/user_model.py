@@ -1,0 +1,256 @@
+"""The network of a fit: one of ours, or what the user's own builder returns."""
+
+import random
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional
+
+from sk_mlp._keras.policy import exact, under_policy
+from sk_mlp._keras.resolve import resolve_loss, resolve_optimizer
+from sk_mlp._network.build import layers_of
+from sk_mlp._network.builder_arguments import arguments_of, name_of
+from sk_mlp._network.compiled import compile_like, compiled_by_user
+from sk_mlp._network.mapped_layers import dropout_layers
+from sk_mlp._network.spec import Blueprint
+from sk_mlp._tables.plan import ColumnPlan
+from sk_mlp._tables.selection import to_inputs
+from sk_mlp.engine.structure import structure_of_model
+from sk_mlp.layers import ColumnEncoding
+from sk_mlp.losses import losses_of_outputs
+
+_process_seeds = threading.RLock()
+GLOBAL_SEED_GENERATOR = "global_seed_generator"  # under which Keras keeps the process's own
+
+
+@contextmanager
+def seeds_of_the_process(seed: int) -> Iterator[None]:
+    """Let what draws from the process's own generators within the context follow from the seed; set them back then.
+
+    A user's builder makes initial weights as it likes: by initializers without a seed, from a file, by its own code.
+    """
+    with _process_seeds:
+        before = random.getstate(), np.random.get_state(), global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+        random.seed(seed)
+        np.random.seed(seed)
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, keras.random.SeedGenerator(seed))
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
+            global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before[2])
+
+
+def blueprint_of_builder(
+    make: Callable[[], keras.Model], n_features: int, columns: Any, plan: ColumnPlan | None
+) -> Blueprint:
+    """The blueprint of a user's own model, with the plan by which it scales X's columns, if it does."""
+    model = make()
+    rates = [float(layer.rate) for layer in dropout_layers(model)]
+    width = symbolic_output(model, n_features, columns).shape[1]
+    structure = structure_of_user_model(model, columns)
+    exempt = None
+    if told := compiled_by_user(model):  # as its optimizer has it
+        decays = told.optimizer._use_weight_decay
+        exempt = tuple(i for i, variable in enumerate(model.trainable_variables) if not decays(variable))
+    return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt, plan)
+
+
+def structure_of_user_model(model: keras.Model, columns: Any) -> Hashable:
+    """Equal for models of one structure, with the same columns in each input."""
+    return structure_of_model(model), repr(columns)
+
+
+def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
+    """What a model returns for rows of ``n_features``, without numbers."""
+    rows = keras.KerasTensor((None, n_features))
+    try:
+        inputs = to_inputs(rows, columns, lambda _, numbers: keras.KerasTensor((None, len(numbers))))
+        output = model(inputs)
+        if isinstance(model, Functional):  # its symbolic call does not look at the widths
+            for expected, given in zip(model.inputs, model._standardize_inputs(inputs), strict=True):
+                if expected.shape[-1] != given.shape[-1]:
+                    raise ValueError(f"its input {expected.name!r} is {expected.shape[-1]} wide.")
+        return output
+    except Exception as error:  # the call runs the code of the user's layers
+        named = columns.items() if isinstance(columns, dict) else enumerate(columns or ())
+        groups = {name: len(numbers) for name, numbers in named}
+        raise ValueError(
+            "The model that the 'model' parameter builds must take "
+            + ("all features in one input" if columns is None else f"inputs of the widths {groups} (input_columns)")
+            + f". Got a model that does not, for X with {n_features} features: {error}"
+        ) from error
+
+
+def compile_arguments(params: Mapping[str, Any], loss: keras.losses.Loss, aux_share: float | None) -> dict[str, Any]:
+    """Fresh optimizer and losses, as the estimator's parameters describe them, for ``model.compile``."""
+    optimizer_class, config = resolve_optimizer(params)
+    decay = {"weight_decay": float(params["weight_decay"])} if params["weight_decay"] else {}
+    optimizer = optimizer_class(**config, learning_rate=float(params["learning_rate"]), **decay)
+    return {"optimizer": optimizer, **losses_of_outputs(loss, aux_share)}
+
+
+def compile_kwargs(params: Mapping[str, Any], loss_defaults: tuple[str, str]) -> dict[str, Any]:
+    """What the estimator's parameters say for ``model.compile``, as scikeras has it."""
+    loss = resolve_loss(params, *loss_defaults)
+    return {**compile_arguments(params, loss, None), "metrics": params["metrics"]}
+
+
+_returned: weakref.WeakSet = weakref.WeakSet()  # models that builders have returned
+
+
+def call_builder(
+    source: Any,
+    seed: int,
+    arguments: Mapping[str, Any],
+    offers: Mapping[str, Callable[[], Any]],
+    n_features: int,
+    columns: Any,
+    widths: tuple[int, ...],
+    plan: ColumnPlan | None,
+) -> keras.Model:
+    """Build the user's model and check that it fits the data.
+
+    Parameters
+    ----------
+    source : callable or keras.Model
+        Of a model, a copy with new weights is made.
+    seed : int
+        What random weights follow from.
+    arguments : mapping
+        Of the callable, as the user has set them.
+    offers : mapping of str to callable
+        Which make further arguments, for each call anew.
+    n_features : int
+    columns : None, dict or tuple
+        Columns of X for each input.
+    widths : tuple of int
+        Output widths that fit y.
+    plan : ColumnPlan or None
+        How X is scaled before, within the model that is returned, which then takes all columns in one input.
+
+    Raises
+    ------
+    TypeError
+        If no Keras model is returned.
+    ValueError
+        If its output does not fit the data.
+    """
+    with seeds_of_the_process(seed):
+        model = renewed(source) if isinstance(source, keras.Model) else _called(source, arguments, offers)
+        if not isinstance(model, keras.Model):
+            raise TypeError(
+                f"The 'model' parameter must be a function that returns a keras.Model. It returned {model!r}."
+            )
+        if model in _returned:  # the same one again
+            model = renewed(model)
+        _returned.add(model)
+        if not model.layers and not model.weights:
+            raise ValueError("The 'model' parameter must be a function that returns a model with layers. It has none.")
+        model = without_containers(model, columns)
+        output = symbolic_output(model, n_features, columns)
+    if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2 or output.shape[1] not in widths:
+        shape = getattr(output, "shape", output)
+        raise ValueError(
+            f"The model that the 'model' parameter builds must return an output of shape (None, {widths[0]})"
+            + "".join(f" or (None, {width})" for width in widths[1:])
+            + f" for this y. Got {shape} instead."
+        )
+    return model if plan is None else with_scaling(model, plan, n_features, columns)
+
+
+def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Any) -> keras.Model:
+    """A model that scales X's columns before they go into the inputs of another one, which is a part of it."""
+    with under_policy(exact(model.dtype_policy.name)):  # of half precision is what comes after
+        features = keras.Input((n_features,), name="features")
+        scaled = ColumnEncoding(asdict(plan), name="columns")(features)
+        parts = to_inputs(scaled, columns, lambda x, numbers: keras.ops.take(x, list(numbers), axis=1))
+        scaling = keras.Model(features, model(parts), name=model.name)
+    compile_like(scaling, model)
+    return scaling
+
+
+def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str, Callable[[], Any]]) -> Any:
+    own = {name: _fresh(value) for name, value in arguments.items()}
+    return source(**own, **{name: make() for name, make in offers.items()})
+
+
+def _fresh(value: Any) -> Any:
+    """A new optimizer for each model, as one belongs to a model, which may change it; other values as they are."""
+    is_optimizer = isinstance(value, keras.optimizers.Optimizer)
+    return type(value).from_config(value.get_config()) if is_optimizer else value
+
+
+def renewed(model: keras.Model) -> keras.Model:
+    """A copy of a model with new weights, compiled in the same way."""
+    try:
+        copy = _made_again(model)
+    except Exception as error:  # of the configuration of somebody's layer
+        raise ValueError(
+            f"The 'model' parameter holds {name_of(model)}, of which a copy must be trained; but it cannot be cloned: "
+            f"{error} Pass a function that returns a new model at each call."
+        ) from error
+    compile_like(copy, model)
+    return copy
+
+
+def _made_again(model: keras.Model) -> keras.Model:
+    classes = {type(layer).__name__: type(layer) for layer in (model, *layers_of(model)) if not _is_stock(layer)}
+    is_graph = isinstance(model, (keras.Sequential, Functional))
+    if not is_graph and (known := arguments_of(type(model)).keys()) <= model.get_config().keys():
+        # Keras itself fails for a class whose constructor does not also take the arguments of keras.Model.
+        return type(model)(**{name: value for name, value in model.get_config().items() if name in known})
+    with keras.utils.custom_object_scope(classes):
+        return keras.models.clone_model(model)
+
+
+def _is_stock(layer: keras.layers.Layer) -> bool:
+    return type(layer).__module__.partition(".")[0] in ("keras", "sk_mlp")
+
+
+def without_containers(model: keras.Model, columns: Any) -> keras.Model:
+    """A functional model whose single output, or input, is in a list, tuple or dict, with the tensor itself."""
+    if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1:
+        return model
+    several = columns is not None or len(model.inputs) != 1
+    bare_inputs = several or isinstance(model._inputs_struct, keras.KerasTensor)
+    if bare_inputs and isinstance(model._outputs_struct, keras.KerasTensor):
+        return model
+    bare = keras.Model(model._inputs_struct if bare_inputs else model.inputs[0], model.outputs[0], name=model.name)
+    compile_like(bare, model)
+    return bare
+
+
+PASSING = (
+    keras.layers.Add,
+    keras.layers.Average,
+    keras.layers.Concatenate,
+    keras.layers.Dropout,
+    keras.layers.Flatten,
+    keras.layers.Identity,
+    keras.layers.Rescaling,
+    keras.layers.Reshape,
+)
+
+
+def has_linear_output(model: keras.Model) -> bool:
+    """Whether the last layer lets any number through, so that it can learn a standardised target."""
+    layers = [layer for layer in layers_of(model) if layer.weights or hasattr(layer, "activation")]
+    last = layers[-1] if layers else None
+    if getattr(model, "outputs", None):
+        operation = model.outputs[0]._keras_history.operation
+        if isinstance(operation, keras.Model):
+            return has_linear_output(operation)
+        last = last if isinstance(operation, PASSING) else operation
+        if not hasattr(last, "activation") and not getattr(last, "weights", None):
+            return False  # an operation, or a layer such as ReLU
+    activation = getattr(last, "activation", None)
+    return activation is None or activation is keras.activations.linear

@@ -1,0 +1,149 @@
+"""Values of categorical columns, and their codes. Plain Python and numpy."""
+
+import re
+import warnings
+from collections import Counter
+from decimal import Decimal
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp._tables.columns import Column
+
+# Codes of a categorical column's values that are none of its categories.
+MISSING, UNKNOWN = -1, -2
+
+Categories = dict[int, tuple[Any, ...]]  # of each categorical column, by number, in the order of their codes
+
+FEWEST_UNKNOWN = 10  # rows, before a warning
+NUMBER = re.compile(r"-?([0-9]{1,40}\.?[0-9]*|\.[0-9]+)(e[+-][0-9]{1,3})?")
+TRUTH = {"true": 1, "false": 0}
+
+
+def learn_values(column: Column, weightless: NDArray) -> tuple[Any, ...]:
+    """The values that occur in rows with a weight, sorted, the missing ones left out.
+
+    Raises
+    ------
+    ValueError
+        For a value that cannot be a category.
+    """
+    values, missing = column.values()
+    if weightless.shape == missing.shape:  # else the check of the weights will say what is wrong
+        missing = missing | weightless
+    try:
+        occurring = {value for value, is_missing in zip(values, missing, strict=True) if not is_missing}
+    except TypeError as error:
+        raise ValueError(f"{column} must hold strings, numbers or bools. Got {error}.") from error
+    try:
+        return tuple(sorted(occurring))
+    except TypeError:  # strings beside numbers
+        return tuple(sorted(occurring, key=lambda value: (type(value).__name__, value)))
+
+
+def codes_of(column: Column, categories: tuple[Any, ...], warn: bool) -> NDArray:
+    """Codes of a column's values: those of equal categories, or else of the only one that is the same but for its type.
+
+    Parameters
+    ----------
+    column : Column
+    categories : tuple
+    warn : bool
+        Whether to warn where most values are unknown.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), float64
+        `MISSING` and `UNKNOWN` mean what is none of them.
+    """
+    values, missing = column.values()
+    known = {value: code for code, value in enumerate(categories)}
+    try:
+        codes = np.array([known.get(value, UNKNOWN) for value in values], np.float64)
+    except TypeError as error:
+        raise ValueError(f"{column} must hold strings, numbers or bools. Got {error}.") from error
+    codes[missing] = MISSING
+    unknown = np.flatnonzero(codes == UNKNOWN)
+    if len(unknown):
+        alike = _alike({values[row] for row in unknown}, categories)
+        codes[unknown] = [alike.get(values[row], UNKNOWN) for row in unknown]
+        unknown = unknown[codes[unknown] == UNKNOWN]
+    n_values = int(np.count_nonzero(~missing))
+    if warn and len(unknown) >= FEWEST_UNKNOWN and 2 * len(unknown) > n_values:
+        examples = list(dict.fromkeys(values[row] for row in unknown))
+        warnings.warn(
+            f"{column} has {len(unknown)} values out of {n_values} that are none of the categories "
+            f"which fit has learned: {_some(examples)}. Learned were {_some(categories)}.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return codes
+
+
+def _some(values: Any) -> str:
+    shown = ", ".join(map(repr, values[:3])) or "none"
+    return f"{shown} and {len(values) - 3} others" if len(values) > 3 else shown
+
+
+def _alike(values: set, categories: tuple[Any, ...]) -> dict[Any, int]:
+    """Codes of values that one category alone is the same as, but for its type."""
+    keys = [_key(category) for category in categories]
+    counts = Counter(keys)
+    codes = {key: code for code, key in enumerate(keys) if key is not None and counts[key] == 1}
+    found = ((value, codes.get(_key(value))) for value in values)
+    return {value: code for value, code in found if code is not None and _is_same(value, categories[code])}
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, bytes):
+        return value if isinstance(value, str) else None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _key(value: Any) -> Any:
+    """What is equal for 1, 1.0, "1" and b"1", for True and "True", for "a" and b"a"; None for other types."""
+    text = _text(value)
+    if text is not None:
+        if text.lower() in TRUTH:
+            return TRUTH[text.lower()]
+        if not NUMBER.fullmatch(text):
+            return text
+        value = int(text) if text.lstrip("-").isdigit() else float(text)
+    if not isinstance(value, (Real, Decimal, np.bool_)) or not np.isfinite(float(value)):
+        return None
+    whole: Any = int(value)  # type: ignore[arg-type]
+    with np.errstate(over="ignore"):
+        return whole if whole == value else ("not whole", float(np.float32(value)))
+
+
+def _is_same(value: Any, category: Any) -> bool:
+    """Whether a value and a category of the same key are the same, and not merely near or another text."""
+    texts = _text(value), _text(category)
+    if None not in texts and texts[0] != texts[1]:  # "1" and "1.0", but neither "1" and "01" nor "1.1" and "1.10"
+        return texts[1] in spellings(str(texts[0]))
+    numbers = [_number(value), _number(category)]
+    return numbers[0] == numbers[1] or any(number == float(np.float32(number)) for number in numbers)
+
+
+def _number(value: Any) -> float:
+    key = _key(value)
+    if not isinstance(key, tuple):
+        return key
+    return float(value if _text(value) is None else str(_text(value)))
+
+
+def spellings(text: str) -> list[str]:
+    """Other texts for the same whole number or truth value."""
+    if text.lower() in TRUTH:
+        others = [text.lower(), text.title(), text.upper()]
+    elif not NUMBER.fullmatch(text):
+        return []
+    else:
+        number = _key(text)
+        others = [str(number), f"{number}.0"] if isinstance(number, int) else []
+    return [other for other in others if other != text] if text in others else []

@@ -1,0 +1,1 @@
+"""Kinds of y, and what follows from each."""
