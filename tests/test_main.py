@@ -15,8 +15,9 @@ from rich.console import Console
 from scipy.stats import reciprocal
 from sklearn.datasets import fetch_california_housing
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, _datasets
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp import __main__ as job
+from sk_mlp._cli import datasets
 
 SMALL = ["--n-iter", "2", "--cv", "2", "--epochs", "3"]
 OUTPUTS = ["candidates.csv", "loss_curve.png", "model.joblib"]
@@ -91,7 +92,7 @@ def test_outputs(wine):
 def test_saved_model_is_the_best_candidate(wine):
     folder, _ = wine
     pipeline = joblib.load(folder / "model.joblib")
-    data = _datasets.load("wine")
+    data = datasets.load("wine")
     assert pipeline.predict(data.X).shape == data.y.shape
     with open(folder / "candidates.csv", encoding="utf-8", newline="") as file:
         best, second = csv.DictReader(file)
@@ -152,7 +153,7 @@ def test_regression_on_a_table(table, tmp_path, capsys):
     ],
 )
 def test_task_follows_the_target(table, target, task, expected, dtype):
-    data = _datasets.read_csv(table[0], target, task)
+    data = datasets.read_csv(table[0], target, task)
     assert (data.task, data.y.dtype.kind) == (expected, dtype)
     assert target not in data.X
 
@@ -160,7 +161,7 @@ def test_task_follows_the_target(table, target, task, expected, dtype):
 def test_whole_numbers_in_a_column_with_missing_values_are_labels(tmp_path):
     needed("pandas")
     path = write(tmp_path, rows_of(label=lambda i: "" if i == 3 else i % 2))
-    data = _datasets.read_csv(path, "label", None)
+    data = datasets.read_csv(path, "label", None)
     assert data.y.dtype == np.int64
     assert len(data.X) == len(data.y) == 39  # a row without a target is left out
 
@@ -168,11 +169,11 @@ def test_whole_numbers_in_a_column_with_missing_values_are_labels(tmp_path):
 def test_many_whole_numbers_are_a_quantity(tmp_path):
     needed("pandas")
     path = write(tmp_path, rows_of(amount=lambda i: i % 21))
-    assert _datasets.read_csv(path, "amount", None).task == "regression"
+    assert datasets.read_csv(path, "amount", None).task == "regression"
 
 
 def test_columns_become_scaled_numbers(table):
-    data = _datasets.read_csv(table[0], "price", None)
+    data = datasets.read_csv(table[0], "price", None)
     Z = data.prepare.fit_transform(data.X)
     assert np.isfinite(Z).all()
     numbers, strings = Z[:, :4], Z[:, 4:]  # size, new, empty, stars; colour, mended and grade
@@ -185,8 +186,8 @@ def test_a_column_of_names_does_not_blow_up(tmp_path):
     path = write(tmp_path, rows_of(name=lambda i: f"name{i}", y=lambda i: i / 3))
     frame = pd.concat([pd.read_csv(path)] * 3).assign(name=[f"name{i}" for i in range(120)])
     frame.to_csv(path, index=False)
-    data = _datasets.read_csv(path, "y", None)
-    assert data.prepare.fit_transform(data.X).shape[1] == 1 + _datasets.MAX_CATEGORIES
+    data = datasets.read_csv(path, "y", None)
+    assert data.prepare.fit_transform(data.X).shape[1] == 1 + datasets.MAX_CATEGORIES
 
 
 @pytest.mark.filterwarnings("ignore:The least populated class")  # of StratifiedKFold
@@ -210,8 +211,8 @@ def test_california_housing_is_fetched_otherwise(monkeypatch):
         return np.zeros((5, 8)), np.zeros(5)
 
     monkeypatch.delenv("SK_MLP_DATA", raising=False)
-    monkeypatch.setattr(_datasets.datasets, fetch_california_housing.__name__, fetch)
-    assert _datasets.load("california_housing").X.shape == (5, 8)
+    monkeypatch.setattr(datasets.datasets, fetch_california_housing.__name__, fetch)
+    assert datasets.load("california_housing").X.shape == (5, 8)
 
 
 def test_california_housing_out_of_reach(monkeypatch, capsys):
@@ -219,7 +220,7 @@ def test_california_housing_out_of_reach(monkeypatch, capsys):
         raise OSError("no network")
 
     monkeypatch.delenv("SK_MLP_DATA", raising=False)
-    monkeypatch.setattr(_datasets.datasets, fetch_california_housing.__name__, fetch)
+    monkeypatch.setattr(datasets.datasets, fetch_california_housing.__name__, fetch)
     assert job.main(["--dataset", "california_housing"]) == 2
     assert "SK_MLP_DATA" in one_line_of(capsys)
 
@@ -348,7 +349,7 @@ def test_ctrl_c_is_quiet(tmp_path, monkeypatch, capsys):
 
 def test_defaults_are_the_search_people_come_for():
     arguments = job.parse([])
-    search = job.make_search(_datasets.load("digits"), arguments)
+    search = job.make_search(datasets.load("digits"), arguments)
     prepare, mlp = search.estimator
     assert type(prepare).__name__ == "StandardScaler"
     assert (mlp.early_stopping, mlp.patience, mlp.epochs) == (True, 10, 100)

@@ -4,14 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as scipy_sparse
 from optional import pd
 from plain import plain_classifier, plain_regressor
-from scipy import sparse
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 
-from sk_mlp import KerasMLPRegressor, _sparse
+from sk_mlp import KerasMLPRegressor
+from sk_mlp._tables import sparse
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -90,21 +91,21 @@ def test_searches():
 
 def test_what_does_not_fit_in_memory(monkeypatch):
     table, mlp = of_sparse_columns(TABLE), regressor(epochs=1).fit(TABLE, Y)
-    monkeypatch.setattr(_sparse, "available_memory", lambda: 1000.0)
+    monkeypatch.setattr(sparse, "available_memory", lambda: 1000.0)
     wrong = r"X is a frame of sparse columns.* must fit in memory. Got .*\(90, 3\), of 0.0 GB when dense"
     for call in (lambda: regressor().fit(table, Y), lambda: mlp.predict(table), lambda: mlp.partial_fit(table, Y)):
         with pytest.raises(ValueError, match=wrong):
             call()
     monkeypatch.undo()
-    assert 1e8 < _sparse.available_memory() < 1e14
-    huge = pd.DataFrame.sparse.from_spmatrix(sparse.csr_array((10**9, 9000 // 900)))
+    assert 1e8 < sparse.available_memory() < 1e14
+    huge = pd.DataFrame.sparse.from_spmatrix(scipy_sparse.csr_array((10**9, 9000 // 900)))
     assert huge.shape == (10**9, 10)
-    monkeypatch.setattr(_sparse, "available_memory", lambda: 16e9)
+    monkeypatch.setattr(sparse, "available_memory", lambda: 16e9)
     with pytest.raises(ValueError, match=r"of 80.0 GB when dense, where 16.0 GB are available"):
-        _sparse.dense_frame(huge)
+        sparse.dense_frame(huge)
 
 
-@pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
+@pytest.mark.parametrize("kind", [scipy_sparse.csr_matrix, scipy_sparse.csc_array, scipy_sparse.coo_array])
 def test_a_matrix_of_unlike_columns_warns_once(kind):
     matrix = kind(TABLE.to_numpy())
     with pytest.warns(UserWarning, match="columns of X differ in scale by a factor of .*MaxAbsScaler") as caught:
@@ -115,5 +116,5 @@ def test_a_matrix_of_unlike_columns_warns_once(kind):
         mlp.predict(matrix)
         mlp.partial_fit(matrix, Y)
         make_pipeline(MaxAbsScaler(), regressor(epochs=1)).fit(matrix, Y)
-        regressor(epochs=1).fit(sparse.csr_array(TABLE[["age", "children"]]), Y)
-        plain_classifier(epochs=1).fit(sparse.csr_array(np.eye(90, 3)), Y > 1)
+        regressor(epochs=1).fit(scipy_sparse.csr_array(TABLE[["age", "children"]]), Y)
+        plain_classifier(epochs=1).fit(scipy_sparse.csr_array(np.eye(90, 3)), Y > 1)

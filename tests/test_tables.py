@@ -13,7 +13,8 @@ from scipy.sparse import csr_array
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
-from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, _columns
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp._tables import plan
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -191,7 +192,7 @@ def test_a_number_above_all_trained_ones_counts_as_the_largest_of_them():
     of_keras = np.asarray(encoding(np.array([[2.0], [3.0]], np.float32)))[:, 1:]  # the first is the number itself
     np.testing.assert_array_equal(of_keras[1], of_keras[0])
     weights = {weight.name: np.asarray(weight) for weight in encoding.weights}
-    largest, above = _columns._mixed_bins(weights, np.array([[2.0], [3.0]]))
+    largest, above = plan._mixed_bins(weights, np.array([[2.0], [3.0]]))
     np.testing.assert_array_equal(above, largest)
 
 
@@ -347,7 +348,7 @@ def test_what_needs_dense_rows_is_refused_for_sparse_ones(params):
 
 
 def test_a_rare_category_is_known_however_many_rows_there_are(monkeypatch):
-    monkeypatch.setattr(_columns, "SAMPLE", 10)
+    monkeypatch.setattr(plan, "SAMPLE", 10)
     town = np.array(["a"] * 150 + ["b"] * 80 + ["c"] * 10, dtype=object)[:, None]
     mlp = plain_classifier(**SCALED | {"categorical_features": [0], "early_stopping": False}).fit(town, town[:, 0])
     assert mlp.predict(town[-1:]) == "c"
