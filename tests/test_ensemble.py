@@ -12,8 +12,8 @@ from sklearn.model_selection import GridSearchCV
 
 from sk_mlp._estimator.rows import GivenRows
 from sk_mlp._estimator.split import hold_outs, member_seeds
+from sk_mlp._network.forward import network_output
 from sk_mlp._targets.temperature import fit_temperature
-from sk_mlp.engine.predict import network_output
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 X, Y = make_regression(200, 5, noise=20.0, random_state=0)

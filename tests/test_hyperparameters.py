@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 from sk_mlp._estimator.rows import GivenRows
 from sk_mlp._keras.resolve import OPTIMIZERS, sign_of
-from sk_mlp.engine.predict import ACTIVATIONS
+from sk_mlp._network.forward import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
 
 

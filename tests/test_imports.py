@@ -1,6 +1,8 @@
 """Imports point down the list of layers only, and nothing of scikeras leaks out of `_keras.compat`."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ LAYERS = [
     {"_tables.matrix", "_estimator.hold_out"},
     {"_tables.plan"},
     {"_network.spec"},
+    {"_network.forward"},
     {"_estimator.fork"},
     {"_keras.policy", "layers", "schedules", "losses", "_network.builder_arguments", "_network.compiled"},
     {"_estimator.fit_words"},
@@ -84,3 +87,10 @@ def test_who_imports_what_from_outside(path):
         assert "scikeras" not in packages
     if module(path).split(".")[0] in ("_tables", "_targets"):
         assert not packages & {"tensorflow", "keras", "matplotlib"}
+
+
+def test_the_forward_pass_needs_no_tensorflow():
+    """Nor does what it rests on: a process that only predicts goes without."""
+    program = "import sys, sk_mlp._network.forward; print({'tensorflow', 'keras', 'scikeras'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

@@ -26,8 +26,9 @@ from sk_mlp._keras.resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._network.build import averaged, weights_of
 from sk_mlp._network.compiled import compile_like, compiled_by_user, ready_to_save
 from sk_mlp._network.export import model_of_table
+from sk_mlp._network.forward import network_output
 from sk_mlp._network.user_model import compile_arguments, structure_of_user_model
-from sk_mlp.engine.predict import MODEL_FUNCTIONS, network_output
+from sk_mlp.engine.predict import MODEL_FUNCTIONS
 
 SET_AT_THE_END = ("_fitted", "history_", "n_iter_", "best_epoch_")  # of a fit
 

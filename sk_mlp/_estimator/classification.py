@@ -13,10 +13,10 @@ from sk_mlp._keras.loss import OF_CLASSES, check_loss_of_classes, is_of_logits, 
 from sk_mlp._network.build import ends_in_probabilities
 from sk_mlp._network.builder_arguments import arguments_of
 from sk_mlp._network.compiled import compiled_by_user
+from sk_mlp._network.forward import network_output
 from sk_mlp._targets.dropout import FIRST_RATE, by_unexplained_share
 from sk_mlp._targets.kinds import ClassTargets, are_dummies, class_targets, weights_of_classes
 from sk_mlp._targets.temperature import fit_temperature
-from sk_mlp.engine.predict import network_output
 from sk_mlp.losses import keras_name, label_smoothing, loss_of_frequencies
 
 

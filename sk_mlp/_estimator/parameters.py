@@ -16,7 +16,7 @@ from sk_mlp._estimator.messages import did_you_mean
 from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES
 from sk_mlp._keras.compat import BaseWrapper
 from sk_mlp._network.builder_arguments import OF_TRAINING, OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
-from sk_mlp.engine.predict import ACTIVATIONS
+from sk_mlp._network.forward import ACTIVATIONS
 
 # The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
 PLAIN_MLP: dict[str, Any] = {
