@@ -420,6 +420,26 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         output = self._output(X)
         return self._fitted.targets.probabilities(output, self._fitted.loss_of_logits, self._fitted.loss_of_margins)
 
+    def predict_members(self, X: Any) -> NDArray:
+        """Predict the probability of each class by each network of the ensemble alone.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_members, n_samples, n_classes), float64
+            Columns in the order of ``classes_``; for multilabel, the probability of each label. The temperature of
+            ``calibrate`` is in them. Their mean is what `predict_proba` returns, unless the network's output is logits
+            or margins, which are averaged before they become probabilities.
+        """
+        outputs = self._outputs(X)
+        fitted = self._fitted
+        of_loss = fitted.loss_of_logits, fitted.loss_of_margins
+        return np.stack([fitted.targets.probabilities(output, *of_loss) for output in outputs])
+
     def predict_log_proba(self, X: Any) -> NDArray:
         """Predict the logarithm of each class's probability.
 

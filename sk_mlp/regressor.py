@@ -2,6 +2,7 @@
 
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import StrOptions
@@ -371,8 +372,43 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         )
         self.normalize_y = normalize_y
 
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: Any, return_std: bool = False) -> NDArray | tuple[NDArray, NDArray]:
         """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        return_std : bool, default=False
+            Whether to return how far the members of the ensemble disagree, too.
+
+        Returns
+        -------
+        y_mean : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            In y's units.
+        y_std : ndarray of the same shape, float64
+            Standard deviation of the members' predictions (over n, not n - 1), in y's units; only with ``return_std``.
+            It is small where the data has settled what to predict, however noisy y is: it is no interval for y.
+
+        Raises
+        ------
+        ValueError
+            For ``return_std=True`` with a single network.
+        """
+        outputs = self._outputs(X)
+        targets = self._fitted.targets
+        mean = outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
+        if not return_std:
+            return targets.decode(mean)
+        if len(outputs) == 1:
+            raise ValueError(
+                "return_std=True needs an ensemble of networks, whose predictions differ. Got a single one; set "
+                "ensemble_size to 2 or more."
+            )
+        return targets.decode(mean), targets.decode_spread(np.std(outputs, axis=0))
+
+    def predict_members(self, X: Any) -> NDArray:
+        """Predict targets by each network of the ensemble alone.
 
         Parameters
         ----------
@@ -381,11 +417,11 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
-            In y's units.
+        ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs), float64
+            In y's units. Their mean is what `predict` returns.
         """
-        output = self._output(X)
-        return self._fitted.targets.decode(output)
+        outputs = self._outputs(X)
+        return np.stack([self._fitted.targets.decode(output) for output in outputs])
 
     def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train for one more epoch on these rows.

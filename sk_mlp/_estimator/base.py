@@ -261,17 +261,20 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def _output(self, X: Any) -> NDArray:
         """Output of the network, of shape (n_samples, width)."""
+        outputs = self._outputs(X)
+        return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
+
+    def _outputs(self, X: Any) -> list[NDArray]:
+        """Output of each member, of shape (n_samples, width)."""
         check_is_fitted(self)
         X = self._check_X(X)
         fitted = self._fitted
         members = range(len(fitted.states))
         if fitted.spec is not None:
-            outputs = [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
-        else:
-            refuse_after_fork("Prediction by a 'model' of one's own")
-            function, weights = self._model_function()
-            outputs = [function(weights[m], X) for m in members]
-        return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
+            return [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
+        refuse_after_fork("Prediction by a 'model' of one's own")
+        function, weights = self._model_function()
+        return [function(weights[m], X) for m in members]
 
     def _model_function(self) -> tuple:
         """A function for models such as the user's own, and the weights of each member."""

@@ -258,6 +258,11 @@ class RegressionTargets:
         y = output.astype(np.float64, copy=False) * self.scale + self.mean
         return y[:, 0] if self.one_dimensional else y
 
+    def decode_spread(self, spread: NDArray) -> NDArray:
+        """A spread of outputs, (n_samples, n_outputs), to y's units, float64."""
+        spread = spread * self.scale
+        return spread[:, 0] if self.one_dimensional else spread
+
 
 def regression_targets(y: NDArray, weights: NDArray, standardise: bool) -> RegressionTargets:
     """Learn the weighted mean and standard deviation of y, (n_samples,) or (n_samples, n_outputs).
