@@ -15,6 +15,7 @@ LAYERS = [
     {"_tables.categories", "_tables.dates", "_tables.numbers"},
     {"_tables.matrix", "_estimator.hold_out"},
     {"_tables.plan"},
+    {"_network.layout"},
     {"_network.spec"},
     {"_network.forward"},
     {"_estimator.fork"},

@@ -2,6 +2,7 @@
 
 from abc import ABC
 from dataclasses import replace
+from functools import partial
 from typing import Any, NoReturn, Self
 
 import keras
@@ -23,7 +24,7 @@ from sk_mlp._estimator.training import Training
 from sk_mlp._keras.compat import CallbackSupportMixin
 from sk_mlp._keras.policy import noted, under_policy
 from sk_mlp._keras.resolve import FunctionLoss, resolve_loss, routed_to
-from sk_mlp._network.build import averaged, weights_of
+from sk_mlp._network.build import averaged, model_of, weights_of
 from sk_mlp._network.compiled import compile_like, compiled_by_user, ready_to_save
 from sk_mlp._network.export import model_of_table
 from sk_mlp._network.forward import network_output
@@ -280,14 +281,14 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         """A function for models such as the user's own, and the weights of each member."""
         if "predict" not in self._live:
             fitted = self._fitted
-            structure = self._live.get("structure") or structure_of_user_model(fitted.make_model(), fitted.columns)
-            function = MODEL_FUNCTIONS.get(structure, fitted.make_model, self.n_features_in_, fitted.columns)
+            structure = self._live.get("structure") or structure_of_user_model(model_of(fitted), fitted.columns)
+            function = MODEL_FUNCTIONS.get(structure, partial(model_of, fitted), self.n_features_in_, fitted.columns)
             weights = [[tf.constant(array) for array in fitted.weights(m)] for m in range(len(fitted.states))]
             self._live["predict"] = function, weights
         return self._live["predict"]
 
     def _stock_model(self, m: int) -> keras.Model:
-        model = self._fitted.make_model()
+        model = model_of(self._fitted)
         for variable, array in zip(weights_of(model), self._fitted.weights(m), strict=True):
             variable.assign(array)
         return model

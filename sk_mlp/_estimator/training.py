@@ -310,7 +310,7 @@ class Training(Design, ABC):
             states=tuple(one.state for one in trained),
             layout=trained[0].layout,
             spec=recipe.blueprint.spec,
-            make_model=recipe.blueprint.make,
+            make_model=None if recipe.blueprint.spec else recipe.blueprint.make,
             targets=task.targets,
             slots=recipe.slots,
             loss_of_logits=is_of_logits(recipe.loss),
@@ -318,6 +318,7 @@ class Training(Design, ABC):
             columns=recipe.blueprint.columns,
             frozen=recipe.frozen,
             shift=task.shift,
+            dropout=next(iter(recipe.blueprint.rates), 0.0),
         )
         self._fitted = replace(self._fitted, temperature=self._temperature(task.members, task.previous))
         self._live = {} if self.model is None else {"structure": recipe.blueprint.structure}

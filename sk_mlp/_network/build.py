@@ -15,7 +15,7 @@ from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._estimator.messages import unknown_name
 from sk_mlp._keras.policy import build_under, exact, under_policy
-from sk_mlp._network.spec import Blueprint, NetworkSpec
+from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import to_inputs
 from sk_mlp.layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation
@@ -125,6 +125,14 @@ def blueprint_of_spec(spec: NetworkSpec, dropout: float) -> Blueprint:
     rates = [dropout] * len(spec.hidden_layer_sizes) * spec.dropout
     make = partial(build_under, exact(spec.policy), partial(build_network, spec, dropout))
     return Blueprint(make, spec, None, spec, spec.n_outputs, rates, None, spec.n_kernel_weights)
+
+
+def model_of(fitted: Fitted) -> keras.Model:
+    """A network of a fitted one's structure, with other weights."""
+    if fitted.make_model is not None:
+        return fitted.make_model()
+    assert fitted.spec is not None
+    return blueprint_of_spec(fitted.spec, fitted.dropout).make()
 
 
 def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._network.layout import State, StateLayout
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._targets.dropout import DropoutRule
 
@@ -247,23 +248,6 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class State:
-    """Weights and optimizer slots of one member: floats of shape (n_floats,), ints of shape (n_ints,)."""
-
-    floats: NDArray
-    ints: NDArray
-
-    @property
-    def finite(self) -> bool:
-        """Whether every number is finite."""
-        return bool(np.isfinite(self.floats).all())
-
-    def equals(self, other: "State") -> bool:
-        """Whether all numbers are the same, nan being the same as nan."""
-        return np.array_equal(self.floats, other.floats, equal_nan=True) and np.array_equal(self.ints, other.ints)
-
-
-@dataclass(frozen=True, eq=False)
 class Trained:
     """What training one member has produced.
 
@@ -284,7 +268,7 @@ class Trained:
     history: dict[str, list[float]]
     best_epoch: int
     stopped_by: str
-    layout: Any
+    layout: StateLayout
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +283,8 @@ class Fitted:
         Where each variable lies in a state.
     spec : NetworkSpec or None
         None for a user's own model.
-    make_model : callable () -> keras.Model
+    make_model : callable () -> keras.Model or None
+        Of a user's own model; the built-in network follows from the spec.
     targets : ClassTargets or RegressionTargets
     slots : tuple
         Name of the optimizer's class and the part of its configuration that decides what the state holds.
@@ -315,12 +300,14 @@ class Fitted:
         By which the output's logits are divided.
     shift : ndarray of shape (n_features,), float64, or None
         What is subtracted from X before it becomes float32, if anything.
+    dropout : float
+        Rate of the built-in network's dropout layers, as Keras models of it have it.
     """
 
     states: tuple[State, ...]
-    layout: Any
+    layout: StateLayout
     spec: NetworkSpec | None
-    make_model: Callable[[], Any]
+    make_model: Callable[[], Any] | None
     targets: Any
     slots: tuple
     loss_of_logits: bool
@@ -329,6 +316,7 @@ class Fitted:
     frozen: tuple[int, ...]
     temperature: float = 1.0
     shift: NDArray | None = None
+    dropout: float = 0.0
 
     def weights(self, m: int = 0) -> list[NDArray]:
         """Member m's variables of the network to predict with: trainable, then non-trainable ones."""

@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._keras.resolve import routed_to
-from sk_mlp._network.build import weights_of
+from sk_mlp._network.build import model_of, weights_of
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import Matrix, dense
@@ -226,7 +226,7 @@ def _lower_layers(
     between = _shifts_of(theirs.deep_plan, fitted.shift) - _shifts_of(spec.deep_plan, shift)
     arrays = [
         (weights[i] + between).astype(np.float32) if names[i] in ("columns/fill", "columns/center") else weights[i]
-        for i in _lower_variables(fitted.make_model(), n)
+        for i in _lower_variables(model_of(fitted), n)
     ]
     return dict(zip(numbers, arrays, strict=True)), tuple(numbers) if freeze else ()
 

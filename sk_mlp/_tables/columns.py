@@ -11,7 +11,6 @@ import narwhals as nw
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_array
 
 SECOND = np.timedelta64(1, "s")
 # What scikit-learn's own check makes numbers of, in frames that are not of pandas.
@@ -47,6 +46,8 @@ def as_table(X: Any) -> Any:
             f"Expected 2D array, got {n}D array instead. Found array with dim {n}, while dim <= 2 is required."
         )
     if len(table.shape) < 2 and not issparse(table):
+        from sklearn.utils.validation import check_array  # which takes half a second to import
+
         check_array(np.asarray(table, dtype=object), dtype=None, input_name="X")  # says what is wrong
     return table
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
-from sklearn.utils import assert_all_finite
 
 from sk_mlp._tables.selection import Matrix, stacked
 
@@ -108,6 +107,8 @@ def check_finite(X: NDArray, allow_nan: bool, names: Iterable, estimator_name: s
     ValueError
         For infinite numbers; for nan too, unless it is allowed.
     """
+    from sklearn.utils import assert_all_finite  # which takes half a second to import
+
     try:
         assert_all_finite(X, allow_nan=allow_nan, estimator_name=estimator_name, input_name="X")
     except ValueError as error:

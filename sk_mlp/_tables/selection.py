@@ -6,7 +6,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse, vstack
-from sklearn.utils._indexing import _get_column_indices
 
 from sk_mlp._tables.columns import frame_of, names_of
 
@@ -30,6 +29,8 @@ def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
     ValueError
         If there is no such column, none at all, or one twice.
     """
+    from sklearn.utils._indexing import _get_column_indices  # not to be imported where nothing is trained
+
     frame = X if hasattr(X, "shape") else np.asarray(X)
     if len(frame.shape) != 2:
         raise ValueError(f"Expected 2D array, got {len(frame.shape)}D array instead.")

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
 
 KINDS = {"binary": "binary", "multiclass": "multiclass", "multilabel-indicator": "multilabel"}
 
@@ -38,6 +36,8 @@ class ClassTargets:
 
     def check(self, y: NDArray, name: str = "y") -> NDArray:
         """Return y as an array of the shape this kind has, or say what is wrong with it."""
+        from sklearn.utils.validation import column_or_1d  # not to be imported where nothing is trained
+
         if self.kind == "multilabel":
             if y.ndim != 2 or y.shape[1] != len(self.classes):
                 raise ValueError(
@@ -135,6 +135,9 @@ def class_targets(y: NDArray, classes: NDArray | None = None) -> ClassTargets:
     ValueError
         If y is continuous, or has several columns that are not a label indicator matrix.
     """
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target  # as above
+    from sklearn.utils.validation import column_or_1d
+
     check_classification_targets(y)
     target_type = type_of_target(y, input_name="y")
     if target_type not in KINDS:

@@ -101,7 +101,7 @@ class CallbackBridge:
             else:
                 arrays[average] = arrays[i]
         after = layout.pack(arrays)
-        slot = layout.slices[self._parts.index(self._parts.optimizer._learning_rate)]
+        _, slot = layout.places[self._parts.index(self._parts.optimizer._learning_rate)]
         after.floats[slot] = before.floats[slot]
         if after.equals(before):
             if layout.averages:

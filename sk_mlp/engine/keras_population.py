@@ -5,8 +5,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from sk_mlp._network.layout import State
 from sk_mlp._network.mapped_layers import dropout_layers
-from sk_mlp._network.spec import Member, Rows, State
+from sk_mlp._network.spec import Member, Rows
 from sk_mlp._tables.selection import dense, to_inputs
 from sk_mlp.engine.population import Population, epoch_order, evaluation_rows
 from sk_mlp.engine.program import EVALUATION_BATCH

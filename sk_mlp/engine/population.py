@@ -10,11 +10,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sk_mlp._network.spec import Member, State
+from sk_mlp._network.layout import State, StateLayout
+from sk_mlp._network.spec import Member
 from sk_mlp._tables.selection import Matrix, stacked
 from sk_mlp.engine.padded_widths import corner, in_corner, narrowed
 from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
-from sk_mlp.engine.recipe import Parts, Recipe, StateLayout
+from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.exceptions import NotCompilableError
 

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import functools
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -13,7 +13,8 @@ from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from sk_mlp._network.build import random_variables, seed_states, weights_of
-from sk_mlp._network.spec import CHANGED, Blueprint, Member, State
+from sk_mlp._network.layout import State, StateLayout
+from sk_mlp._network.spec import CHANGED, Blueprint, Member
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
 # (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.
@@ -76,68 +77,15 @@ class Recipe:
         return self.blueprint.structure, self.batch_size, *self.traits
 
 
-class StateLayout:
-    """Where each variable lies in a `State`'s two vectors.
-
-    A state is packed for what happens to it outside of the compiled program: comparing, keeping, pickling.
-
-    Parameters
-    ----------
-    variables : list of keras.Variable
-    n_weights : int
-        How many of them, the first ones, are the network's.
-    averages : list of int
-        Numbers of those that hold the trainable ones' averages; empty if there are none.
-    shapes : list of tuple of int, optional
-        Of the variables, if not their own.
-    """
-
-    def __init__(
-        self,
-        variables: list[keras.Variable],
-        n_weights: int,
-        averages: list[int],
-        shapes: list[tuple[int, ...]] | None = None,
-    ):
-        self.n_weights, self.averages = n_weights, averages
-        self.names = ["/".join(variable.path.split("/")[-2:]) for variable in variables]
-        self.shapes = shapes or [tuple(variable.shape) for variable in variables]
-        self.dtypes = [np.dtype(variable.dtype) for variable in variables]
-        self.is_int = [dtype.kind in "iub" for dtype in self.dtypes]
-        self.slices: list[slice] = []
-        ends = {True: 0, False: 0}
-        for shape, is_int in zip(self.shapes, self.is_int, strict=True):
-            start = ends[is_int]
-            ends[is_int] += int(np.prod(shape, dtype=int))
-            self.slices.append(slice(start, ends[is_int]))
-        self.n_floats, self.n_ints = ends[False], ends[True]
-        self.float_dtype = np.result_type(np.float32, *(d for d in self.dtypes if d.kind == "f"))
-
-    def __eq__(self, other) -> bool:
-        return isinstance(other, StateLayout) and (self.shapes, self.dtypes) == (other.shapes, other.dtypes)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def pack(self, arrays: list[np.ndarray]) -> State:
-        """Arrays of one member to its state."""
-        state = State(np.empty(self.n_floats, self.float_dtype), np.empty(self.n_ints, np.int64))
-        for array, where, is_int in zip(arrays, self.slices, self.is_int, strict=True):
-            (state.ints if is_int else state.floats)[where] = np.ravel(array)
-        return state
-
-    def weights(self, state: State) -> list[np.ndarray]:
-        """The network's variables to predict with: averages, where they are taken, for those that are trained."""
-        arrays = self.unpack(state, None if self.averages else self.n_weights)
-        return [*(arrays[i] for i in self.averages), *arrays[len(self.averages) : self.n_weights]]
-
-    def unpack(self, state: State, n: int | None = None) -> list[np.ndarray]:
-        """State of one member to the first n arrays, or all; views where the dtype allows."""
-        return [
-            (state.ints if is_int else state.floats)[where].reshape(shape).astype(dtype, copy=False)
-            for where, is_int, shape, dtype in list(
-                zip(self.slices, self.is_int, self.shapes, self.dtypes, strict=True)
-            )[:n]
-        ]
+def layout_of(variables: list[keras.Variable], n_weights: int, averages: list[int]) -> StateLayout:
+    """Where these variables lie in a state; arguments as in `StateLayout`."""
+    return StateLayout(
+        names=tuple("/".join(variable.path.split("/")[-2:]) for variable in variables),
+        shapes=tuple(tuple(variable.shape) for variable in variables),
+        dtypes=tuple(np.dtype(variable.dtype) for variable in variables),
+        n_weights=n_weights,
+        averages=tuple(averages),
+    )
 
 
 class WithoutDistribution(TFOptimizer):
@@ -236,7 +184,7 @@ class Parts:
         self.variables = [*weights, *self.optimizer.variables]
         index = {id(variable): i for i, variable in enumerate(self.variables)}
         averages = [index[id(variable)] for variable in averages_of(self.optimizer)]
-        self.layout = StateLayout(self.variables, self.n_weights, averages)
+        self.layout = layout_of(self.variables, self.n_weights, averages)
         for metric in self.metrics:  # some make their variables, or more of them, when they first see an output
             with contextlib.suppress(Exception):
                 example = getattr(metric, "example", lambda: 2 * [np.zeros((2, blueprint.width), np.float32)])
@@ -256,7 +204,7 @@ class Parts:
     def narrowed(self, shapes: list[tuple[int, ...]]) -> "Parts":
         """Those of the same network with variables of these shapes, for its layout and `start` alone."""
         parts = copy.copy(self)
-        parts.layout = StateLayout(self.variables, self.n_weights, self.layout.averages, shapes)
+        parts.layout = replace(self.layout, shapes=tuple(shapes))
         parts.built_with = [a[tuple(map(slice, shape))] for a, shape in zip(self.built_with, shapes, strict=True)]
         parts._remember_draws()
         return parts

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sk_mlp._network.spec import Member, State, Trained
-from sk_mlp.engine.recipe import Recipe, StateLayout
+from sk_mlp._network.layout import State, StateLayout
+from sk_mlp._network.spec import Member, Trained
+from sk_mlp.engine.recipe import Recipe
 
 RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal
 STALL = 8  # epochs without improvement, after which a member counts as stalled
@@ -147,7 +148,7 @@ class Run:
 
     def outcome(self) -> Trained:
         """What has been trained, after the run has left its population."""
-        assert self.kept
+        assert self.kept and self.layout
         return Trained(
             state=self.kept,
             history=self.history,
