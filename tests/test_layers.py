@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from plain import plain_regressor
 
-from sk_mlp._network.mapped_layers import Batch, CounterDropout, RowMaskedBatchNormalization, engine_layers, uniform
+from sk_mlp._network.mapped_layers import Batch, CounterDropout, WeighedBatchNormalization, engine_layers, uniform
 
 
 def test_noise_is_uniform_and_independent():
@@ -31,7 +31,7 @@ def model():
 def test_the_model_has_its_own_layers_back(model):
     batch = Batch(tf.constant([True]), tf.constant(1), {0: tf.constant(0.5)})
     with engine_layers(model, batch):
-        assert [type(layer) for layer in model.layers] == [RowMaskedBatchNormalization, CounterDropout]
+        assert [type(layer) for layer in model.layers] == [WeighedBatchNormalization, CounterDropout]
     assert [type(layer) for layer in model.layers] == [keras.layers.BatchNormalization, keras.layers.Dropout]
     with pytest.raises(RuntimeError), engine_layers(model, batch):
         raise RuntimeError

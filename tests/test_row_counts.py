@@ -115,6 +115,14 @@ def test_predictions(target):
     np.testing.assert_allclose(getattr(weighted, how)(X), getattr(of_repeated, how)(X), atol=1e-4)
 
 
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_batch_normalization(engine):
+    mlp = plain_regressor(**FULL_BATCH | {"batch_norm": True, "engine": engine, "epochs": 5})
+    weighted = mlp.fit(X, Y, COUNTS).predict(X)
+    np.testing.assert_allclose(weighted, mlp.fit(*repeated(X, Y)).predict(X), atol=1e-3)  # Adam makes much of rounding
+    assert np.abs(weighted - mlp.fit(X, Y).predict(X)).max() > 0.01  # so that counts do matter
+
+
 @pytest.mark.parametrize("target", ["two classes", "three classes", "several labels"])
 def test_balanced_classes_and_rows_held_out(target):
     make, y = TARGETS[target]

@@ -98,8 +98,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             Labels or numbers to learn.
         sample_weight : array-like of shape (n_samples,), default=None
             Only their ratios count; but whole numbers count rows, where their number matters: a weight of 2 is a row
-            twice. Only metrics, and the statistics of ``batch_norm``, count each row once, as Keras' do. A row of
-            weight 0 is left out.
+            twice. Only metrics, and batch normalization in a model of the user's own, count each row once, as
+            Keras does. A row of weight 0 is left out.
         X_val : array-like of shape (n_val, n_features), default=None
             Rows to hold out for early stopping, in place of a part of X.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None

@@ -1,14 +1,15 @@
 """The two stock layers that the compiled engine runs in another way.
 
-An epoch's last batch is padded to full size, so batch normalization must not count the padding; and dropout must draw
-its noise by arithmetic that can be mapped over members, with the rate as data. `engine_layers` turns a model's stock
+An epoch's last batch is padded to full size, so batch normalization must not count the padding; in the built-in network
+it counts rows by their weights, as the loss does. Dropout must draw its noise by arithmetic that can be mapped over
+members, with the rate as data. `engine_layers` turns a model's stock
 layers into these while a step is traced, and back: models of any kind (Sequential, functional, subclassed) are served
 alike and nothing remains of it in the user's model.
 """
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,15 +28,15 @@ class Batch:
 
     Attributes
     ----------
-    real : Tensor of shape (batch,), bool
-        False for padding.
+    share : Tensor of shape (batch,), bool or float32
+        By which rows count in batch normalization: 0 or False for padding.
     noise : Tensor of shape (), int32, or None
         Different for every member and step; None if there is no dropout.
     rates : dict of str to Tensor of shape (), float32
         Dropout rates by the layer's number, as in `dropout_layers`.
     """
 
-    real: tf.Tensor
+    share: tf.Tensor
     noise: tf.Tensor | None
     rates: dict[int, tf.Tensor]
 
@@ -43,18 +44,18 @@ class Batch:
 _traced = threading.local()
 
 
-class RowMaskedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization over the real rows of a padded batch."""
+class WeighedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization over a batch's rows as they count, and not over what fills the batch up."""
 
     def _moments(self, inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
         if mask is not None:
             raise NotCompilableError("batch normalization of masked inputs needs Keras' fit")
-        real = tf.reshape(tf.cast(_traced.batch.real, inputs.dtype), (-1,) + (1,) * (len(inputs.shape) - 1))
+        share = tf.reshape(tf.cast(_traced.batch.share, inputs.dtype), (-1,) + (1,) * (len(inputs.shape) - 1))
         axes = self._reduction_axes
         others = float(np.prod([inputs.shape[axis] for axis in axes if axis != 0], dtype=int))
-        n = tf.maximum(tf.reduce_sum(real) * others, 1.0)
-        mean = tf.reduce_sum(inputs * real, axes, keepdims=True) / n
-        variance = tf.reduce_sum(tf.square(inputs - mean) * real, axes) / n
+        n = tf.maximum(tf.reduce_sum(share) * others, np.finfo(np.float32).tiny)
+        mean = tf.reduce_sum(inputs * share, axes, keepdims=True) / n
+        variance = tf.reduce_sum(tf.square(inputs - mean) * share, axes) / n
         return tf.reshape(mean, variance.shape), variance
 
 
@@ -97,7 +98,7 @@ def uniform(key: tf.Tensor, shape: list[int]) -> tf.Tensor:
 
 
 _ENGINE_LAYERS = {
-    keras.layers.BatchNormalization: RowMaskedBatchNormalization,
+    keras.layers.BatchNormalization: WeighedBatchNormalization,
     keras.layers.Dropout: CounterDropout,
 }
 
@@ -108,13 +109,16 @@ def dropout_layers(model: keras.Model) -> list[keras.layers.Dropout]:
 
 
 @contextmanager
-def engine_layers(model: keras.Model, batch: Batch) -> Iterator[None]:
-    """Run the model's batch normalization and dropout layers as above, on this batch, within the context."""
+def engine_layers(model: keras.Model, batch: Batch, kinds: Collection[type] = tuple(_ENGINE_LAYERS)) -> Iterator[None]:
+    """Run the model's batch normalization and dropout layers as above, on this batch, within the context.
+
+    ``kinds`` are the classes of those that are run so; other layers stay as they are.
+    """
     numbers = {id(layer): number for number, layer in enumerate(dropout_layers(model))}
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.BatchNormalization) and type(layer) is not keras.layers.BatchNormalization:
             raise NotCompilableError(f"the layer {type(layer).__name__} would see the rows that fill up a batch")
-    swapped = [layer for layer in layers_of(model) if type(layer) in _ENGINE_LAYERS]
+    swapped = [layer for layer in layers_of(model) if type(layer) in kinds]
     for layer in swapped:
         layer.__class__ = _ENGINE_LAYERS[type(layer)]
     _traced.batch, _traced.numbers, _traced.calls = batch, numbers, Counter()

@@ -6,7 +6,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from sk_mlp._network.layout import State
-from sk_mlp._network.mapped_layers import dropout_layers
+from sk_mlp._network.mapped_layers import Batch, dropout_layers, engine_layers
 from sk_mlp._network.spec import Member, Rows
 from sk_mlp._tables.selection import dense, to_inputs
 from sk_mlp.engine.population import Population, epoch_order, evaluation_rows
@@ -59,6 +59,8 @@ class KerasPopulation(Population):
             weighted_metrics=[[mean_row_loss(loss)], [mean_row_loss(loss)]] if several else None,
             jit_compile=False,
         )
+        if parts.weighs_norm:
+            weigh_norm(parts.model)
         # What callbacks save of it must load without us, and elsewhere nobody brings y into the metrics' layouts.
         as_given = losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight"))
         parts.model._compile_config.config.update({**as_given, "metrics": None, "weighted_metrics": None})
@@ -114,6 +116,18 @@ class KerasPopulation(Population):
 
     def replace(self, m: int, state: State) -> None:
         self.parts.write(state)
+
+
+def weigh_norm(model: keras.Model) -> None:
+    """Let rows count in batch normalization as their weights say, in Keras' own training steps."""
+    step = type(model).train_step
+
+    def train_step(data: tuple) -> dict:
+        share = tf.nest.flatten(data[2])[0]
+        with engine_layers(model, Batch(share, None, {}), [keras.layers.BatchNormalization]):
+            return step(model, data)
+
+    model.train_step = train_step
 
 
 def mean_row_loss(loss: keras.losses.Loss) -> keras.metrics.Metric:

@@ -164,6 +164,8 @@ class Parts:
     variables : list of keras.Variable
         Trainable, then non-trainable ones of the model, then the optimizer's: the order of a state.
     layout : StateLayout
+    weighs_norm : bool
+        Whether rows count in batch normalization as their weights say, and not once each, as in a user's model.
     """
 
     def __init__(self, recipe: Recipe):
@@ -193,7 +195,7 @@ class Parts:
             metric.reset_state()
         self.metric_start = [[np.asarray(v) for v in metric.variables] for metric in self.metrics]
         self.built_with = [np.asarray(variable) for variable in self.variables]
-        own = blueprint.sample is None
+        self.weighs_norm = own = blueprint.sample is None
         self.redrawn = [(index[id(v)], init) for v, init in random_variables(self.model)] if own else []
         self.seeded = [index[id(v)] for v in seed_states(self.model) if id(v) in index] if own else []
         self._remember_draws()

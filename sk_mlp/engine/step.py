@@ -199,7 +199,11 @@ def train_step(
     iteration = values[grouping.index(optimizer._iterations)]
     rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
     noise = scramble(seed + scramble(tf.cast(iteration, tf.int32))) if rates else None
-    with engine_layers(parts.model, Batch(real, noise, rates)), tf.GradientTape(watch_accessed_variables=False) as tape:
+    share = weight if parts.weighs_norm else real
+    with (
+        engine_layers(parts.model, Batch(share, noise, rates)),
+        tf.GradientTape(watch_accessed_variables=False) as tape,
+    ):
         tape.watch(groups)
         outputs, new_rest, penalty = forward(parts, grouping.weights([*groups, *rest]), x, training=True)
         sums = summed_losses(parts, y, outputs, weight, hyper)
