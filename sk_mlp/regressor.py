@@ -177,8 +177,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         the best epoch before.
     ensemble_size : int or "auto", default="auto"
         How many networks to train, whose outputs are averaged. Each has a seed of its own, and each pair holds out
-        other rows. ``history_`` then holds means over the members that had that epoch, and ``best_epoch_`` the median.
-        "auto" is 8, and 1 with a ``model``.
+        other rows. "auto" is 8, and 1 with a ``model``.
     engine : {"auto", "compiled", "keras"}, default="auto"
         "compiled" trains by a compiled program, "keras" by Keras' ``fit`` on the same rows in the same order, "auto" by
         the compiled program wherever it can (not with callbacks that want to be called at every batch, for example).
@@ -208,10 +207,17 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     history_ : dict of list of float
         One entry an epoch: ``loss``, ``val_loss`` where rows are held out, metrics, ``learning_rate``. Those with
         ``val_`` are nan once these rows have joined the others (``early_stopping``).
+        For an ensemble, the mean over its members, where each counts with the figures of the epoch that it keeps from
+        that epoch on: at ``best_epoch_`` it is the mean of what they keep.
+    member_histories_ : list of dict
+        Of each member its own figures, of all its epochs, in lists as those of ``history_``; ``best_epoch``, the index
+        of the one whose weights it keeps, -1 for the initial ones; and ``stopped_by``: "epochs" (all were run),
+        "patience", "perfect" (nothing was left to improve), "non-finite" (the loss) or "callback".
     n_iter_ : int
-        Number of epochs run.
+        Number of epochs run; of an ensemble, by the member that had most.
     best_epoch_ : int
-        Index into ``history_`` of the epoch whose weights were kept; -1 if those are the initial ones.
+        Index into ``history_`` of the epoch whose weights were kept; of an ensemble, the last one that a member keeps;
+        -1 if those are the initial ones.
     n_outputs_ : int
         Width of the network's output.
     n_features_in_ : int

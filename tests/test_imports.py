@@ -18,7 +18,7 @@ LAYERS = [
     {"_network.layout"},
     {"_network.spec"},
     {"_network.forward"},
-    {"_estimator.fork"},
+    {"_estimator.fork", "_estimator.history"},
     {"_keras.policy", "layers", "schedules", "losses", "_network.builder_arguments", "_network.compiled"},
     {"_estimator.fit_words"},
     {"_network.build"},

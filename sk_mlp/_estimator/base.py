@@ -31,7 +31,7 @@ from sk_mlp._network.forward import network_output
 from sk_mlp._network.user_model import compile_arguments, structure_of_user_model
 from sk_mlp.engine.predict import MODEL_FUNCTIONS
 
-SET_AT_THE_END = ("_fitted", "history_", "n_iter_", "best_epoch_")  # of a fit
+SET_AT_THE_END = ("_fitted", "history_", "member_histories_", "n_iter_", "best_epoch_")  # of a fit
 
 
 class BaseKerasMLP(CallbackSupportMixin, Training, ABC):

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from sk_mlp._estimator.fit_words import NO_WORDS
 from sk_mlp._estimator.fork import refuse_after_fork
+from sk_mlp._estimator.history import joined, mean_history, member_history
 from sk_mlp._estimator.rows import FitRows, GivenRows, rows_of_fit
 from sk_mlp._estimator.running import run_task
 from sk_mlp._estimator.settings import settle, take_over
@@ -297,15 +298,12 @@ class Training(Design, ABC):
             elif one.best_epoch < first_epoch:
                 wrong = f"{task.members[0].monitor} was not a number after any epoch. The initial weights are kept."
                 warnings.warn(wrong, ConvergenceWarning, stacklevel=4)
-        new = mean_history([one.history for one in trained])
-        history = getattr(self, "history_", {}) if first_epoch else {}
-        before = [np.nan] * (len(history["loss"]) if history else 0)
-        now = [np.nan] * len(new["loss"])
-        self.history_ = {
-            name: [*history.get(name, before), *new.get(name, now)] for name in dict.fromkeys([*history, *new])
-        }
+        before = vars(self) if first_epoch else {}
+        owns = before.get("member_histories_", [{}] * len(trained))
+        self.member_histories_ = [member_history(one, first_epoch, own) for one, own in zip(trained, owns, strict=True)]
+        self.history_ = joined(before.get("history_", {}), mean_history(trained, first_epoch))
         self.n_iter_ = len(self.history_["loss"])
-        self.best_epoch_ = int(np.median([one.best_epoch for one in trained]))
+        self.best_epoch_ = max(one.best_epoch for one in trained)
         self._fitted = Fitted(
             states=tuple(one.state for one in trained),
             layout=trained[0].layout,
@@ -392,14 +390,3 @@ class Training(Design, ABC):
     @abstractmethod
     def _regressor_class(self) -> type:
         """The estimator that an autoencoder is."""
-
-
-def mean_history(histories: list[dict[str, list[float]]]) -> dict[str, list[float]]:
-    """Figures of members, epoch by epoch, averaged over those that have them of that epoch; nan where none has."""
-    n_epochs = max(len(history["loss"]) for history in histories)
-
-    def mean(name: str, epoch: int) -> float:
-        figures = [history[name][epoch] for history in histories if epoch < len(history[name])]
-        return float(np.mean(figures)) if figures else np.nan
-
-    return {name: [mean(name, epoch) for epoch in range(n_epochs)] for name in histories[0]}
