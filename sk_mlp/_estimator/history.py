@@ -84,4 +84,4 @@ def _mean(members: Sequence[Trained], name: str, first_epoch: int) -> list[float
         epochs = np.minimum(np.arange(n_epochs), one.best_epoch - first_epoch if keeps else last)
         values = np.asarray(one.history[name])
         figures[m], known[m] = values[np.minimum(epochs, len(values) - 1)], epochs < len(values)
-    return [float(mean) if some else np.nan for mean, some in zip(figures.mean(axis=0), known.any(axis=0), strict=True)]
+    return np.where(known.any(axis=0), figures.mean(axis=0), np.nan).tolist()
