@@ -22,7 +22,7 @@ from sk_mlp._tables.plan import (
     ColumnPlan,
 )
 
-__all__ = ["CategoryCodes", "ColumnEncoding", "ColumnShift", "DateFeatures", "ParametricActivation"]
+__all__ = ["CategoryCodes", "ColumnEncoding", "ColumnShift", "DateFeatures", "ParametricActivation", "SortedOutputs"]
 
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
 # generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
@@ -287,3 +287,30 @@ class ParametricActivation(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the name of the activation."""
         return {**super().get_config(), "activation": keras.activations.serialize(self.activation)}
+
+
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class SortedOutputs(keras.layers.Layer):
+    """Outputs of each row in ascending order, so that quantiles never cross.
+
+    Parameters
+    ----------
+    **kwargs : dict
+        As of any Keras layer.
+
+    References
+    ----------
+    V. Chernozhukov, I. Fernandez-Val and A. Galichon, Quantile and Probability Curves Without Crossing,
+    Econometrica 78 (2010), doi:10.3982/ECTA7880: sorting makes no quantile worse.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+
+    def call(self, inputs: Any) -> Any:
+        """Sort them."""
+        return ops.sort(inputs, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Return the same shape."""
+        return input_shape

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 from keras.src.utils.naming import to_snake_case
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
 
 __all__ = ["Quantile"]
@@ -27,37 +27,53 @@ class Quantile(keras.losses.Loss):
 
     Parameters
     ----------
-    quantile : float in (0, 1), default=0.5
-        Share of y that lies below what is predicted.
+    quantile : float in (0, 1) or array-like of float, default=0.5
+        Share of y that lies below what is predicted. Several ones, in increasing order, are of one output each: the
+        loss is the mean of theirs.
     name : str, default="quantile"
         As of any Keras loss.
 
     Raises
     ------
     ValueError
-        If the quantile is not in (0, 1).
+        If a quantile is not in (0, 1), and if several do not increase.
 
     Examples
     --------
     >>> from sk_mlp import KerasMLPRegressor
     >>> from sk_mlp.losses import Quantile
     >>> mlp = KerasMLPRegressor(loss=Quantile(0.9))
+    >>> of_three = KerasMLPRegressor(loss="quantile", loss__quantile=[0.05, 0.5, 0.95])
     """
 
-    def __init__(self, quantile: float = 0.5, name: str = "quantile"):
+    def __init__(self, quantile: float | ArrayLike = 0.5, name: str = "quantile"):
         super().__init__(name=name)
-        if not 0 < quantile < 1:
+        array = np.asarray(quantile, dtype=np.float64)
+        if not np.all((array > 0) & (array < 1)):
             raise ValueError(f"quantile must be a float in (0, 1). Got {quantile!r} instead.")
-        self.quantile = float(quantile)
+        if array.ndim > 1 or not array.size or not np.all(np.diff(array) > 0 if array.ndim else True):
+            raise ValueError(f"quantile must be a float, or floats in increasing order. Got {quantile!r} instead.")
+        self.quantile: float | tuple[float, ...] = tuple(array.tolist()) if array.ndim else float(array)
+
+    @property
+    def several(self) -> tuple[float, ...]:
+        """The quantiles, if several were asked for; else empty."""
+        return self.quantile if isinstance(self.quantile, tuple) else ()
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Compute the loss of each row, the mean over its columns."""
-        error = y_true - y_pred
-        return ops.mean(ops.maximum(self.quantile * error, (self.quantile - 1) * error), axis=-1)
+        if self.several and y_pred.shape[-1] != len(self.several):
+            raise ValueError(
+                f"The loss of {len(self.several)} quantiles needs as many outputs. Got outputs of shape {y_pred.shape}."
+            )
+        error = (ops.reshape(y_true, (-1, 1)) if self.several else y_true) - y_pred
+        above = ops.cast(self.quantile, error.dtype)
+        below = ops.cast(np.asarray(self.quantile) - 1, error.dtype)
+        return ops.mean(ops.maximum(above * error, below * error), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor."""
-        return {"quantile": self.quantile, "name": self.name}
+        return {"quantile": list(self.several) or self.quantile, "name": self.name}
 
 
 class RowLoss:

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import StrOptions
 
 from sk_mlp._estimator.base import BaseKerasMLP
@@ -162,7 +163,9 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     loss : str, callable, keras.losses.Loss or None, default=None
         Keras name, class, object, or function of (y_true, y_pred) that returns a number a row; None for
         the mean squared error.
-        Arguments of a name or class are set by ``loss__argument``. With a ``model`` that is compiled, None is its own
+        Arguments of a name or class are set by ``loss__argument``. With ``loss="quantile"`` and
+        ``loss__quantile=[0.05, 0.5, 0.95]`` one network predicts several quantiles of y, a column each, which never
+        cross: they are sorted. With a ``model`` that is compiled, None is its own
         loss.
     metrics : list or None, default=None
         Keras names, classes, objects or functions, computed in every epoch; ``metrics__...`` as in scikeras. With a
@@ -391,7 +394,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Returns
         -------
         y_mean : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
-            In y's units.
+            In y's units. Of shape (n_samples, n_quantiles) for a loss of several quantiles, not decreasing in a row.
         y_std : ndarray of the same shape, float64
             Standard deviation of the members' predictions (over n, not n - 1), in y's units; only with ``return_std``.
             It is small where the data has settled what to predict, however noisy y is: it is no interval for y.
@@ -412,6 +415,31 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
                 "ensemble_size to 2 or more."
             )
         return targets.decode(mean), targets.decode_spread(np.std(outputs, axis=0))
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Score the predictions by R², or those of several quantiles by the mean of their D².
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row.
+
+        Returns
+        -------
+        float
+            1 at best, and 0 for a constant: `sklearn.metrics.r2_score`, or the mean over the quantiles of
+            `sklearn.metrics.d2_pinball_score`.
+        """
+        output = self._output(X)
+        predicted, quantiles = self._fitted.targets.decode(output), self._fitted.targets.quantiles
+        if not quantiles:
+            return r2_score(y, predicted, sample_weight=sample_weight)
+        columns = zip(quantiles, predicted.T, strict=True)
+        return float(np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=q) for q, p in columns]))
 
     def predict_members(self, X: Any) -> NDArray:
         """Predict targets by each network of the ensemble alone.

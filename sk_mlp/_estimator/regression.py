@@ -1,6 +1,7 @@
 """What regression does in training: y's units, losses, dropout."""
 
 from abc import ABC
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -9,10 +10,12 @@ from sklearn.utils.validation import column_or_1d
 
 from sk_mlp._estimator.training import Training
 from sk_mlp._keras.loss import check_loss_of_numbers, is_of_differences, resolve_loss
+from sk_mlp._network.builder_arguments import arguments_of
+from sk_mlp._network.spec import CHANGED
 from sk_mlp._network.user_model import has_linear_output
 from sk_mlp._targets.dropout import once_stalled
-from sk_mlp._targets.kinds import RegressionTargets, regression_targets
-from sk_mlp.losses import keras_name
+from sk_mlp._targets.kinds import regression_targets
+from sk_mlp.losses import Quantile, keras_name
 
 RATIOS, LOGARITHMS = "mean_absolute_percentage_error", "mean_squared_logarithmic_error"
 
@@ -34,7 +37,24 @@ class Regression(Training, ABC):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         targets = previous or regression_targets(y, np.ones(len(y)), standardise=False)
+        quantiles = self._quantiles()
+        if quantiles and len(targets.mean) > 1:
+            raise ValueError(
+                f"y must have one column for a loss of several quantiles. Got {len(targets.mean)}; wrap the estimator "
+                "in sklearn.multioutput.MultiOutputRegressor, or ask for one quantile."
+            )
+        if previous and quantiles != previous.quantiles:
+            raise ValueError(CHANGED)
+        if quantiles:
+            targets = replace(targets, quantiles=quantiles, one_dimensional=False)
         return targets, targets.check(y)
+
+    def _quantiles(self):
+        """The quantiles of y that the network is to put out, if its loss is of several."""
+        if self.loss is None or "loss" in arguments_of(self.model):
+            return ()
+        loss = resolve_loss(self._values(), "mean_squared_error")
+        return loss.several if isinstance(loss, Quantile) else ()
 
     def _with_units(self, targets, y, rows, weights, blueprint, loss):
         name = keras_name(loss)
@@ -53,7 +73,7 @@ class Regression(Training, ABC):
         else:
             learned = regression_targets(y[rows], weights, standardise=takes_scale)
             mean, scale = learned.mean, learned.scale
-        return RegressionTargets(mean, scale, targets.one_dimensional)
+        return replace(targets, mean=mean, scale=scale)
 
     def _label_hyper(self, loss, layout, targets, width):
         """y's units, where the loss is not the same, times a constant, for y less its mean over its scale."""

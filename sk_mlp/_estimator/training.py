@@ -24,7 +24,7 @@ from sk_mlp._estimator.task import Task, automatic_epochs, make_recipe, rows_of_
 from sk_mlp._keras.callbacks import callbacks_of, directed, rule_of
 from sk_mlp._keras.loss import is_of_margins
 from sk_mlp._keras.resolve import ideal_of, is_of_logits, resolve_loss, routed_to, sign_of
-from sk_mlp._network.build import with_shift, with_units
+from sk_mlp._network.build import with_order, with_shift, with_units
 from sk_mlp._network.compiled import compiled_by_user
 from sk_mlp._network.design import Design
 from sk_mlp._network.spec import CHANGED, Blueprint, Fitted, Member, Rows, Trained
@@ -332,6 +332,8 @@ class Training(Design, ABC):
         """The network as a model from X to y in their own units."""
         if isinstance(targets, RegressionTargets) and targets.is_standardised:
             model = with_units(model, targets.mean, targets.scale)
+        if isinstance(targets, RegressionTargets) and targets.quantiles:
+            model = with_order(model)
         return model if shift is None else with_shift(model, shift)
 
     # What classification and regression do each in their own way

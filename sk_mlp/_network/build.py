@@ -18,7 +18,7 @@ from sk_mlp._keras.policy import build_under, exact, under_policy
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import to_inputs
-from sk_mlp.layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation
+from sk_mlp.layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation, SortedOutputs
 
 HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
 INITIALIZERS = {
@@ -152,14 +152,22 @@ def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
     """Append the layer that takes a regression network's output to y's units; the layers and weights are shared."""
     dtype = exact(model.dtype_policy.name)
-    rescaling = keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype=dtype, name="target_units")
+    return _with_last(model, keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype=dtype, name="target_units"))
+
+
+def with_order(model: keras.Model) -> keras.Model:
+    """Append the layer that sorts quantiles; the layers and weights are shared."""
+    return _with_last(model, SortedOutputs(dtype=exact(model.dtype_policy.name), name="sorted_quantiles"))
+
+
+def _with_last(model: keras.Model, last: keras.layers.Layer) -> keras.Model:
     with under_policy(model.dtype_policy):
         if isinstance(model, keras.Sequential):
-            return keras.Sequential([*model.layers, rescaling] if model.inputs is None else _chain(model, rescaling))
+            return keras.Sequential([*model.layers, last] if model.inputs is None else _chain(model, last))
         if getattr(model, "inputs", None):
-            outputs = [rescaling(output) for output in model.outputs]
+            outputs = [last(output) for output in model.outputs]
             return keras.Model(model._inputs_struct, outputs if len(outputs) > 1 else outputs[0], name=model.name)
-        return keras.Sequential([model, rescaling])
+        return keras.Sequential([model, last])
 
 
 def with_shift(model: keras.Model, shift: np.ndarray) -> keras.Model:

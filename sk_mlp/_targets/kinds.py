@@ -229,16 +229,19 @@ class RegressionTargets:
     mean, scale : ndarray of shape (n_outputs,), float64, in y's units
     one_dimensional : bool
         Whether predictions are returned as (n_samples,).
+    quantiles : tuple of float
+        Of y, that are the network's outputs, where a loss asks for several; else empty.
     """
 
     mean: NDArray
     scale: NDArray
     one_dimensional: bool
+    quantiles: tuple[float, ...] = ()
 
     @property
     def n_outputs(self) -> int:
         """Width of the network's output."""
-        return len(self.mean)
+        return len(self.quantiles) or len(self.mean)
 
     @property
     def is_standardised(self) -> bool:
@@ -246,18 +249,23 @@ class RegressionTargets:
         return bool(self.mean.any() or (self.scale != 1).any())
 
     def check(self, y: NDArray, name: str = "y") -> NDArray:
-        """Return y as (n_samples, n_outputs), or say what is wrong with its shape."""
+        """Return y as (n_samples, n_columns), or say what is wrong with its shape."""
         y = y.reshape(len(y), -1)
-        if y.shape[1] != self.n_outputs:
-            raise ValueError(f"{name} must have {self.n_outputs} columns, as in fit. Got {y.shape[1]}.")
+        if y.shape[1] != len(self.mean):
+            raise ValueError(f"{name} must have {len(self.mean)} columns, as in fit. Got {y.shape[1]}.")
         return y
 
     def encode(self, y: NDArray) -> NDArray:
-        """(n_samples, n_outputs) in y's units to float32 with mean 0 and variance 1."""
+        """(n_samples, n_columns) in y's units to float32 with mean 0 and variance 1."""
         return ((y - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, output: NDArray) -> NDArray:
-        """Output of the network, (n_samples, n_outputs), to y's units, float64."""
+        """Output of the network, (n_samples, n_outputs), to y's units, float64.
+
+        Quantiles are sorted in each row, which makes none of them worse (Chernozhukov, Fernandez-Val and Galichon 2010,
+        doi:10.3982/ECTA7880).
+        """
+        output = np.sort(output, axis=1) if self.quantiles else output
         y = output.astype(np.float64, copy=False) * self.scale + self.mean
         return y[:, 0] if self.one_dimensional else y
 
