@@ -3,14 +3,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sk_mlp._version import __version__
+
 if TYPE_CHECKING:
     from sk_mlp._estimator.parameters import PLAIN_MLP
+    from sk_mlp._onnx.export import to_onnx
     from sk_mlp.classifier import KerasMLPClassifier
     from sk_mlp.exceptions import NotCompilableError
     from sk_mlp.regressor import KerasMLPRegressor
 
-__all__ = ["PLAIN_MLP", "KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError"]
-__version__ = "0.1.0"
+__all__ = ["PLAIN_MLP", "KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError", "__version__", "to_onnx"]
 
 # Imported when first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
 _MODULES = {
@@ -18,6 +20,7 @@ _MODULES = {
     "KerasMLPRegressor": "regressor",
     "NotCompilableError": "exceptions",
     "PLAIN_MLP": "_estimator.parameters",
+    "to_onnx": "_onnx.export",
 }
 
 

@@ -1,6 +1,5 @@
 """Keras layers for tables: the columns of X to features, and an activation with a learned share."""
 
-from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from sk_mlp._tables.categories import MISSING, UNKNOWN, spellings
+from sk_mlp._tables.categories import MISSING, UNKNOWN, known_texts
 from sk_mlp._tables.dates import DateColumn
 from sk_mlp._tables.plan import (
     CATEGORY_DIM,
@@ -197,11 +196,9 @@ class CategoryCodes(keras.layers.Layer):
         super().__init__(**kwargs)
         self.categories = list(categories)
         self._of_strings = bool(categories) and isinstance(categories[0], str)
-        others = [(other, code) for code, category in enumerate(categories) for other in spellings(str(category))]
-        times = Counter([*categories, *(other for other, _ in others)])
-        others = [pair for pair in others if self._of_strings and times[pair[0]] == 1]
-        self._known = [*categories, *(other for other, _ in others)]
-        self._codes = [*range(len(categories)), *(code for _, code in others)]
+        numbers = {number: code for code, number in enumerate(categories)}
+        known = known_texts(categories) if self._of_strings else numbers
+        self._known, self._codes = list(known), list(known.values())
 
     def call(self, inputs: Any) -> Any:
         """Compare with each category."""

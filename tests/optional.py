@@ -9,6 +9,8 @@ EXTRAS = {
     "distributed": "distributed",
     "matplotlib": "plot",
     "numpydoc": "test",
+    "onnx": "onnx",
+    "onnxruntime": "test",
     "pandas": "frames",
     "polars": "frames",
     "psutil": "test",

@@ -9,7 +9,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
-    {"exceptions", "_keras.compat", "_estimator.extras", "_estimator.messages", "_estimator.mlflow"},
+    {
+        "_version",
+        "exceptions",
+        "_keras.compat",
+        "_estimator.extras",
+        "_estimator.files",
+        "_estimator.messages",
+        "_estimator.mlflow",
+    },
     {"_estimator.other_names", "_tables.columns"},
     {"_tables.bins", "_tables.selection", "_tables.sparse", "_targets", "_estimator.split"},
     {"_tables.categories", "_tables.dates", "_tables.numbers"},
@@ -37,7 +45,11 @@ LAYERS = [
     {"_estimator.training"},
     {"_estimator.base", "_estimator.classification", "_estimator.regression"},
     {"regressor"},
-    {"classifier"},
+    {"classifier", "_onnx.graph"},
+    {"_onnx.network", "_onnx.table"},
+    {"_onnx.outputs"},
+    {"_onnx.model"},
+    {"_onnx.export"},
     {"inspection", "model_selection"},
     {"__init__"},
     {"_cli"},

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._tables.categories import Categories
+from sk_mlp._tables.categories import Categories, as_type, holds_texts
 from sk_mlp._tables.dates import Dates
 from sk_mlp._tables.selection import to_inputs
 from sk_mlp.layers import CategoryCodes, DateFeatures
@@ -49,7 +49,7 @@ def model_of_table(
     inputs, columns, more = {}, [], []
     for number, name in enumerate(names):
         values = categories.get(number)
-        of_strings = values is not None and any(isinstance(value, (str, bytes)) for value in values)
+        of_strings = values is not None and holds_texts(values)
         number_type = "float32" if shift is None or not shift[number] else "float64"
         dtype = "string" if of_strings else "float64" if number in dates else number_type
         inputs[name] = keras.layers.Input((1,), dtype=dtype, name=name)
@@ -60,25 +60,10 @@ def model_of_table(
         elif values is None:
             columns.append(inputs[name])
         else:
-            known = _as_inputs(name, values, str if of_strings else np.float32)
+            known = as_type(name, values, str if of_strings else np.float32)
             columns.append(CategoryCodes(known, dtype="float32", name=f"sk_mlp_codes_{number}")(inputs[name]))
     columns += more
     dtype = "float32" if shift is None else "float64"
     joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", dtype=dtype)(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
     return keras.Model(inputs, model(parts), name="table_mlp")
-
-
-def _as_inputs(name: str, values: tuple, kind: type) -> list:
-    """Categories of a column as the model's input has them."""
-    try:
-        known = [kind(value.decode() if isinstance(value, bytes) else value) for value in values]
-    except (TypeError, ValueError):  # among them bytes that are no text
-        known = []
-    if len(set(known)) < len(values):
-        some = f"{list(values[:5])}{' and others' if len(values) > 5 else ''}"
-        raise ValueError(
-            f"Categories must be strings or numbers, and differ as {kind.__name__}, for a Keras model to take them. "
-            f"Got {some} in the column {name!r}; make them strings."
-        )
-    return [value if kind is str else float(value) for value in known]

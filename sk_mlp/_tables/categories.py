@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -147,3 +148,44 @@ def spellings(text: str) -> list[str]:
         number = _key(text)
         others = [str(number), f"{number}.0"] if isinstance(number, int) else []
     return [other for other in others if other != text] if text in others else []
+
+
+def known_texts(categories: Sequence[str]) -> dict[str, int]:
+    """Codes of all texts that `codes_of` takes for one of these: itself, and other spellings."""
+    known = {category: code for code, category in enumerate(categories)}
+    others = {other for category in categories for other in spellings(category)}
+    return known | dict(sorted(_alike(others - known.keys(), tuple(categories)).items()))
+
+
+def holds_texts(categories: tuple[Any, ...]) -> bool:
+    """Whether some categories are strings."""
+    return any(isinstance(category, (str, bytes)) for category in categories)
+
+
+def as_type(name: str, categories: tuple[Any, ...], kind: type) -> list:
+    """Categories as what takes a table without Python's objects has them: all strings, or all floats.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    categories : tuple
+    kind : type
+        ``str``, or that of the floats.
+
+    Raises
+    ------
+    ValueError
+        If they are neither strings nor numbers, and if two of them would be the same.
+    """
+    try:
+        known = [kind(value.decode() if isinstance(value, bytes) else value) for value in categories]
+    except (TypeError, ValueError):  # among them bytes that are no text
+        known = []
+    if len(set(known)) < len(categories):
+        some = f"{list(categories[:5])}{' and others' if len(categories) > 5 else ''}"
+        raise ValueError(
+            f"Categories must be strings or numbers, and differ as {kind.__name__}, for an exported model to take them."
+            f" Got {some} in the column {name!r}; make them strings."
+        )
+    return [value if kind is str else float(value) for value in known]

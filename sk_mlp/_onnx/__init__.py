@@ -1,0 +1,1 @@
+"""A fitted estimator as an ONNX graph, made node by node."""
