@@ -179,7 +179,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         Decides initial weights, held-out rows, the order of rows and dropout. With an int, the process's own
         generators are neither used nor changed; None draws a seed from numpy's, as everywhere in scikit-learn.
     verbose : int, default=0
-        Whether to print a line an epoch, and why an engine was chosen.
+        1 shows a bar for the whole fit, in a terminal or a notebook (with ipywidgets), and prints a line at its end; 2
+        prints a line an epoch and network. Both say why Keras' own ``fit`` was taken, if ``engine`` did not ask for it.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weight of each class, ``{label: weight}``; "balanced" for n_samples / (n_classes * count), where rows
         count by their ``sample_weight``. A list holds a dict a label of a multilabel y. Multiplies ``sample_weight``,

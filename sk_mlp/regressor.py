@@ -191,7 +191,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Decides initial weights, held-out rows, the order of rows and dropout. With an int, the process's own
         generators are neither used nor changed; None draws a seed from numpy's, as everywhere in scikit-learn.
     verbose : int, default=0
-        Whether to print a line an epoch, and why an engine was chosen.
+        1 shows a bar for the whole fit, in a terminal or a notebook (with ipywidgets), and prints a line at its end; 2
+        prints a line an epoch and network. Both say why Keras' own ``fit`` was taken, if ``engine`` did not ask for it.
     normalize_y : bool or "auto", default="auto"
         Whether the network is trained on y less its mean, over its standard deviation. If not, the loss, and with it
         the learning rate of optimizers such as "sgd", is in y's units. "auto" is True, and False with a ``model``.

@@ -382,11 +382,8 @@ def test_batch_callbacks_need_keras(callback, capsys):
     regressor(callbacks=[callback]).fit(X, TARGET)
     assert capsys.readouterr().out == ""
     regressor(callbacks=[callback], verbose=1).fit(X, TARGET)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == (
-        f"KerasMLPRegressor trains with engine='keras': the callback {name} wants to be called at every batch"
-    )
-    assert [line.split(" ")[:2] for line in lines[1:]] == [["Epoch", f"{epoch}/3"] for epoch in (1, 2, 3)]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(f"(engine='keras', because the callback {name} wants to be called at every batch)")
 
 
 @pytest.mark.parametrize("engine", ["auto", "keras"])

@@ -32,7 +32,7 @@ LAYERS = [
     {"_network.build"},
     {"_network.mapped_layers"},
     {"engine"},
-    {"_keras.routing"},
+    {"_keras.routing", "_estimator.progress"},
     {"_keras.metric_forms"},
     {"_keras.loss", "_keras.metric_layouts"},
     {"_keras.metrics"},

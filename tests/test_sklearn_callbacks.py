@@ -407,6 +407,15 @@ def test_an_ensemble_stops_with_its_first_member(engine):
     monitor = callback.ScoringMonitor(scoring="accuracy")
     mlp = classifier(engine=engine, epochs=5, ensemble_size=2, early_stopping=engine == "compiled")
     assert mlp.set_callbacks(monitor).fit(X, LABELS).n_iter_ == 5  # scored with the calibration of that member
-    assert len(monitor.get_logs().data) == 6
+    assert len(monitor.get_logs().data) == 11, "the fit, and the epochs of both members"
     stopping = clone(mlp).set_callbacks(Recorder(stop_at=1))
     assert stopping.fit(X, LABELS).n_iter_ == 2
+
+
+def test_progress_of_an_ensemble_is_even():
+    """Epochs of all members are tasks of the fit, which knows how many there are."""
+    recorder = Recorder()
+    regressor(ensemble_size=3, early_stopping=False).set_callbacks(recorder).fit(X, TARGET)
+    ((_, fit, _),) = recorder.ends("fit")
+    assert [context.task_id for _, context, _ in recorder.ends("epoch")] == list(range(9))
+    assert fit.max_subtasks == 9

@@ -1,10 +1,10 @@
 """Members in training, by the engine that the parameters ask for, or that can."""
 
-from functools import partial
 from typing import Any
 
 import keras
 
+from sk_mlp._estimator.progress import Report, fit_progress
 from sk_mlp._estimator.sklearn_callbacks import FitTasks
 from sk_mlp._estimator.task import Task
 from sk_mlp._keras.callbacks import callbacks_of, directed
@@ -41,32 +41,31 @@ def run_task(estimator: Any, task: Task, tasks: FitTasks | None) -> list[Trained
     reason = None if estimator.engine == "keras" else why_not_compilable(recipe, fresh_callbacks(estimator, task))
     if reason and estimator.engine == "compiled":
         raise NotCompilableError(f"engine='compiled' cannot train this: {reason}")
+    name = type(estimator).__name__
     if estimator.engine != "keras" and not reason:
         try:
-            _run_compiled(estimator, task, runs, tasks)
+            with fit_progress(name, estimator.verbose, runs) as report:
+                _run_compiled(estimator, task, runs, tasks, report)
             return [run.outcome() for run in runs]
         except NotCompilableError as error:
             if estimator.engine == "compiled":
                 raise
             reason, runs = str(error), task.runs()
-    if reason and estimator.verbose:
-        print(f"{type(estimator).__name__} trains with engine='keras': {reason}")
-    for run in runs:
-        if tasks:
-            tasks.follow(run)
-        callbacks, parts = fresh_callbacks(estimator, task), Parts(recipe)
-        population = KerasPopulation(parts, recipe, run.member, callbacks)
-        bridge = _bridge(estimator, task, run.member, parts, callbacks) if callbacks else None
-        own_tasks = tasks if run is runs[0] else None
-        train(population, iter([run]), bridge, partial(_report, estimator.verbose, population, own_tasks))
+    remark = f"engine='keras', because {reason}" if reason else ""
+    with fit_progress(name, estimator.verbose, runs, remark) as report:
+        for run in runs:
+            callbacks, parts = fresh_callbacks(estimator, task), Parts(recipe)
+            population = KerasPopulation(parts, recipe, run.member, callbacks)
+            bridge = _bridge(estimator, task, run.member, parts, callbacks) if callbacks else None
+            _train_one(population, run, bridge, tasks, report)
     return [run.outcome() for run in runs]
 
 
-def _run_compiled(estimator: Any, task: Task, runs: list[Run], tasks: FitTasks | None) -> None:
+def _run_compiled(estimator: Any, task: Task, runs: list[Run], tasks: FitTasks | None, report: Report) -> None:
     if len(runs) > 1 and not task.has_callbacks and not tasks:
         cohort = Cohort(task.recipe, runs)
         cohort.n_slots = 1  # programs of several members differ in the last bits, and time decides when they end
-        train_cohorts([cohort], report=partial(_report, estimator.verbose, None, None))
+        train_cohorts([cohort], report=report)
         if cohort.error:
             raise cohort.error
         return
@@ -75,10 +74,22 @@ def _run_compiled(estimator: Any, task: Task, runs: list[Run], tasks: FitTasks |
         callbacks = fresh_callbacks(estimator, task)
         bridge = _bridge(estimator, task, run.member, None, callbacks) if callbacks else None
         population = CompiledPopulation(task.recipe, data, run.member.hyper, 1)
-        own_tasks = tasks if run is runs[0] else None  # of scikit-learn's callbacks, who know of one history
+        _train_one(population, run, bridge, tasks, report)
+
+
+def _train_one(
+    population: Population, run: Run, bridge: CallbackBridge | None, tasks: FitTasks | None, report: Report
+) -> None:
+    """Train a member; its epochs are tasks of scikit-learn's callbacks."""
+
+    def end_epoch(run: Run) -> None:
+        report(run)
         if tasks:
-            tasks.follow(run)
-        train(population, iter([run]), bridge, partial(_report, estimator.verbose, population, own_tasks))
+            tasks.end_epoch(population, run)
+
+    if tasks:
+        tasks.begin_member(run)
+    train(population, iter([run]), bridge, end_epoch)
 
 
 def fresh_callbacks(estimator: Any, task: Task) -> list[keras.callbacks.Callback]:
@@ -97,12 +108,3 @@ def _bridge(estimator: Any, task: Task, member: Member, parts: Parts | None, cal
     if getattr(model, "optimizer", None) is not parts.optimizer:  # whose rate callbacks set
         model.compile(parts.optimizer, **losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight")))
     return CallbackBridge(callbacks, parts, model, member.epochs, steps, member.learning_rate)
-
-
-def _report(verbose: int, population: Population | None, tasks: FitTasks | None, run: Run) -> None:
-    if verbose:
-        n = len(run.history["loss"])
-        figures = (f"{name}: {values[-1]:.4g}" for name, values in run.history.items() if len(values) == n)
-        print(f"Epoch {run.epoch}/{run.member.epochs}", *figures)
-    if tasks and population:
-        tasks.end_epoch(population, run)

@@ -25,7 +25,7 @@ def hook_arguments(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[s
 
 
 class FitTasks:
-    """The task that a fit is, and those of its epochs; of an ensemble, those of its first member.
+    """The task that a fit is, and those of its epochs; of an ensemble, those of one member after the other.
 
     Parameters
     ----------
@@ -38,8 +38,14 @@ class FitTasks:
     def __init__(self, worker: Any, task: Task):
         self._worker, self._task = worker, task
         self._stopped_at: int | None = None
-        self._fit = worker._init_callback_context(max_subtasks=task.members[0].epochs - task.first_epoch)
+        n_epochs = sum(member.epochs - task.first_epoch for member in task.members)
+        self._fit = worker._init_callback_context(max_subtasks=n_epochs)
         self._fit.call_on_fit_task_begin(**task.hook_arguments)
+
+    def begin_member(self, run: Run) -> None:
+        """Begin a member's first task; let it stop where a hook has stopped the members before."""
+        if self._stopped_at is not None:
+            run.member = replace(run.member, epochs=min(run.member.epochs, self._stopped_at))
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
@@ -54,11 +60,6 @@ class FitTasks:
             run.stopped_by, self._stopped_at = run.stopped_by or "callback", run.epoch
         if not run.stopped_by:
             self._begin_epoch()
-
-    def follow(self, run: Run) -> None:
-        """Let another member of an ensemble stop where a hook has stopped the first one."""
-        if self._stopped_at is not None:
-            run.member = replace(run.member, epochs=min(run.member.epochs, self._stopped_at))
 
     def _attributes(self, population: Population, run: Run) -> dict[str, Any]:
         """Attributes of an estimator with the present weights."""

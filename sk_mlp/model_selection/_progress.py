@@ -1,16 +1,16 @@
 """What a search shows while it trains."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+from sk_mlp._estimator.progress import bar, say
 from sk_mlp.engine.run import Run
 
 
 @contextmanager
 def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], None]]:
-    """Show a bar of the epochs still to run, at most, within the context.
+    """Show a bar of the epochs still to run, at most, within the context; and a line at the end.
 
     Parameters
     ----------
@@ -23,21 +23,20 @@ def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], Non
     report : callable (run) -> None
         To be called after every epoch of a run.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     to_run = {run: run.epochs_left for run in runs}
-    n_ended, best = sum(not n for n in to_run.values()), float("inf")
-
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar:
-        counts = f"networks {{}}/{len(runs)}, structures {n_structures}"
-        shown = bar.add_task(counts.format(n_ended), total=sum(to_run.values()))
+    n_ended, best, began = sum(not n for n in to_run.values()), float("inf"), time.perf_counter()
+    counts = f"networks {{}}/{len(runs)}, structures {n_structures}"
+    words = counts.format(n_ended)
+    with bar(sum(to_run.values()), words) as update:
 
         def report(run: Run) -> None:
-            nonlocal n_ended, best
+            nonlocal n_ended, best, words
             monitor, sign = run.member.monitor, run.member.sign
             best = min(best, sign * run.latest[monitor])
             before, to_run[run] = to_run[run], run.epochs_left
             n_ended += not to_run[run]
-            text = f"{counts.format(n_ended)}, best {monitor} {sign * best:.4g}"
-            bar.update(shown, advance=before - to_run[run], description=text)
+            words = f"{counts.format(n_ended)}, best {monitor} {sign * best:.4g}"
+            update(before - to_run[run], words)
 
         yield report
+    say(f"{words}, {time.perf_counter() - began:.1f} s")
