@@ -1,5 +1,6 @@
 """Regression by multilayer perceptrons."""
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.regression import Regression
 from sk_mlp._estimator.settings import BUILT_IN
+from sk_mlp._targets.intervals import interval
 
 
 class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
@@ -441,6 +443,51 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
             return r2_score(y, predicted, sample_weight=sample_weight)
         columns = zip(quantiles, predicted.T, strict=True)
         return float(np.mean([d2_pinball_score(y, p, sample_weight=sample_weight, alpha=q) for q, p in columns]))
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+        """Predict an interval in which y lies with a given probability.
+
+        Its width follows from the errors on the rows that the networks have held out, by CV+ (Barber et al. 2021, arXiv
+        1905.02928): an ensemble's networks hold out different rows. For a loss of several quantiles the interval begins
+        and ends with those that fit ``coverage`` best, moved by what the held-out rows ask for. Then it is wide where y
+        is noisy (Romano et al. 2019, arXiv 1905.03222). Such intervals hold on average over all X, whatever the
+        distribution, for rows that come from the same one as those of `fit`: not for each group of rows by itself, and
+        not in a future that differs.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        coverage : float in (0, 1), default=0.9
+            Probability that y lies within. That of 0.9 needs at least 9 held-out rows, that of 0.99 needs 99.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            In y's units. Several columns of y have an interval each, which holds for that column alone.
+
+        Raises
+        ------
+        ValueError
+            If ``coverage`` is not in (0, 1), or too large for so few held-out rows. And if there are no held-out rows
+            that the networks have not been trained on: without early stopping, ``X_val`` and ``validation_split``;
+            after `partial_fit`; where held-out rows have joined the others (``early_stopping="auto"``); where
+            ``warm_start`` has gone on with other rows held out, as it does without an int as ``random_state``.
+        """
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+            raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
+        outputs = self._outputs(X)
+        targets, held_out = self._fitted.targets, self._fitted.held_out
+        if held_out is None:
+            raise ValueError(
+                "predict_interval needs held-out rows that the networks have not been trained on. Got none: fit with "
+                "early_stopping=True, or with X_val and y_val. Rows are no longer held out once they have joined the "
+                "others (early_stopping='auto' does that where y is nearly explained), after partial_fit, and where "
+                "warm_start=True has gone on with other rows held out."
+            )
+        limits = interval(outputs, held_out, float(coverage), targets.quantiles)
+        lower, upper = (limit * targets.scale + targets.mean for limit in limits)
+        return (lower, upper) if lower.shape[1] > 1 else (lower[:, 0], upper[:, 0])
 
     def predict_members(self, X: Any) -> NDArray:
         """Predict targets by each network of the ensemble alone.

@@ -39,7 +39,7 @@ LAYERS = [
     {"_estimator.parameters", "_keras.resolve"},
     {"_network.user_model", "_keras.callbacks", "_estimator.settings"},
     {"_network.starting", "_estimator.task"},
-    {"_estimator.deferred", "_estimator.sklearn_callbacks", "_network.export"},
+    {"_estimator.calibration", "_estimator.deferred", "_estimator.sklearn_callbacks", "_network.export"},
     {"_estimator.checks"},
     {"_network.design", "_estimator.rows", "_estimator.running"},
     {"_estimator.training"},

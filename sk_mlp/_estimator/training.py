@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
+from sk_mlp._estimator.calibration import held_out_outputs
 from sk_mlp._estimator.fit_words import NO_WORDS
 from sk_mlp._estimator.fork import refuse_after_fork
 from sk_mlp._estimator.history import joined, mean_history, member_history
@@ -319,6 +320,8 @@ class Training(Design, ABC):
             dropout=next(iter(recipe.blueprint.rates), 0.0),
         )
         self._fitted = replace(self._fitted, temperature=self._temperature(task.members, task.previous))
+        if isinstance(task.targets, RegressionTargets):
+            self._fitted = replace(self._fitted, held_out=held_out_outputs(self._fitted, task, trained))
         self._live = {} if self.model is None else {"structure": recipe.blueprint.structure}
         self._set_target_attributes(task.targets)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sk_mlp._network.layout import State, StateLayout
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._targets.dropout import DropoutRule
+from sk_mlp._targets.intervals import HeldOut
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,8 @@ class Fitted:
         What is subtracted from X before it becomes float32, if anything.
     dropout : float
         Rate of the built-in network's dropout layers, as Keras models of it have it.
+    held_out : HeldOut or None
+        What a regressor puts out for rows that it has not been trained on, if there are any.
     """
 
     states: tuple[State, ...]
@@ -317,6 +320,7 @@ class Fitted:
     temperature: float = 1.0
     shift: NDArray | None = None
     dropout: float = 0.0
+    held_out: HeldOut | None = None
 
     def weights(self, m: int = 0) -> list[NDArray]:
         """Member m's variables of the network to predict with: trainable, then non-trainable ones."""

@@ -1,0 +1,138 @@
+"""Intervals for y, of the width that rows ask for which the networks have not been trained on. Plain numpy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+HALVINGS = 50  # of the range in which a limit lies, until nothing of it is left in float64
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """What an ensemble's members put out for rows that they have not been trained on.
+
+    Members that hold out the same rows are a group. Rows of several groups are in here several times.
+
+    Attributes
+    ----------
+    outputs : ndarray of shape (n_rows, width), float32
+        Of each row's group: the mean of its members' outputs.
+    y : ndarray of shape (n_rows, n_columns), float32
+        As the network sees it.
+    weights : ndarray of shape (n_rows,), float32
+        How many rows each counts as.
+    groups : ndarray of shape (n_rows,), int16
+        Each row's group.
+    members : ndarray of shape (n_members,), int16
+        Each member's group, or -1 for one that has come to train on its held-out rows.
+    rows : ndarray of shape (n_rows,), int32
+        Numbers of the rows in the fit.
+    n_rows_of_fit : int
+        How many rows the fit had.
+    """
+
+    outputs: NDArray
+    y: NDArray
+    weights: NDArray
+    groups: NDArray
+    members: NDArray
+    rows: NDArray
+    n_rows_of_fit: int
+
+    def may_be_trained_on(self, before: "HeldOut | None") -> bool:
+        """Whether a fit that has gone on from this state has rows here on which the earlier one has trained."""
+        if before is None:
+            return True
+        same_rows = np.array_equal(self.rows, before.rows) and np.array_equal(self.groups, before.groups)
+        return self.n_rows_of_fit == before.n_rows_of_fit and not same_rows
+
+
+def interval(
+    outputs: list[NDArray], held_out: HeldOut, coverage: float, quantiles: tuple[float, ...]
+) -> tuple[NDArray, NDArray]:
+    """Limits between which y lies, as the network sees it, with a probability of ``coverage``.
+
+    CV+ (Barber, Candes, Ramdas and Tibshirani 2021, Predictive inference with the jackknife+, arXiv 1905.02928) over
+    the groups: the limits are quantiles, over the held-out rows, of the prediction of the row's group less or plus the
+    row's error. With one group this is split-conformal (Lei et al. 2018, arXiv 1604.04173). Between two quantiles the
+    error is how far y lies outside, negative within (Romano, Patterson and Candes 2019, Conformalized quantile
+    regression, arXiv 1905.03222).
+
+    Parameters
+    ----------
+    outputs : list of ndarray of shape (n_samples, width)
+        Of each member.
+    held_out : HeldOut
+    coverage : float
+    quantiles : tuple of float
+        That are the network's outputs; empty if these are predictions of y itself.
+
+    Returns
+    -------
+    lower, upper : ndarray of shape (n_samples, n_columns)
+
+    Raises
+    ------
+    ValueError
+        If there are too few rows for this coverage.
+    """
+    total = float(held_out.weights.sum())
+    level = coverage * (total + 1)
+    if level > total * (1 + 1e-9):
+        raise ValueError(
+            f"The 'coverage' parameter must be at most {total / (total + 1):.3g} for {total:g} held-out rows. Got "
+            f"{coverage!r} instead; hold out more rows by validation_fraction, or fit on more."
+        )
+    of_groups = [
+        np.mean([outputs[m] for m in np.flatnonzero(held_out.members == group)], axis=0)
+        for group in np.unique(held_out.groups)
+    ]
+    low, high = np.array([_ends(output, coverage, quantiles) for output in of_groups]).swapaxes(0, 1)
+    below, above = _ends(held_out.outputs.astype(np.float64), coverage, quantiles)
+    errors = np.maximum(below - held_out.y, held_out.y - above)
+    columns = range(errors.shape[1])
+    upper = np.stack([_limit(high[..., c], errors[:, c], held_out, level) for c in columns], axis=1)
+    lower = np.stack([-_limit(-low[..., c], errors[:, c], held_out, level) for c in columns], axis=1)
+    middle = (lower + upper) / 2  # where errors are negative, limits may cross
+    return np.minimum(lower, middle), np.maximum(upper, middle)
+
+
+def _ends(output: NDArray, coverage: float, quantiles: tuple[float, ...]) -> tuple[NDArray, NDArray]:
+    """What the limits start from: of several quantiles, those that come nearest to the interval's ends."""
+    if not quantiles:
+        return output, output
+    output = np.sort(output, axis=1)
+    ends = (np.argmin(np.abs(np.array(quantiles) - end)) for end in ((1 - coverage) / 2, (1 + coverage) / 2))
+    first, last = (output[:, [column]] for column in ends)
+    return first, last
+
+
+def _limit(centers: NDArray, errors: NDArray, held_out: HeldOut, level: float) -> NDArray:
+    """The least number, for each sample, that so many of the held-out rows' centers plus errors do not exceed.
+
+    Parameters
+    ----------
+    centers : ndarray of shape (n_groups, n_samples)
+    errors : ndarray of shape (n_rows,)
+    held_out : HeldOut
+    level : float
+        How many rows, by their weights.
+    """
+    found = []
+    for group in np.unique(held_out.groups):
+        of_group = held_out.groups == group
+        order = np.argsort(errors[of_group])
+        weights = held_out.weights[of_group][order].astype(np.float64)
+        found.append((errors[of_group][order], np.concatenate([[0.0], np.cumsum(weights)])))
+    low = centers.min(axis=0) + min(error[0] for error, _ in found)
+    high = centers.max(axis=0) + max(error[-1] for error, _ in found)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        n_below = sum(
+            total[np.searchsorted(error, middle - center, side="right")]
+            for center, (error, total) in zip(centers, found, strict=True)
+        )
+        enough = n_below >= level * (1 - 1e-9)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return high
