@@ -223,6 +223,12 @@ def test_a_positive_target(tmp_path):
     assert_same(plain_regressor(**QUICK, loss="poisson").fit(X, Y), X, tmp_path)
 
 
+def test_quantiles_that_would_cross(tmp_path):
+    mlp = plain_regressor(**QUICK, loss="quantile", loss__quantile=[0.4, 0.5, 0.6], ensemble_size=2).fit(X, Y)
+    assert np.any(np.diff(mlp._output(X)) < 0)
+    assert_same(mlp, X, tmp_path)
+
+
 def test_columns_without_names_are_one_matrix(tmp_path):
     assert_same(plain_regressor(**QUICK).fit(X, Y), X, tmp_path)
     model = to_onnx(plain_classifier(**QUICK).fit(X, Y), tmp_path / "model")

@@ -63,12 +63,12 @@ class Graph:
             self._constants[key] = value.cast(np.float64) if is_exact else value
         return self._constants[key]
 
-    def node(self, operator: str, *inputs: Any, **attributes: Any) -> "Value":
-        """What an operator makes of values, and of arrays and numbers, which are constants."""
+    def node(self, operator: str, *inputs: Any, n_outputs: int = 1, **attributes: Any) -> "Value":
+        """What an operator makes of values, arrays and numbers, which are constants: the first of its outputs."""
         names = [self.value(part).name for part in inputs]
-        name = self._new_name(operator.lower())
-        self._nodes.append(helper.make_node(operator, names, [name], **attributes))
-        return Value(self, name)
+        outputs = [self._new_name(operator.lower()) for _ in range(n_outputs)]
+        self._nodes.append(helper.make_node(operator, names, outputs, **attributes))
+        return Value(self, outputs[0])
 
     def value(self, part: Any) -> "Value":
         """A value as it is, anything else as a constant; Python's numbers are float64."""
@@ -177,6 +177,10 @@ class Value:
     def transpose(self, *axes: int) -> "Value":
         """With axes in another order."""
         return self.graph.node("Transpose", self, perm=list(axes))
+
+    def in_order(self, width: int) -> "Value":
+        """The numbers of each row, of which there are so many, in ascending order."""
+        return self.graph.node("TopK", self, np.array([width]), n_outputs=2, axis=-1, largest=0)
 
     def sum_of_last(self) -> "Value":
         """The sum over the last axis, which stays."""

@@ -71,4 +71,5 @@ def add_class_outputs(graph: Graph, targets: Any, probabilities: Value, names: S
 
 def add_number_output(graph: Graph, targets: Any, output: Value, name: str) -> None:
     """Make the output of a regressor, in y's units."""
-    graph.output(name, output * targets.scale + targets.mean, np.float64, [None, len(targets.mean)])
+    output = output.in_order(targets.n_outputs) if targets.quantiles else output
+    graph.output(name, output * targets.scale + targets.mean, np.float64, [None, targets.n_outputs])
