@@ -448,7 +448,7 @@ def test_same_seed_same_model_whatever_the_generators_of_the_process(configurati
     assert (first.predict(X) != other.predict(X)).all()
 
 
-@pytest.mark.parametrize("configuration", ["plain", "dropout", "keras"])  # whose own code may draw what it likes
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
 def test_generators_of_the_process_are_not_changed(configuration):
     drawn = []
     for work in (lambda: None, lambda: regressor(**CONFIGURATIONS[configuration]).fit(X, TARGET).model_):

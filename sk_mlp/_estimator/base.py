@@ -3,7 +3,7 @@
 from abc import ABC
 from dataclasses import replace
 from functools import partial
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -22,6 +22,7 @@ from sk_mlp._estimator.rows import GivenRows
 from sk_mlp._estimator.settings import OF_A_FIT, settle, take_over, told_besides
 from sk_mlp._estimator.training import Training
 from sk_mlp._keras.compat import CallbackSupportMixin
+from sk_mlp._keras.copies import carried, uncarried
 from sk_mlp._keras.policy import noted, under_policy
 from sk_mlp._keras.resolve import FunctionLoss, resolve_loss, routed_to
 from sk_mlp._network.build import averaged, model_of, weights_of
@@ -38,14 +39,15 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     """Fitting and prediction of multilayer perceptrons. Abstract."""
 
     def __sklearn_clone__(self):
-        # scikit-learn's copies of these would be an unfitted estimator, and what Keras makes of pickled metrics: wrong.
+        # Of these, scikit-learn would make an unfitted estimator, and Keras metrics that lack what theirs do not tell.
         shared = {"init_from": self.init_from, "metrics": self.metrics}
         if isinstance(self.model, keras.Model):  # which no fit changes
             shared["model"] = self.model
         bare = self._worker(keep_fitted=False)
         vars(bare).update(dict.fromkeys(shared))
         # What is not set is not passed on, so that a builder's defaults are not taken for values that the user has set.
-        given = {name: value for name, value in bare._values().items() if name in bare._names_set() | set(bare._routed)}
+        named = bare._names_set() | set(bare._routed)
+        given = {name: carried(value) for name, value in bare._values().items() if name in named}
         vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
@@ -55,10 +57,12 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def __getstate__(self):  # _live holds Keras and TensorFlow objects made from the fitted state
         self._want_whole_fit()
-        return {name: value for name, value in super().__getstate__().items() if name != "_live"}
+        own = {*self._own_values(), "_routed", "_fitted"}
+        state = {name: value for name, value in super().__getstate__().items() if name != "_live"}
+        return {name: carried(value) if name in own else value for name, value in state.items()}
 
     def __setstate__(self, state):
-        super().__setstate__(state)
+        super().__setstate__({name: uncarried(value) for name, value in state.items()})
         self._live = {}
 
     # Fitting
@@ -243,20 +247,10 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         work._train(GivenRows(X, y, sample_weight), **settings)
         return self._adopt(work)
 
-    def initialize(self, X: Any, y: Any = None) -> NoReturn:
-        """Refuse: a network is built by `fit` or `partial_fit`, which also initialise it.
-
-        Parameters
-        ----------
-        X, y : object
-            Not used.
-
-        Raises
-        ------
-        NotImplementedError
-            Always.
-        """
-        raise NotImplementedError("initialize is not supported; call fit or partial_fit.")
+    @property
+    def current_epoch(self) -> int:
+        """How many epochs it has been trained for; 0 before `fit`."""
+        return getattr(self, "n_iter_", 0)
 
     # Prediction
 

@@ -3,7 +3,13 @@
 # Earlier names, of Keras' wrappers and of scikeras.
 ALIASES = {"build_fn": "model", "validation_split": "validation_fraction"}
 # What Keras' models and wrappers have, and where it is here.
-OTHER_ATTRIBUTES = {"history": "'history_'", "evaluate": "'model_.evaluate'", "summary": "'model_.summary'"}
+OTHER_ATTRIBUTES = {
+    "evaluate": "'model_.evaluate'",
+    "history": "'history_'",
+    "initialize": "'partial_fit', which also trains for an epoch",
+    "initialized_": "sklearn.utils.validation.check_is_fitted",
+    "summary": "'model_.summary'",
+}
 # What scikit-learn's multilayer perceptrons call otherwise.
 IN_SCIKIT_LEARN = {
     "solver": "optimizer='adam' or 'sgd'",

@@ -14,7 +14,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, va
 
 from sk_mlp._estimator.messages import did_you_mean
 from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES
-from sk_mlp._keras.compat import BaseWrapper
 from sk_mlp._network.builder_arguments import OF_TRAINING, OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
 from sk_mlp._network.forward import ACTIVATIONS
 
@@ -39,7 +38,7 @@ AUTO, SCHEDULE = StrOptions({"auto"}), keras.optimizers.schedules.LearningRateSc
 N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
 
 
-class Parameters(BaseWrapper, ABC):
+class Parameters(BaseEstimator, ABC):
     """Parameters of multilayer perceptrons: constructor, names, what they may be. Abstract."""
 
     _parameter_constraints: dict = {
@@ -347,8 +346,6 @@ class Parameters(BaseWrapper, ABC):
                 setattr(self, other, _defaults(type(self))[other])
         self._routed = {**self._routed, **passed_on}
         return self
-
-    __repr__ = BaseEstimator.__repr__
 
     def _layer_sizes(self) -> tuple[int, ...]:
         sizes = self.hidden_layer_sizes

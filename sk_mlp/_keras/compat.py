@@ -1,36 +1,32 @@
-"""What must be mended in the packages below us, in one place."""
+"""What is used of packages whose versions differ, and of scikeras, in one place."""
 
 from contextlib import nullcontext
-
-import keras
-from scikeras._utils import accepts_kwargs, has_param, route_params, unflatten_params
-from scikeras.wrappers import BaseWrapper
-from sklearn.base import BaseEstimator
-
-# scikeras 0.13 defines `_more_tags` alone. scikit-learn >= 1.6 looks through the classes of an estimator for just that
-# (check_estimator_tags_renamed); our subclasses never call `_more_tags`.
-if "__sklearn_tags__" not in vars(BaseWrapper):
-    BaseWrapper.__sklearn_tags__ = BaseEstimator.__sklearn_tags__
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
 
 
-# scikeras 0.13 has Keras' objects pickled, and so cloned, by their configurations, from which Keras makes objects of
-# its own classes only; those of other classes become the name of their class.
-def _mend_pickling(base):
-    stock = base.__reduce__
+def _routing_of_scikeras() -> ModuleType:
+    """The module of scikeras that routes parameters by their names, without the package.
 
-    def reduce(self):
-        return stock(self) if type(self).__module__.startswith("keras.") else (_made, (type(self), self.get_config()))
+    Importing scikeras itself replaces ``__reduce__`` and ``__deepcopy__`` of Keras' models, losses, metrics and
+    optimizers in the whole process. Whoever imports scikeras gets that, before or after; whoever imports us does not.
+    """
+    package = find_spec("scikeras")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError(
+            "sk_mlp needs the package scikeras. Install it: pip install scikeras", name="scikeras"
+        )
+    spec = spec_from_file_location("scikeras._utils", Path(package.origin).with_name("_utils.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
-    base.__reduce__ = reduce
 
-
-def _made(cls, config):
-    return cls.from_config(config)
-
-
-_mend_pickling(keras.metrics.Metric)
-_mend_pickling(keras.optimizers.Optimizer)
-keras.losses.Loss.__reduce__ = object.__reduce__  # they hold no variables: as any object
+_routing = _routing_of_scikeras()
+route_params, unflatten_params = _routing.route_params, _routing.unflatten_params
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -38,12 +34,4 @@ try:
 except ImportError:  # scikit-learn < 1.9 has no callbacks, and so nobody can set any
     CallbackSupportMixin, callback_management_context = type("NoCallbacks", (), {}), nullcontext
 
-__all__ = [
-    "BaseWrapper",
-    "CallbackSupportMixin",
-    "accepts_kwargs",
-    "callback_management_context",
-    "has_param",
-    "route_params",
-    "unflatten_params",
-]
+__all__ = ["CallbackSupportMixin", "callback_management_context", "route_params", "unflatten_params"]

@@ -1,6 +1,5 @@
 """What users name, pass as a class or as an object: to fresh Keras optimizers and callbacks."""
 
-import copy
 import functools
 import inspect
 import os
@@ -11,6 +10,7 @@ from typing import Any
 import keras
 
 from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._keras.copies import copied
 from sk_mlp._keras.loss import FunctionLoss, is_of_logits, resolve_loss, target_layout
 from sk_mlp._keras.metrics import ideal_of, resolve_metrics, sign_of
 from sk_mlp._keras.routing import (
@@ -117,7 +117,7 @@ def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callbac
             raise TypeError(
                 f"The 'callbacks' parameter must hold Keras callbacks or their classes. Got {callback!r} instead."
             )
-    copies = [copy.deepcopy(callback) for callback in flat]
+    copies = [copied(callback) for callback in flat]
     for callback in copies:
         if isinstance(callback, keras.callbacks.TensorBoard):
             callback.log_dir = _folder_of_this_fit(callback.log_dir)

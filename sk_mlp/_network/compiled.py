@@ -70,12 +70,24 @@ def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metri
     if told is None:
         return
     shares = {id(v) for v in other.trainable_variables} <= {id(v) for v in model.trainable_variables}
-    model.compile(
+    own = Compiled(
         optimizer=told.optimizer if shares else type(told.optimizer).from_config(told.optimizer.get_config()),
         loss=told.loss if loss is None else loss,
+        loss_weight=told.loss_weight,
+        metrics=[another(metric) for metric in (*told.metrics, *metrics)],
+        weighted_metrics=[another(metric) for metric in told.weighted_metrics],
+    )
+    compile_as(model, own)
+
+
+def compile_as(model: keras.Model, told: Compiled) -> None:
+    """Compile a model with these objects themselves."""
+    model.compile(
+        optimizer=told.optimizer,
+        loss=told.loss,
         loss_weights=None if told.loss_weight == 1 else told.loss_weight,
-        metrics=[another(metric) for metric in (*told.metrics, *metrics)] or None,
-        weighted_metrics=[another(metric) for metric in told.weighted_metrics] or None,
+        metrics=told.metrics or None,
+        weighted_metrics=told.weighted_metrics or None,
     )
 
 

@@ -1,20 +1,17 @@
 """The network of a fit: one of ours, or what the user's own builder returns."""
 
-import random
-import threading
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import keras
-import numpy as np
-from keras.src.backend.common import global_state
 from keras.src.models.functional import Functional
 
+from sk_mlp._keras.copies import copied, unknown_to_keras
 from sk_mlp._keras.policy import exact, under_policy
 from sk_mlp._keras.resolve import resolve_loss, resolve_optimizer
+from sk_mlp._keras.seeds import seeded
 from sk_mlp._network.build import layers_of
 from sk_mlp._network.builder_arguments import arguments_of, name_of
 from sk_mlp._network.compiled import compile_like, compiled_by_user
@@ -25,28 +22,6 @@ from sk_mlp._tables.selection import to_inputs
 from sk_mlp.engine.structure import structure_of_model
 from sk_mlp.layers import ColumnEncoding
 from sk_mlp.losses import losses_of_outputs
-
-_process_seeds = threading.RLock()
-GLOBAL_SEED_GENERATOR = "global_seed_generator"  # under which Keras keeps the process's own
-
-
-@contextmanager
-def seeds_of_the_process(seed: int) -> Iterator[None]:
-    """Let what draws from the process's own generators within the context follow from the seed; set them back then.
-
-    A user's builder makes initial weights as it likes: by initializers without a seed, from a file, by its own code.
-    """
-    with _process_seeds:
-        before = random.getstate(), np.random.get_state(), global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
-        random.seed(seed)
-        np.random.seed(seed)
-        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, keras.random.SeedGenerator(seed))
-        try:
-            yield
-        finally:
-            random.setstate(before[0])
-            np.random.set_state(before[1])
-            global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, before[2])
 
 
 def blueprint_of_builder(
@@ -124,7 +99,7 @@ def call_builder(
     source : callable or keras.Model
         Of a model, a copy with new weights is made.
     seed : int
-        What random weights follow from.
+        What all that Keras draws without a seed follows from.
     arguments : mapping
         Of the callable, as the user has set them.
     offers : mapping of str to callable
@@ -144,7 +119,7 @@ def call_builder(
     ValueError
         If its output does not fit the data.
     """
-    with seeds_of_the_process(seed):
+    with seeded(seed):
         model = renewed(source) if isinstance(source, keras.Model) else _called(source, arguments, offers)
         if not isinstance(model, keras.Model):
             raise TypeError(
@@ -185,8 +160,7 @@ def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str,
 
 def _fresh(value: Any) -> Any:
     """A new optimizer for each model, as one belongs to a model, which may change it; other values as they are."""
-    is_optimizer = isinstance(value, keras.optimizers.Optimizer)
-    return type(value).from_config(value.get_config()) if is_optimizer else value
+    return copied(value) if isinstance(value, keras.optimizers.Optimizer) else value
 
 
 def renewed(model: keras.Model) -> keras.Model:
@@ -203,17 +177,12 @@ def renewed(model: keras.Model) -> keras.Model:
 
 
 def _made_again(model: keras.Model) -> keras.Model:
-    classes = {type(layer).__name__: type(layer) for layer in (model, *layers_of(model)) if not _is_stock(layer)}
     is_graph = isinstance(model, (keras.Sequential, Functional))
     if not is_graph and (known := arguments_of(type(model)).keys()) <= model.get_config().keys():
         # Keras itself fails for a class whose constructor does not also take the arguments of keras.Model.
         return type(model)(**{name: value for name, value in model.get_config().items() if name in known})
-    with keras.utils.custom_object_scope(classes):
+    with keras.utils.custom_object_scope(unknown_to_keras(model)):
         return keras.models.clone_model(model)
-
-
-def _is_stock(layer: keras.layers.Layer) -> bool:
-    return type(layer).__module__.partition(".")[0] in ("keras", "sk_mlp")
 
 
 def without_containers(model: keras.Model, columns: Any) -> keras.Model:

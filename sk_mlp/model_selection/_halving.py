@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, training_task
+from sk_mlp._keras.copies import candidate
 from sk_mlp.model_selection._fits import Session, warn_of
 from sk_mlp.model_selection._fitted_clones import Drawn
 from sk_mlp.model_selection._folds import Folds
@@ -49,8 +50,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
         rng = check_random_state(self.random_state)
         space, wanted = self.param_distributions, list(self._brackets())
         plan = planned(wanted, space, self.max_epochs_, self.factor, self.min_epochs)
-        brackets = [(list(ParameterSampler(space, n, random_state=rng)), rungs) for n, rungs in plan]
-        fits = [[self._fits([candidate], splits) for candidate in candidates] for candidates, _ in brackets]
+        brackets = [([*map(candidate, ParameterSampler(space, n, random_state=rng))], rungs) for n, rungs in plan]
+        fits = [[self._fits([params], splits) for params in candidates] for candidates, _ in brackets]
         together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
         session = Session(together, data, self._share(brackets), self._kept(splits))  # all brackets share programs
         survivors = [np.arange(len(candidates)) for candidates, _ in brackets]
@@ -89,7 +90,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
     def _most_epochs(self, data: Folds, splits: list) -> int:
         """How many epochs the estimator's network may have; as some candidate's, if it needs what candidates set."""
         for params in [{}, *ParameterSampler(self.param_distributions, 1, random_state=0)]:
-            fits = self._fits([params], splits)
+            fits = self._fits([candidate(params)], splits)
             if epochs := Session(fits, data).most_epochs:
                 return epochs
         raise ValueError(

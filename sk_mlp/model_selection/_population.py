@@ -16,6 +16,7 @@ from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
 from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, training_task
+from sk_mlp._keras.copies import candidate
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import fit_all
 from sk_mlp.model_selection._fitted_clones import Drawn, Stage
@@ -90,7 +91,7 @@ class PopulationSearch(BaseSearchCV):
     ):
         """Train the candidates, as a task beside that of the context, and let scikit-learn's search score them."""
         X, y, routed, n_jobs = self._data
-        candidates = list(candidate_params)
+        candidates = [candidate(params) for params in candidate_params]
         splits = self._splits(cv)
         fits = self._fits(candidates, splits)
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)

@@ -1,0 +1,52 @@
+"""Seeds of what a user's builder draws, for the thread that calls it alone."""
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.random import seed_generator
+
+OWN_GENERATOR = "global_seed_generator"  # under which Keras keeps the thread's own
+
+
+class _RandomByThread(threading.local):
+    """Python's `random`, as Keras draws seeds from it; in a thread that has a generator of its own, that one."""
+
+    own: random.Random | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own or random, name)
+
+
+_by_thread, _lock = _RandomByThread(), threading.Lock()
+_users = 0  # threads that are in the context
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let all that Keras draws in this thread without a seed follow from this one within the context.
+
+    Keras keeps the generator of its operations by thread. Seeds of initializers and layers come from Python's
+    `random`, which all threads share: it is left alone, and for so long Keras is shown another in its place, which
+    other threads find to be the same `random` as ever.
+    """
+    global _users
+    before, operations = _by_thread.own, global_state.get_global_attribute(OWN_GENERATOR)
+    with _lock:
+        _users += 1
+        seed_generator.python_random = _by_thread
+    _by_thread.own = random.Random(seed)
+    global_state.set_global_attribute(OWN_GENERATOR, keras.random.SeedGenerator(seed))
+    try:
+        yield
+    finally:
+        _by_thread.own = before
+        global_state.set_global_attribute(OWN_GENERATOR, operations)
+        with _lock:
+            _users -= 1
+            if not _users:
+                seed_generator.python_random = random
