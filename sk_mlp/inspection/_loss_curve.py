@@ -1,5 +1,6 @@
 """Losses of a fit, epoch by epoch."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -9,19 +10,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_matplotlib
+from sk_mlp.inspection._style import PAIRS, legend_above, n_drawn, new_axes, spans_decades, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-# Losses that span more than this factor are drawn on a logarithmic axis.
-LOG_FROM = 10.0
+GID = "sk_mlp training loss"
+GENTLE: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.45, "zorder": 1.5}
 
 
 class LossCurveDisplay:
     """Training and validation loss by epoch, with the epoch whose weights were kept.
 
-    Use `from_estimator` to make one from a fitted estimator. Parameters are stored as attributes.
+    Of an ensemble, each member has a thin line, with a dot at the epoch that it keeps. The bold lines are means, as in
+    ``history_``: they end at the last epoch that a member keeps, for they are level from there. Use `from_estimator` to
+    make one from a fitted estimator. Parameters are stored as attributes.
 
     Parameters
     ----------
@@ -31,6 +35,10 @@ class LossCurveDisplay:
         Loss on the held-out rows, None if there were none.
     best_epoch : int or None, default=None
         Index of the epoch whose weights were kept. None or -1 if there is none to mark.
+    members : sequence of dict or None, default=None
+        The members' own histories, as in ``member_histories_``, where there are several.
+    learning_rate : array-like of shape (n_epochs,) or None, default=None
+        Learning rate of each epoch.
     name : str or None, default=None
         Name of the estimator, put before the labels in the legend: for several displays on the same axes.
     loss_name : str, default="loss"
@@ -44,8 +52,12 @@ class LossCurveDisplay:
         Figure that holds them.
     lines_ : list of matplotlib.lines.Line2D
         The curve of the training loss and, if there is one, that of the validation loss.
+    member_lines_ : list of matplotlib.lines.Line2D
+        Those of the members; empty without members.
     best_ : matplotlib.lines.Line2D or None
         The mark of the kept epoch.
+    rate_ax_ : matplotlib.axes.Axes or None
+        Axes of the learning rate, at the right; None if it is not drawn.
 
     See Also
     --------
@@ -67,12 +79,16 @@ class LossCurveDisplay:
         validation_loss: ArrayLike | None = None,
         *,
         best_epoch: int | None = None,
+        members: Sequence[Mapping[str, Any]] | None = None,
+        learning_rate: ArrayLike | None = None,
         name: str | None = None,
         loss_name: str = "loss",
     ) -> None:
         self.train_loss = train_loss
         self.validation_loss = validation_loss
         self.best_epoch = best_epoch
+        self.members = members
+        self.learning_rate = learning_rate
         self.name = name
         self.loss_name = loss_name
 
@@ -82,11 +98,13 @@ class LossCurveDisplay:
         *,
         name: str | None = None,
         log_scale: bool | None = None,
+        show_members: bool = True,
+        show_learning_rate: bool = False,
         line_kw: dict[str, Any] | None = None,
     ) -> Self:
         """Draw the curves.
 
-        Epochs are counted from 1, as in the lines that ``verbose=1`` prints.
+        Epochs are counted from 1, as in the lines that ``verbose=2`` prints. Training is dashed, validation is not.
 
         Parameters
         ----------
@@ -96,6 +114,10 @@ class LossCurveDisplay:
             In place of the stored name.
         log_scale : bool or None, default=None
             Whether the y axis is logarithmic; None for yes if losses are positive and span more than a factor of 10.
+        show_members : bool, default=True
+            Whether to draw the members, if there are any.
+        show_learning_rate : bool, default=False
+            Whether to draw the learning rate, on an axis at the right.
         line_kw : dict or None, default=None
             Arguments of ``ax.plot`` for both curves.
 
@@ -108,38 +130,71 @@ class LossCurveDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        ValueError
+            If the learning rate is to be drawn and there is none.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
 
-        if ax is None:
-            import matplotlib.pyplot as plt
-
-            ax = plt.subplots()[1]
+        rates = self.learning_rate if show_learning_rate else None
+        if show_learning_rate and rates is None:
+            raise ValueError("The display has no learning_rate to show. Got show_learning_rate=True.")
+        ax = new_axes(ax)
         name = self.name if name is None else name
         prefix = "" if name is None else f"{name}: "
-        curves = {"training": np.asarray(self.train_loss, dtype=float)}
+        colors = dict(zip(("training", "validation"), PAIRS[n_drawn(ax, GID) % len(PAIRS)], strict=True))
+        curves = {"training": _finite(self.train_loss)}
         if self.validation_loss is not None:
-            curves["validation"] = np.asarray(self.validation_loss, dtype=float)
+            curves["validation"] = _finite(self.validation_loss)
 
         self.lines_ = []
         for label, losses in curves.items():
-            epochs = np.arange(1, len(losses) + 1)
-            style = {"label": prefix + label, "linewidth": 1.8, "marker": "." if len(losses) == 1 else None}
-            self.lines_ += ax.plot(epochs, losses, **{**style, **(line_kw or {})})
+            style: dict[str, Any] = {
+                "label": prefix + label,
+                "linewidth": 2,
+                "linestyle": (0, (4, 1.5)) if label == "training" else "-",
+                "color": colors[label],
+                "marker": "." if np.isfinite(losses).sum() == 1 else None,
+                "gid": GID if label == "training" else None,
+            }
+            bold = losses[: self._n_bold(len(losses))]
+            self.lines_ += ax.plot(_epochs(bold), bold, **{**style, **(line_kw or {})})
+        self.member_lines_ = self._draw_members(ax, curves) if show_members else []
         self.best_ = self._mark_best(ax, prefix, curves)
 
-        if _spans_decades(np.concatenate(list(curves.values()))) if log_scale is None else log_scale:
+        if spans_decades(np.concatenate(list(curves.values()))) if log_scale is None else log_scale:
             ax.set_yscale("log")
         ax.set(xlabel="epoch", ylabel=self.loss_name)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        ax.grid(alpha=0.25, which="both", linewidth=0.6)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.legend(frameon=False)
+        ax.xaxis.set_major_formatter(lambda epoch, _: f"{epoch:.0f}" if epoch >= 1 else "")  # there is no epoch 0
+        tidy(ax)
+        self.rate_ax_ = None if rates is None else _draw_rate(ax, prefix, _finite(rates))
+        legend_above(ax, [*ax.lines, *(self.rate_ax_.lines if self.rate_ax_ else [])])
         self.ax_ = ax
         self.figure_ = ax.figure
         return self
+
+    def _n_bold(self, n_epochs: int) -> int:
+        """How many epochs of the means to draw."""
+        return (
+            self.best_epoch + 1 if self.members and self.best_epoch is not None and self.best_epoch >= 0 else n_epochs
+        )
+
+    def _draw_members(self, ax: "Axes", curves: Mapping[str, NDArray]) -> "list[Line2D]":
+        """Draw each member's own losses, in the colours of the means, with a dot at the epoch that it keeps."""
+        lines: list[Line2D] = []
+        for member in self.members or ():
+            for (label, _), mean in zip(curves.items(), self.lines_, strict=True):
+                losses = _finite(member["loss" if label == "training" else "val_loss"])
+                is_last = label == list(curves)[-1]
+                dots = [member["best_epoch"]] if is_last and member["best_epoch"] >= 0 else []
+                style: dict[str, Any] = {
+                    "color": mean.get_color(),
+                    "linestyle": mean.get_linestyle(),
+                    "markevery": dots,
+                }
+                lines += ax.plot(_epochs(losses), losses, marker="o", markersize=3.5, **style, **GENTLE)
+        return lines
 
     def _mark_best(self, ax: "Axes", prefix: str, curves: dict[str, NDArray]) -> "Line2D | None":
         """Mark the kept epoch on the last curve drawn that has a loss there; None if there is none."""
@@ -151,11 +206,14 @@ class LossCurveDisplay:
         if not there:
             return None
         losses, line = there[-1]
-        color = line.get_color()
-        ax.axvline(best + 1, color="0.6", linestyle=":", linewidth=1.2, zorder=1)
-        label = f"{prefix}kept: epoch {best + 1} (loss {losses[best]:.3g})"
-        style: dict[str, Any] = {"marker": "o", "markersize": 8, "markeredgecolor": "white", "markeredgewidth": 1.2}
-        return ax.plot(best + 1, losses[best], color=color, linestyle="none", label=label, zorder=4, **style)[0]
+        kept = sorted({member["best_epoch"] + 1 for member in self.members or ()})
+        epochs = f"epochs {kept[0]} to {kept[-1]}" if len(kept) > 1 else f"epoch {best + 1}"
+        which = "" if line is self.lines_[-1] else " in training"
+        label = f"{prefix}kept: {losses[best]:.3g}{which} ({epochs})"
+        style: dict[str, Any] = {"marker": "o", "markersize": 9, "markeredgecolor": "white", "markeredgewidth": 1.5}
+        return ax.plot(
+            best + 1, losses[best], color=line.get_color(), linestyle="none", label=label, zorder=4, **style
+        )[0]
 
     @classmethod
     def from_estimator(
@@ -165,6 +223,8 @@ class LossCurveDisplay:
         ax: "Axes | None" = None,
         name: str | None = None,
         log_scale: bool | None = None,
+        show_members: bool = True,
+        show_learning_rate: bool = False,
         line_kw: dict[str, Any] | None = None,
     ) -> Self:
         """Draw the losses of a fitted estimator.
@@ -179,6 +239,10 @@ class LossCurveDisplay:
             Name of the estimator, put before the labels in the legend.
         log_scale : bool or None, default=None
             Whether the y axis is logarithmic; None for yes if losses are positive and span more than a factor of 10.
+        show_members : bool, default=True
+            Whether to draw each member of an ensemble.
+        show_learning_rate : bool, default=False
+            Whether to draw the learning rate, on an axis at the right.
         line_kw : dict or None, default=None
             Arguments of ``ax.plot`` for both curves.
 
@@ -221,12 +285,35 @@ class LossCurveDisplay:
             mlp.history_["loss"],
             mlp.history_.get("val_loss"),
             best_epoch=mlp.best_epoch_,
+            members=mlp.member_histories_ if len(mlp.member_histories_) > 1 else None,
+            learning_rate=mlp.history_.get("learning_rate"),
             name=name,
             loss_name="loss (standardised target)" if is_standardised else "loss",
         )
-        return display.plot(ax, log_scale=log_scale, line_kw=line_kw)
+        return display.plot(
+            ax,
+            log_scale=log_scale,
+            show_members=show_members,
+            show_learning_rate=show_learning_rate,
+            line_kw=line_kw,
+        )
 
 
-def _spans_decades(losses: np.ndarray) -> bool:
-    losses = losses[np.isfinite(losses)]
-    return len(losses) > 0 and losses.min() > 0 and losses.max() > LOG_FROM * losses.min()
+def _finite(losses: ArrayLike) -> NDArray:
+    """Losses as they can be drawn: nan where they are not finite."""
+    array = np.asarray(losses, dtype=float)
+    return np.where(np.isfinite(array), array, np.nan)
+
+
+def _epochs(losses: NDArray) -> NDArray:
+    return np.arange(1, len(losses) + 1)
+
+
+def _draw_rate(ax: "Axes", prefix: str, rates: NDArray) -> "Axes":
+    """Draw the learning rate on an axis at the right."""
+    right = ax.twinx()
+    right.plot(_epochs(rates), rates, color="0.35", linestyle=":", linewidth=1.5, label=f"{prefix}learning rate")
+    right.set_ylabel("learning rate")
+    right.set_ylim(bottom=0)
+    right.spines["top"].set_visible(False)
+    return right

@@ -1,4 +1,4 @@
-"""The loss-curve display."""
+"""The display of losses by epoch."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_both_curves_and_the_kept_epoch():
     np.testing.assert_allclose(train.get_ydata(), TRAIN)
     np.testing.assert_allclose(validation.get_ydata(), VALIDATION)
     assert (display.best_.get_xdata()[0], display.best_.get_ydata()[0]) == (3, 0.4)
-    assert legend_of(display) == ["training", "validation", "kept: epoch 3 (loss 0.4)"]
+    assert legend_of(display) == ["training", "validation", "kept: 0.4 (epoch 3)"]
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("epoch", "loss")
     assert display.figure_ is display.ax_.figure
 
@@ -83,10 +83,81 @@ def test_several_on_the_same_axes(pyplot):
     figure, ax = pyplot.subplots()
     LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name="A").plot(ax)
     display = LossCurveDisplay(TRAIN).plot(ax, name="B", line_kw={"color": "black", "linewidth": 3})
-    assert legend_of(display) == ["A: training", "A: validation", "A: kept: epoch 3 (loss 0.4)", "B: training"]
+    assert legend_of(display) == ["A: training", "A: validation", "A: kept: 0.4 (epoch 3)", "B: training"]
     assert display.ax_ is ax
     assert display.figure_ is figure
     assert (display.lines_[0].get_color(), display.lines_[0].get_linewidth()) == ("black", 3)
+
+
+MEMBERS = [
+    {"loss": [0.9, 0.5, 0.4], "val_loss": [0.8, 0.5, 0.9], "best_epoch": 1, "stopped_by": "patience"},
+    {"loss": [0.9, 0.5, 0.2, 0.1], "val_loss": [0.8, 0.5, 0.3, 0.4], "best_epoch": 2, "stopped_by": "epochs"},
+]
+
+
+def test_members_are_thin_and_the_mean_ends_at_its_mark():
+    display = LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, members=MEMBERS).plot()
+    assert [len(line.get_xdata()) for line in display.member_lines_] == [3, 3, 4, 4]
+    assert [line.get_markevery() for line in display.member_lines_] == [[], [1], [], [2]]
+    assert max(line.get_linewidth() for line in display.member_lines_) < display.lines_[0].get_linewidth()
+    for line in display.lines_:
+        assert line.get_xdata()[-1] == display.best_.get_xdata()[0] == 3
+    assert legend_of(display)[-1] == "kept: 0.4 (epochs 2 to 3)"
+    assert display.plot(show_members=False).member_lines_ == []
+
+
+def test_an_ensembles_curve_ends_with_what_its_members_keep(regression_data):
+    mlp = plain_regressor(n_hidden=1, epochs=30, patience=3, learning_rate=0.05, ensemble_size=3, random_state=0)
+    display = LossCurveDisplay.from_estimator(mlp.fit(*regression_data))
+    kept = np.mean([member["val_loss"][member["best_epoch"]] for member in mlp.member_histories_])
+    assert display.best_.get_ydata()[0] == display.lines_[1].get_ydata()[-1] == pytest.approx(kept)
+    assert len(display.member_lines_) == 6
+
+
+def test_the_learning_rate_on_request(classifier):
+    display = LossCurveDisplay.from_estimator(classifier, show_learning_rate=True)
+    (line,) = display.rate_ax_.lines
+    np.testing.assert_allclose(line.get_ydata(), classifier.history_["learning_rate"])
+    assert legend_of(display)[-1] == "learning rate"
+    assert display.plot().rate_ax_ is None
+    with pytest.raises(ValueError, match="no learning_rate to show"):
+        LossCurveDisplay(TRAIN).plot(show_learning_rate=True)
+
+
+def test_epochs_are_counted_from_1(classifier):
+    display = LossCurveDisplay.from_estimator(classifier)
+    display.figure_.canvas.draw()
+    labels = [tick.get_text() for tick in display.ax_.get_xticklabels()]
+    assert "1" in labels
+    assert "0" not in labels
+
+
+def test_two_estimators_differ_in_colour_and_curves_in_style():
+    display = LossCurveDisplay(TRAIN, VALIDATION, name="A").plot()
+    other = LossCurveDisplay(TRAIN, VALIDATION, name="B").plot(display.ax_)
+    lines = [*display.lines_, *other.lines_]
+    assert len({line.get_color() for line in lines}) == 4
+    assert [line.get_linestyle() for line in lines] == ["--", "-", "--", "-"]
+
+
+def test_the_mark_is_on_the_training_curve_once_held_out_rows_train_too():
+    display = LossCurveDisplay(TRAIN, [0.8, 0.5, np.nan, np.nan], best_epoch=3).plot()
+    assert (display.best_.get_xdata()[0], display.best_.get_ydata()[0]) == (4, TRAIN[3])
+    assert legend_of(display)[-1] == "kept: 0.2 in training (epoch 4)"
+
+
+def test_losses_that_are_not_finite_are_left_out():
+    display = LossCurveDisplay([1.0, np.inf], [1.0, np.nan], best_epoch=0).plot()
+    assert np.isnan(display.lines_[0].get_ydata()[1])
+
+
+def test_legends_hide_nothing(pyplot):
+    """Above the axes; within, where a figure without a layout has no room for more than two rows."""
+    assert LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2).plot().ax_.get_legend()._loc == 3
+    ax = pyplot.subplots()[1]
+    for name in "AB":
+        display = LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name=name).plot(ax)
+    assert display.ax_.get_legend()._loc == 0
 
 
 def test_from_a_classifier(classifier):
