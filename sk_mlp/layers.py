@@ -33,13 +33,13 @@ class ColumnEncoding(keras.layers.Layer):
     """Columns of X, categories by their codes, to the features that a network's first hidden layer gets.
 
     Missing numbers are filled, all are scaled, smoothly clipped and embedded; categories become columns of 0 and 1, or
-    embeddings if there are many. `sk_mlp._tables.plan.encode` is the same in numpy, and tells the names
+    embeddings if there are many. ``sk_mlp._tables.plan.encode`` is the same in numpy, and tells the names
     of the variables.
 
     Parameters
     ----------
     plan : dict
-        Fields of `sk_mlp._tables.plan.ColumnPlan`.
+        Fields of ``sk_mlp._tables.plan.ColumnPlan``.
     **kwargs : dict
         As of any Keras layer.
     """
@@ -229,7 +229,7 @@ class DateFeatures(keras.layers.Layer):
     features : list of str
         Names of what is computed.
     first, scale : list of float
-        As in `sk_mlp._tables.dates.DateColumn`.
+        As in ``sk_mlp._tables.dates.DateColumn``.
     **kwargs : dict
         As of any Keras layer.
     """

@@ -158,7 +158,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     min_delta : float, default=0.0
         By how much the held-out loss must fall to count as an improvement.
     monitor : str, default="val_loss"
-        What early stopping watches: "val_loss", or "val_" and the name of a metric. The metric, or else its name,
+        What early stopping watches: "val_loss", or ``val_`` and the name of a metric. The metric, or else its name,
         decides whether it should rise: "my_accuracy" should, "brier_score" should not.
     shuffle : bool, default=True
         Whether to take the rows in a new random order in each epoch.
@@ -176,9 +176,9 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         ``fit``.
     callbacks : list, dict, keras.callbacks.Callback or None, default=None
         Keras callbacks or classes; ``callbacks__argument`` as in scikeras. Each fit gets deep copies of the objects. An
-        `EarlyStopping` among them, or among those of `fit`, replaces the estimator's own: ``patience``, ``min_delta``
+        ``EarlyStopping`` among them, or among those of `fit`, replaces the estimator's own: ``patience``, ``min_delta``
         and ``monitor`` have no part then, and unless it has ``restore_best_weights=True`` the last epoch's weights are
-        kept. `TerminateOnNaN` has nothing to do: each fit ends once the loss is not finite, and keeps the weights of
+        kept. ``TerminateOnNaN`` has nothing to do: each fit ends once the loss is not finite, and keeps the weights of
         the best epoch before.
     ensemble_size : int or "auto", default="auto"
         How many networks to train, whose outputs are averaged. Each has a seed of its own, and each pair holds out
@@ -228,7 +228,7 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         Width of the network's output.
     n_features_in_ : int
         Number of features seen during `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,), of str
+    feature_names_in_ : ndarray of shape (n_features,), of str
         Names of the features, if X had names that are all strings.
     categories_ : dict of ndarray
         Categories of each categorical column, by its name or number, in the order of their codes.

@@ -43,7 +43,7 @@ def share_of_class_2(y_true, y_pred):
 
 
 def expected_stop(losses, patience, min_delta):
-    """Number of epochs and the kept one, by the rule as README states it."""
+    """Number of epochs and the kept one, by the rule as docs/early_stopping.md states it."""
     best, best_epoch = np.inf, -1
     for epoch, loss in enumerate(losses):
         if loss < best - min_delta:

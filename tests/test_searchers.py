@@ -111,7 +111,7 @@ def test_optuna_search_prunes_by_epochs_of_partial_fit():
 @optuna_search
 def test_optuna_search_is_not_taken_for_a_classifier():
     # It tells its kind as scikit-learn before 1.6 wanted it, so the outer folds are not stratified by themselves. When
-    # this fails, it is mended: take the note out of README.
+    # this fails, it is mended: take the note out of docs/searching.md.
     optuna, integration = installed("optuna", "optuna"), installed("optuna_integration", "optuna-integration")
     space = {"learning_rate": optuna.distributions.FloatDistribution(*RATES, log=True)}
     search = integration.OptunaSearchCV(plain_classifier(**SMALL), space, n_trials=1, cv=2)
@@ -156,7 +156,7 @@ def test_optuna_prunes_by_epochs(name, tmp_path):
 
 def test_optuna_does_not_prune_a_study_in_memory():
     # A fit works on deep copies of its callbacks, as `clone` does, and a copied trial brings a copy of the storage in
-    # memory along: the study hears of nothing. When this fails, take the note out of README.
+    # memory along: the study hears of nothing. When this fails, take the note out of docs/searching.md.
     callback = installed("optuna_integration", "optuna-integration").KerasPruningCallback
     study, _ = study_of(
         None, lambda trial, rate: regressor(learning_rate=rate, callbacks=[callback(trial, "val_loss")])

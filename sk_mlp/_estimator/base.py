@@ -297,13 +297,13 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             of shape (n_samples, 1): strings for a column whose categories are strings, where "" is a missing one;
             float64 for dates, as seconds since 1970-01-01 00:00 by the clock of the time zone that they had in fit;
             and float32 for others. There nan is missing. Otherwise it is ``model_``, which takes a matrix of shape
-            (n_samples, n_features_in_) with categories as numbers from 0 in the order of ``categories_``, -1 for
+            (n_samples, n_features) with categories as numbers from 0 in the order of ``categories_``, -1 for
             missing and -2 for unknown ones; a date is seconds since the first one of fit, and there are more columns
             after those of X for what else is made of dates. Scaling and embeddings are in both.
 
             Columns far from 0, compared with their spread, such as dates like 20180117, need float64: these columns of
             the table, or the whole matrix, are of that type then. Keras keeps it in ``model(X)``,
-            ``predict_on_batch(X)`` and in ``predict`` of a `tf.data.Dataset`, while its ``predict`` of arrays makes
+            ``predict_on_batch(X)`` and in ``predict`` of a ``tf.data.Dataset``, while its ``predict`` of arrays makes
             them float32 first.
 
         Returns

@@ -124,7 +124,7 @@ def find_learning_rate(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their targets.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weight of each row, as in `fit`.
+        Weight of each row, as in ``fit``.
     min_lr, max_lr : float, default=1e-5 and 10
         First and last learning rate.
     n_steps : int, default=500
@@ -139,7 +139,7 @@ def find_learning_rate(
     Raises
     ------
     ValueError
-        If ``max_lr`` is not greater than ``min_lr``, and whatever `fit` raises for bad data.
+        If ``max_lr`` is not greater than ``min_lr``, and whatever ``fit`` raises for bad data.
     NotCompilableError
         If the estimator cannot be trained by the compiled engine.
 

@@ -166,7 +166,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     checkpoint_dir : str or path-like, default=None
         A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
         with draws, ``random_state`` must be an integer. A folder is for one search of one X and y: within
-        `cross_val_score`, the second fold would be refused. What is trained one by one is not kept, nor the refit. It
+        ``cross_val_score``, the second fold would be refused. What is trained one by one is not kept, nor the refit. It
         holds pickles: use only folders that you trust.
 
     Attributes
@@ -183,7 +183,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     multimetric_ : bool
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------
@@ -294,7 +294,7 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     multimetric_ : bool
     classes_ : ndarray of shape (n_classes,)
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------

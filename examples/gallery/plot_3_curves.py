@@ -1,0 +1,45 @@
+"""
+What loss curves look like
+==========================
+
+The same data, four ways to train on them. :doc:`/reading_curves` has the cases in a table, with what to try.
+"""
+
+# %%
+from sklearn.datasets import load_diabetes
+
+from sk_mlp import PLAIN_MLP, KerasMLPRegressor
+
+X, y = load_diabetes(return_X_y=True)
+plain = PLAIN_MLP | {
+    "input_scaling": "standard",
+    "n_hidden": 2,
+    "n_neurons": 64,
+    "epochs": 60,
+    "patience": 60,
+}
+ways = {
+    "well trained": {"learning_rate": 1e-3, "dropout": 0.3},
+    "too slow": {"learning_rate": 3e-5},
+    "overfitting": {"learning_rate": 3e-3, "validation_fraction": 0.3},
+    "rate too high": {"learning_rate": 0.3, "optimizer": "sgd", "clip_norm": 1.0},
+}
+
+# %%
+# ``LossCurveDisplay`` draws into axes of yours, and marks the epoch whose weights were kept.
+
+import matplotlib.pyplot as plt
+
+from sk_mlp.inspection import LossCurveDisplay
+
+figure, all_axes = plt.subplots(2, 2, figsize=(10, 7.5), layout="constrained")
+for (name, settings), ax in zip(ways.items(), all_axes.flat, strict=True):
+    mlp = KerasMLPRegressor(**plain | settings, random_state=0).fit(X, y)
+    LossCurveDisplay.from_estimator(mlp, ax=ax, log_scale=False)
+    ax.set(title=name, ylim=(0, 1.6))
+plt.show()
+
+# %%
+# *Well trained*: both curves fall, flatten, and stay near each other. *Too slow*: both still fall at the end.
+# *Overfitting*: training falls on while validation rises; early stopping keeps the epoch before. *Rate too high*: the
+# loss jumps.
