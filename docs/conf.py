@@ -125,7 +125,7 @@ PAGES = {
 
 
 def link_elsewhere(app, env, node, contnode):
-    """Link a name of another package to its page; leave words of inherited docstrings as they are."""
+    """Link a name of another package to its page; leave names of methods, such as `fit`, without a link."""
     target = node.get("reftarget", "")
     if page := PAGES.get(target.partition(".")[0]):
         return nodes.reference(
@@ -136,10 +136,9 @@ def link_elsewhere(app, env, node, contnode):
         node.get("py:class") or "",
         None,
     )
-    of_sklearn = hasattr(owner, target) and not is_ours(
-        inspect.getattr_static(owner, target)
-    )
-    return contnode if of_sklearn or node.get("reftype") == "term" else None
+    owners = (owner, sk_mlp.KerasMLPClassifier, sk_mlp.KerasMLPRegressor)
+    is_method = any(hasattr(each, target) for each in owners if each is not None)
+    return contnode if is_method or node.get("reftype") == "term" else None
 
 
 def setup(app):

@@ -22,7 +22,7 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
     ``predict_proba`` and `predict` to 1e-6, relative to the size of y in a regression. Nothing is checked in it: where
     the estimator would raise an error, such as for nan with ``handle_missing="error"``, it may give nan.
 
-    Inputs are named as `skl2onnx` names them. If X had names of columns in `fit`, there is one input a column, by its
+    Inputs are named as ``skl2onnx`` names them. If X had names of columns in `fit`, there is one input a column, by its
     name, of shape (n_samples, 1):
 
     - numbers are float32, nan where they are missing; float64 in columns far from 0 compared with their spread, such as
@@ -39,7 +39,7 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
     Outputs of a classifier are ``label``, (n_samples,), strings or int64, and ``probabilities``,
     (n_samples, n_classes), float32, in the order of ``classes_``; for multilabel, ``label`` is (n_samples, n_labels),
     of 0 and 1. The output of a regressor is ``variable``, (n_samples, n_outputs), float64. An output whose name is that
-    of a column has "output_" before it.
+    of a column has ``output_`` before it.
 
     Parameters
     ----------
