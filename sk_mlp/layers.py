@@ -1,4 +1,4 @@
-"""Keras layers for tables: the columns of X to features, and an activation with a learned share."""
+"""Keras pieces for tables: columns of X to features, an activation with a learned share, a model of named columns."""
 
 from dataclasses import asdict
 from typing import Any
@@ -10,6 +10,7 @@ from keras import ops
 
 from sk_mlp._tables.categories import MISSING, UNKNOWN, known_texts
 from sk_mlp._tables.dates import DateColumn
+from sk_mlp._tables.names import exported_names
 from sk_mlp._tables.plan import (
     CATEGORY_DIM,
     CLIP,
@@ -311,3 +312,38 @@ class SortedOutputs(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return the same shape."""
         return input_shape
+
+
+@keras.saving.register_keras_serializable(package="sk_mlp")
+class TableModel(keras.Model):
+    """A model whose inputs are columns by their names, and which can be exported whatever these are.
+
+    Names are those of the columns, with "_" for "/", which Keras does not take. TensorFlow takes fewer: what `export`
+    writes has letters from a to z, digits and "_" in the names of its inputs, and a letter first. All else becomes "_",
+    none at either end, and "x_" is put before what then begins with a digit or is a word of Python's: "größe (cm)" is
+    "gr_e_cm", and "1st" is "x_1st". Where names come to the same, or differ in upper and lower case only, all but one
+    have the number of their column appended, such as "gr_e_cm_3"; a name that needs no change stays.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As `keras.Model` takes them: inputs, a dict by the names of columns, and outputs.
+    """
+
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Export as `keras.Model.export` does.
+
+        Parameters
+        ----------
+        filepath : str or path-like
+            Where to.
+        *args, **kwargs
+            As Keras takes them: ``format`` and others.
+        """
+        names = dict(zip(self.input, exported_names(list(self.input)), strict=True))
+        if all(name == exported for name, exported in names.items()):
+            super().export(filepath, *args, **kwargs)
+            return
+        columns = {name: keras.layers.Input((1,), dtype=self.input[name].dtype, name=names[name]) for name in names}
+        inputs = {names[name]: column for name, column in columns.items()}
+        keras.Model(inputs, self(columns), name=f"{self.name}_exported").export(filepath, *args, **kwargs)

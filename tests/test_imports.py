@@ -19,7 +19,7 @@ LAYERS = [
         "_estimator.mlflow",
     },
     {"_estimator.other_names", "_tables.columns"},
-    {"_tables.bins", "_tables.selection", "_tables.sparse", "_targets", "_estimator.split"},
+    {"_tables.bins", "_tables.names", "_tables.selection", "_tables.sparse", "_targets", "_estimator.split"},
     {"_tables.categories", "_tables.dates", "_tables.numbers"},
     {"_tables.matrix", "_estimator.hold_out"},
     {"_tables.plan"},

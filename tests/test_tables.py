@@ -360,9 +360,12 @@ def test_a_model_of_a_table_with_any_names():
     columns = {name: table[[name]].to_numpy(np.float32) for name in table}
     output = mlp.to_keras(include_preprocessing=True).predict(columns, verbose=0)
     np.testing.assert_allclose(output[:, 0], mlp.predict(table), rtol=1e-4, atol=1e-5)
-    speeds = table.rename(columns={"mlp": "km/h"})
-    with pytest.raises(ValueError, match=r"without '/', .* Got \['km/h'\]"):
-        plain_regressor(**SCALED | {"epochs": 1}).fit(speeds, table["mlp"]).to_keras(include_preprocessing=True)
+    speeds = table.rename(columns={"mlp": "km/h", "codes_0": "km_h"})
+    mlp = plain_regressor(**SCALED | {"epochs": 1}).fit(speeds, table["mlp"])
+    columns = {"table": columns["table"], "km_h_1": columns["mlp"], "km_h": columns["codes_0"]}
+    np.testing.assert_allclose(
+        mlp.to_keras(include_preprocessing=True).predict(columns, verbose=0), output, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_model_of_a_table_for_a_builder_with_several_inputs():

@@ -296,8 +296,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             Whether the model takes a table, a dict of its columns by name (``x0``, ``x1``, ... if they have none), each
             of shape (n_samples, 1): strings for a column whose categories are strings, where "" is a missing one;
             float64 for dates, as seconds since 1970-01-01 00:00 by the clock of the time zone that they had in fit;
-            and float32 for others. There nan is missing. Otherwise it is ``model_``, which takes a matrix of shape
-            (n_samples, n_features) with categories as numbers from 0 in the order of ``categories_``, -1 for
+            and float32 for others. There nan is missing. "/" in a name is "_", and what ``export`` writes has names
+            that TensorFlow takes: see `sk_mlp.layers.TableModel`. Otherwise it is ``model_``, which takes a matrix of
+            shape (n_samples, n_features) with categories as numbers from 0 in the order of ``categories_``, -1 for
             missing and -2 for unknown ones; a date is seconds since the first one of fit, and there are more columns
             after those of X for what else is made of dates. Scaling and embeddings are in both.
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sk_mlp._tables.categories import Categories, as_type, holds_texts
 from sk_mlp._tables.dates import Dates
+from sk_mlp._tables.names import names_of_inputs
 from sk_mlp._tables.selection import to_inputs
-from sk_mlp.layers import CategoryCodes, DateFeatures
+from sk_mlp.layers import CategoryCodes, DateFeatures, TableModel
 
 
 def model_of_table(
@@ -28,7 +29,7 @@ def model_of_table(
     model : keras.Model
         Of X's columns as numbers, categories as codes.
     names : sequence of str
-        Of the columns.
+        Of the columns, and so of the inputs, as far as Keras takes them: see `names_of_inputs`.
     categories, dates : dict
         As `sk_mlp._tables.matrix.learn_columns_of` returns them.
     input_columns : None, dict or tuple
@@ -39,12 +40,10 @@ def model_of_table(
     Raises
     ------
     ValueError
-        For a name that Keras does not take, and for categories that are neither strings nor numbers, or of which two
+        For categories that are neither strings nor numbers, or of which two
         would be the same string or float32.
     """
-    refused = [name for name in names if "/" in name]
-    if refused:
-        raise ValueError(f"Names of columns must be without '/', as Keras wants those of inputs. Got {refused}.")
+    names = names_of_inputs(names)
     model.name = "sk_mlp_network"  # names of operations must differ, and the user's columns may have any
     inputs, columns, more = {}, [], []
     for number, name in enumerate(names):
@@ -66,4 +65,4 @@ def model_of_table(
     dtype = "float32" if shift is None else "float64"
     joined = columns[0] if len(columns) == 1 else keras.layers.Concatenate(name="sk_mlp_table", dtype=dtype)(columns)
     parts = to_inputs(joined, input_columns, lambda table, numbers: keras.ops.take(table, list(numbers), axis=1))
-    return keras.Model(inputs, model(parts), name="table_mlp")
+    return TableModel(inputs, model(parts), name="table_mlp")
