@@ -30,9 +30,7 @@ X_train, X_valid, X_test = (
     scaler.transform(X_valid),
     scaler.transform(X_test),
 )
-print(
-    f"{len(X_train)} rows to train on, {len(X_valid)} to validate on, {len(X_test)} to test on"
-)
+print("rows:", len(X_train), len(X_valid), len(X_test))
 
 # %%
 # A function that builds a Keras model
@@ -68,9 +66,8 @@ words = {
     ],
 }
 reg = KerasMLPRegressor(build_model, random_state=42).fit(X_train, y_train, **words)
-print(
-    f"{reg.n_iter_} epochs; mean squared error of the test rows {reg.model_.evaluate(X_test, y_test, verbose=0):.3f}"
-)
+print("epochs:", reg.n_iter_)
+print("test error:", reg.model_.evaluate(X_test, y_test, verbose=0))
 
 # %%
 # ``history_`` is Keras' history, and ``LossCurveDisplay`` draws it. Both losses fall, and the validation loss flattens
@@ -125,9 +122,8 @@ reg = KerasMLPRegressor(build_model, epochs=40, patience=10, random_state=42)
 search = PopulationRandomizedSearchCV(reg, space, n_iter=10, cv=3, random_state=42)
 search.fit(X_train, y_train, validation_data=(X_valid, y_valid))
 print(search.best_params_)
-print(
-    f"R2 of the folds {search.best_score_:.3f}, of the test rows {search.score(X_test, y_test):.3f}"
-)
+print(f"R2 of the folds {search.best_score_:.3f}")
+print(f"R2 of the test rows {search.score(X_test, y_test):.3f}")
 
 # %%
 # The learning rate matters most, so it is drawn on a logarithmic axis.

@@ -7,8 +7,7 @@ compared with a random search of the same candidates that trains all of them to 
 """
 
 # %%
-import time
-
+import numpy as np
 from scipy.stats import loguniform
 from sklearn.datasets import load_digits
 
@@ -32,12 +31,14 @@ searches = {
     "random": PopulationRandomizedSearchCV(mlp, space, n_iter=18, cv=3, random_state=0),
 }
 for name, search in searches.items():
-    began = time.perf_counter()
     search.fit(X, y)
-    seconds = time.perf_counter() - began
-    print(
-        f"{name}: {seconds:.1f} s, best score {search.best_score_:.3f} at {search.best_params_['learning_rate']:.2g}"
-    )
+    rate = search.best_params_["learning_rate"]
+    print(f"{name}: accuracy {search.best_score_:.3f}, learning rate {rate:.2g}")
+
+halving = searches["halving"]
+rungs = zip(halving.n_candidates_, np.diff(halving.n_epochs_, prepend=0), strict=True)
+print("epochs trained by halving:", sum(int(n * epochs) for n, epochs in rungs))
+print("epochs trained by the random search:", 18 * 27)
 
 # %%
 # Each line is a candidate. It ends where its scores were no longer among the best.
@@ -46,7 +47,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.colors import LogNorm
 
-halving = searches["halving"]
 results = pd.DataFrame(halving.cv_results_)
 colours, scale = plt.colormaps["viridis"], LogNorm(1e-5, 1)
 figure, ax = plt.subplots(layout="constrained")

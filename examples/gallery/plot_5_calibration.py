@@ -12,9 +12,9 @@ from sklearn.model_selection import train_test_split
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier
 
-X, y = make_classification(1500, 10, n_informative=6, flip_y=0.25, random_state=0)
+X, y = make_classification(4000, 10, n_informative=6, flip_y=0.3, random_state=0)
 X_train, X_test, y_train, y_test = train_test_split(
-    X, y, test_size=1000, random_state=0
+    X, y, train_size=400, random_state=0
 )
 
 plain = PLAIN_MLP | {
@@ -25,9 +25,9 @@ plain = PLAIN_MLP | {
     "random_state": 0,
 }
 kinds = {
-    "one network": {"early_stopping": False},
-    "with a temperature": {"calibrate": True},
-    "eight networks": {"ensemble_size": 8, "calibrate": True},
+    "one network, all epochs": {"early_stopping": False},
+    "one network, calibrated": {"calibrate": True},
+    "eight networks, calibrated": {"ensemble_size": 8, "calibrate": True},
 }
 
 # %%
@@ -43,7 +43,7 @@ for (name, settings), marker in zip(kinds.items(), "os^", strict=True):
     loss = log_loss(y_test, classifier.predict_proba(X_test))
     name = f"{name}: log-loss {loss:.3f}"
     CalibrationDisplay.from_estimator(
-        classifier, X_test, y_test, n_bins=8, ax=ax, name=name, marker=marker
+        classifier, X_test, y_test, n_bins=7, ax=ax, name=name, marker=marker
     )
 ax.set(xlabel="predicted probability", ylabel="share of rows that are of the class")
 plt.show()
