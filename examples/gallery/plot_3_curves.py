@@ -40,6 +40,6 @@ for (name, settings), ax in zip(ways.items(), all_axes.flat, strict=True):
 plt.show()
 
 # %%
-# *Well trained*: both curves fall, flatten, and come near each other; dropout weighs on the training loss alone. *Too slow*: both still fall at the end.
-# *Overfitting*: training falls on while validation rises; early stopping keeps the epoch before. *Rate too high*: the
-# loss jumps.
+# *Well trained*: both curves fall, flatten, and come near each other; dropout weighs on the training loss alone. *Too
+# slow*: both still fall at the end. *Overfitting*: training falls on while validation rises; early stopping keeps the
+# epoch before. *Rate too high*: the loss jumps.
