@@ -122,10 +122,11 @@ PAGES = {
     "sklearn": "https://scikit-learn.org/stable/modules/generated/{}.html",
     "joblib": "https://joblib.readthedocs.io/en/stable/generated/{}.html",
 }
+WITHOUT_PAGES = {"keras", "matplotlib", "numpy", "onnx", "pandas", "tf"}
 
 
 def link_elsewhere(app, env, node, contnode):
-    """Link a name of another package to its page; leave names of methods, such as `fit`, without a link."""
+    """Link a name of another package to its page; leave methods, such as `fit`, without a link."""
     target = node.get("reftarget", "")
     if page := PAGES.get(target.partition(".")[0]):
         return nodes.reference(
@@ -138,7 +139,9 @@ def link_elsewhere(app, env, node, contnode):
     )
     owners = (owner, sk_mlp.KerasMLPClassifier, sk_mlp.KerasMLPRegressor)
     is_method = any(hasattr(each, target) for each in owners if each is not None)
-    return contnode if is_method or node.get("reftype") == "term" else None
+    is_theirs = target.partition(".")[0] in WITHOUT_PAGES
+    is_term = node.get("reftype") == "term"
+    return contnode if is_method or is_theirs or is_term else None
 
 
 def setup(app):

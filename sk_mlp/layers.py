@@ -22,7 +22,15 @@ from sk_mlp._tables.plan import (
     ColumnPlan,
 )
 
-__all__ = ["CategoryCodes", "ColumnEncoding", "ColumnShift", "DateFeatures", "ParametricActivation", "SortedOutputs"]
+__all__ = [
+    "CategoryCodes",
+    "ColumnEncoding",
+    "ColumnShift",
+    "DateFeatures",
+    "ParametricActivation",
+    "SortedOutputs",
+    "TableModel",
+]
 
 # Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
 # generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
@@ -320,7 +328,7 @@ class TableModel(keras.Model):
 
     Names are those of the columns, with "_" for "/", which Keras does not take. TensorFlow takes fewer: what `export`
     writes has letters from a to z, digits and "_" in the names of its inputs, and a letter first. All else becomes "_",
-    none at either end, and "x_" is put before what then begins with a digit or is a word of Python's: "größe (cm)" is
+    none at either end, and ``x_`` is put before what then begins with a digit or is a word of Python's: "größe (cm)" is
     "gr_e_cm", and "1st" is "x_1st". Where names come to the same, or differ in upper and lower case only, all but one
     have the number of their column appended, such as "gr_e_cm_3"; a name that needs no change stays.
 

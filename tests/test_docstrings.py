@@ -98,9 +98,10 @@ def test_parameters_are_those_of_the_signature(name):
     if issubclass(cls, Exception):
         return
     given, signature = documented(cls), inspect.signature(cls).parameters
-    assert list(given) == [f"**{p.name}" if p.kind == p.VAR_KEYWORD else p.name for p in signature.values()]
+    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    assert list(given) == [stars.get(p.kind, "") + p.name for p in signature.values()]
     for name, (kind, _) in given.items():
-        if name.startswith("**") or signature[name].default is inspect.Parameter.empty:
+        if name.startswith("*") or signature[name].default is inspect.Parameter.empty:
             assert "default=" not in kind, name
         else:
             said = kind.partition("default=")[2]
