@@ -4,6 +4,7 @@ Blocks that begin with "```py" show programs of other libraries, which are not r
 """
 
 import re
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,6 +77,14 @@ def test_links_lead_to_files(page):
     links = [link for link in re.findall(r"\]\((?!http|#)([^)#]+)", text) if link != "gallery/index.rst"]
     missing = [link for link in links if not (page.parent / link).exists()]  # the gallery is made by Sphinx
     assert not missing
+
+
+def test_what_is_installed_beside_tensorflow_cpu_is_all_that_is_needed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {dependency.partition(">")[0] for dependency in project["dependencies"]} - {"tensorflow"}
+    for path in (DOCS / "quick_start.md", ROOT / ".github" / "workflows" / "tests.yml"):
+        line = re.search(r"pip install tensorflow-cpu (.*)", path.read_text(encoding="utf-8"))
+        assert line and set(line[1].split()) == names, path.name
 
 
 def test_readme_is_short():
