@@ -9,16 +9,35 @@ if TYPE_CHECKING:
     from sk_mlp._estimator.parameters import PLAIN_MLP
     from sk_mlp._onnx.export import to_onnx
     from sk_mlp.classifier import KerasMLPClassifier
-    from sk_mlp.exceptions import NotCompilableError
+    from sk_mlp.exceptions import ModelFileError, NotCompilableError
+    from sk_mlp.persistence import load_model, load_predictor, save_model
+    from sk_mlp.predictor import Predictor
     from sk_mlp.regressor import KerasMLPRegressor
 
-__all__ = ["PLAIN_MLP", "KerasMLPClassifier", "KerasMLPRegressor", "NotCompilableError", "__version__", "to_onnx"]
+__all__ = [
+    "PLAIN_MLP",
+    "KerasMLPClassifier",
+    "KerasMLPRegressor",
+    "ModelFileError",
+    "NotCompilableError",
+    "Predictor",
+    "__version__",
+    "load_model",
+    "load_predictor",
+    "save_model",
+    "to_onnx",
+]
 
 # Imported when first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
 _MODULES = {
     "KerasMLPClassifier": "classifier",
     "KerasMLPRegressor": "regressor",
+    "ModelFileError": "exceptions",
     "NotCompilableError": "exceptions",
+    "Predictor": "predictor",
+    "load_model": "persistence",
+    "load_predictor": "persistence",
+    "save_model": "persistence",
     "PLAIN_MLP": "_estimator.parameters",
     "to_onnx": "_onnx.export",
 }

@@ -25,7 +25,9 @@ WITH_EXAMPLES = [
 NOT_ASKED = {"GL01", "GL02", "ES01", "RT02"}
 # "See Also" and examples: of what users call, neither of each method, nor of Keras' pieces and results.
 OF_ENTRIES = {"SA01", "EX01"}
-ENTRIES = re.compile(r"sk_mlp\.((model_selection|inspection)\.)?(?!NotCompilableError|LearningRateSweep)\w+")
+ENTRIES = re.compile(
+    r"sk_mlp\.((model_selection|inspection)\.)?(?!ModelFileError|NotCompilableError|LearningRateSweep)\w+"
+)
 # Keras and `Schedule` say what these take and return.
 OVERRIDES = {"factors", "observe", "build", "call", "get_config", "compute_output_shape", "compute_output_spec"}
 OF_SIGNATURES = {"PR01", "RT01"}

@@ -22,6 +22,7 @@ LAYERS = [
     {"_tables.bins", "_tables.names", "_tables.selection", "_tables.sparse", "_targets", "_estimator.split"},
     {"_tables.categories", "_tables.dates", "_tables.numbers"},
     {"_tables.matrix", "_estimator.hold_out"},
+    {"_tables.reading"},
     {"_tables.plan"},
     {"_network.layout"},
     {"_network.spec"},
@@ -50,6 +51,9 @@ LAYERS = [
     {"_onnx.outputs"},
     {"_onnx.model"},
     {"_onnx.export"},
+    {"_files"},
+    {"predictor"},
+    {"persistence"},
     {"inspection", "model_selection"},
     {"__init__"},
     {"_cli"},
@@ -57,7 +61,7 @@ LAYERS = [
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Rooms whose modules may import each other.
-TOGETHER = ("engine", "model_selection", "inspection", "_cli", "_targets")
+TOGETHER = ("_files", "engine", "model_selection", "inspection", "_cli", "_targets")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

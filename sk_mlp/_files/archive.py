@@ -1,0 +1,211 @@
+"""Files of a text and some arrays: a zip of JSON and .npy, checked before any of it is believed.
+
+A file may come from anybody. So nothing in it is run or unpickled, and nothing is made as large as it says before it is
+known to be there: all members are stored as they are, without compression, so that what is read is never larger than
+the file, whose size has a limit.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp.exceptions import ModelFileError
+
+FORMAT = 1  # raised when earlier versions of this package could not read the file, or would read it wrongly
+TEXT = "sk_mlp.json"
+ARRAY = re.compile(r"arrays/(0|[1-9][0-9]{0,8})\.npy")
+MAX_BYTES = 2**30
+MAX_TEXT = 2**26  # bytes, which as Python objects take some times more
+DATE = (1980, 1, 1, 0, 0, 0)  # of all members, so that a model's file is always the same
+
+
+def checked_path(path: Any) -> Path:
+    """A path, if it can be one of a file.
+
+    Raises
+    ------
+    TypeError
+        If it is no path.
+    ValueError
+        If it is a folder.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"The 'path' parameter must be a str or path-like. Got {path!r} instead.")
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"The 'path' parameter must be a file's. Got the folder {os.fspath(path)!r} instead.")
+    return path
+
+
+def write(path: Path, kind: str, content: Any, arrays: list[NDArray]) -> None:
+    """Write a file of this kind; ``content`` is what JSON knows.
+
+    The file is written beside its place, and moved there when the disk has all of it: an interruption, or a full disk,
+    leaves what there was before.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    ValueError
+        If the content is too long.
+    """
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {os.fspath(path.parent)!r} does not exist; make it first.")
+    packed = packed_bytes(kind, content, arrays)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(beside, "xb") as file:
+            file.write(packed)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def packed_bytes(kind: str, content: Any, arrays: list[NDArray]) -> bytes:
+    """A file's bytes."""
+    members = {f"arrays/{number}.npy": _npy(array) for number, array in enumerate(arrays)}
+    text = {
+        "format": FORMAT,
+        "kind": kind,
+        "members": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+        "content": content,
+    }
+    encoded = json.dumps(text, allow_nan=False, separators=(",", ":")).encode()
+    if len(encoded) > MAX_TEXT:
+        raise ValueError(f"A file's text must be at most {MAX_TEXT} bytes, without its arrays. Got {len(encoded)}.")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in {TEXT: encoded, **members}.items():
+            archive.writestr(zipfile.ZipInfo(name, DATE), data)
+        archive.comment = hashlib.sha256(encoded).hexdigest().encode()
+    return buffer.getvalue()
+
+
+def _npy(array: NDArray) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know the new name; not every system opens folders."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read(path: Path, kind: str, max_bytes: int = MAX_BYTES) -> tuple[Any, list[NDArray]]:
+    """The content and arrays of a file of this kind.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ModelFileError
+        If it is none of this kind, larger than ``max_bytes``, of a newer format, or not as it was written.
+    """
+    with open(path, "rb") as file, refusing(path):
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise ModelFileError(f"It has {size} bytes, and max_bytes={max_bytes}.")
+        return _contents(file, size, kind)
+
+
+@contextlib.contextmanager
+def refusing(path: Any) -> Iterator[None]:
+    """Whatever goes wrong within is an error of the file."""
+    try:
+        yield
+    except Exception as error:  # of zipfile, json and numpy, which meet bytes that anybody may have written
+        reason = str(error) if isinstance(error, ModelFileError) else f"It is damaged: {error or type(error).__name__}."
+        raise ModelFileError(f"{os.fspath(path)!r} cannot be read as a file of sk_mlp. {reason}") from error
+
+
+def _contents(file: BinaryIO, size: int, kind: str) -> tuple[Any, list[NDArray]]:
+    if file.read(4) != b"PK\x03\x04":
+        raise ModelFileError("It was not written by save_model.")
+    with zipfile.ZipFile(file) as archive:
+        members = _members(archive, size)
+        encoded = archive.read(members.pop(TEXT))
+        if archive.comment != hashlib.sha256(encoded).hexdigest().encode():
+            raise ModelFileError("It is damaged: the checksum of its text is another.")
+        text = json.loads(encoded, parse_constant=_refused_constant)
+        _check_kind(text, kind)
+        sums = text["members"]
+        if sums.keys() != members.keys():
+            raise ModelFileError("It is damaged: its members are not those that it lists.")
+        arrays = []
+        for number in range(len(members)):
+            name = f"arrays/{number}.npy"
+            data = archive.read(members[name])
+            if hashlib.sha256(data).hexdigest() != sums[name]:
+                raise ModelFileError(f"It is damaged: the checksum of {name} is another.")
+            arrays.append(_array(data, name))
+    return text["content"], arrays
+
+
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """The members by name, if each may be there."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        if info.filename != TEXT and not ARRAY.fullmatch(info.filename):
+            raise ModelFileError(f"It holds {info.filename[:80]!r}, which save_model does not write.")
+        if info.filename in found:
+            raise ModelFileError(f"It holds {info.filename!r} twice.")
+        if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:
+            raise ModelFileError(f"It holds {info.filename!r} in another way than save_model writes it.")
+        found[info.filename] = info
+    if TEXT not in found:
+        raise ModelFileError("It was not written by save_model.")
+    if found[TEXT].file_size > MAX_TEXT or sum(info.file_size for info in found.values()) > size:
+        raise ModelFileError("It says that its members are larger than they can be.")
+    return found
+
+
+def _check_kind(text: Any, kind: str) -> None:
+    found = text["format"]
+    if type(found) is not int or not 1 <= found <= FORMAT:
+        newer = " Install a newer version of sk_mlp." if type(found) is int and found > FORMAT else ""
+        raise ModelFileError(f"It is of format {found!r}; this version of sk_mlp knows formats up to {FORMAT}.{newer}")
+    if text["kind"] != kind:
+        raise ModelFileError(f"It holds a {str(text['kind'])[:80]}, and a {kind} is wanted.")
+
+
+def _array(data: bytes, name: str) -> NDArray:
+    """An array of numbers, texts or dates, without trust in the size that it says."""
+    buffer = io.BytesIO(data)
+    version = np.lib.format.read_magic(buffer)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, in_columns, dtype = header(buffer)
+    n = 1
+    for length in shape:
+        n *= length
+    if dtype.hasobject or dtype.kind not in "biufcUSMm" or n * dtype.itemsize != len(data) - buffer.tell():
+        raise ModelFileError(f"It is damaged: {name} is not the array that it says.")
+    array = np.frombuffer(data, dtype, count=n, offset=buffer.tell())
+    return array.reshape(shape, order="F" if in_columns else "C").copy(order="K")
+
+
+def _refused_constant(name: str) -> None:
+    raise ModelFileError(f"It is damaged: {name} is no number of JSON.")

@@ -1,0 +1,245 @@
+"""What a file holds of a fitted estimator, and the estimator from that."""
+
+import inspect
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp._files.forms import NotKept
+from sk_mlp._files.matching import matches
+from sk_mlp._files.values import Reader, Writer, missing
+from sk_mlp._network.forward import network_output
+from sk_mlp._network.spec import Fitted, NetworkSpec
+from sk_mlp._tables.dates import DateColumn
+from sk_mlp.exceptions import ModelFileError
+
+MODULES = {"KerasMLPClassifier": "sk_mlp.classifier", "KerasMLPRegressor": "sk_mlp.regressor"}
+NOT_KEPT = ("_live", "_routed", "_policy", "_metadata_request")  # of an estimator, or in another way
+# What the files of all versions hold of what is learned, and what is checked before it is used.
+LEARNED: dict[str, Any] = {
+    "_fitted": Fitted,
+    "_categories": dict[int, tuple],
+    "_dates": dict[int, DateColumn],
+    "n_features_in_": int,
+    "n_iter_": int,
+    "best_epoch_": int,
+    "history_": dict[str, list[float]],
+}
+MOST_COLUMNS = 2**22  # of a network that is tried before it is used: one row of them takes some 50 MB
+
+
+def check_kept(estimator: Any) -> None:
+    """See that this is a fitted estimator of ours.
+
+    Raises
+    ------
+    TypeError
+        If it is something else; with what to do, for searches and pipelines.
+    NotFittedError
+        If it is not fitted.
+    """
+    from sk_mlp._estimator.base import BaseKerasMLP  # which imports scikit-learn
+
+    if isinstance(estimator, BaseKerasMLP):
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(estimator)
+        return
+    advice = ""
+    if hasattr(estimator, "best_estimator_") or hasattr(estimator, "param_grid") or hasattr(estimator, "cv"):
+        advice = " Of a search, save best_estimator_."
+    if hasattr(estimator, "steps") or hasattr(getattr(estimator, "best_estimator_", None), "steps"):
+        advice += " Of a Pipeline, save the last step (pipeline[-1]), or all of it by skops.io.dump."
+    if isinstance(estimator, type):
+        advice = " Got a class, of which fit makes a fitted object."
+    raise TypeError(
+        "The 'estimator' parameter must be a fitted KerasMLPClassifier or KerasMLPRegressor. Got "
+        f"{estimator if isinstance(estimator, type) else type(estimator).__name__!r} instead.{advice}"
+    )
+
+
+def content_of(estimator: Any, writer: Writer) -> dict[str, Any]:
+    """What JSON holds of a fitted estimator; the arrays are in the writer.
+
+    Raises
+    ------
+    ValueError
+        For a parameter, or something else, that a file cannot hold.
+    """
+    cls, attributes = type(estimator), dict(vars(estimator))
+    is_ours = cls.__module__ == MODULES.get(cls.__name__)
+    source = attributes.get("init_from")
+    fitted: Fitted = attributes["_fitted"]
+    if fitted.make_model is not None:
+        attributes["_fitted"] = replace(fitted, make_model=_kept_model(fitted, writer))
+    parameters = {name: value for name, value in estimator._own_values().items() if name != "init_from"}
+    kept = {
+        name: value
+        for name, value in attributes.items()
+        if name not in (*parameters, *NOT_KEPT, "init_from") and "callback" not in name
+    }
+    policy = attributes.get("_policy")
+    return {
+        "class": cls.__name__ if is_ours else writer.name(cls.__name__, cls),
+        "is_ours": is_ours,
+        "parameters": _written(parameters, writer, "The {!r} parameter"),
+        "routed": _written(attributes["_routed"], writer, "The {!r} parameter"),
+        "init_from": None if source is None else _source(source, writer),
+        "learned": _written(kept, writer, "The attribute {!r}"),
+        "requests": _requests(attributes.get("_metadata_request")),
+        "policy": None if policy is None else policy.policy.name,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what a file was written with: to be read by people alone."""
+    from importlib.metadata import PackageNotFoundError, version  # not to be imported where nothing is written
+
+    found = {"python": platform.python_version()}
+    for name in ("sk_mlp", "numpy", "keras", "tensorflow", "scikit-learn"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _written(values: Mapping[str, Any], writer: Writer, what: str) -> dict[str, Any]:
+    written = {}
+    for name, value in values.items():
+        try:
+            written[name] = writer.of(value)
+        except (NotKept, ModelFileError) as error:
+            raise ValueError(f"{what.format(name)} cannot be kept in a file: {error}.") from error
+    return written
+
+
+def _kept_model(fitted: Fitted, writer: Writer) -> Any:
+    from sk_mlp._files.keras_values import ModelOfConfig, model_of_config
+    from sk_mlp._network.build import model_of
+
+    if isinstance(fitted.make_model, ModelOfConfig):  # it comes from a file
+        return fitted.make_model
+    try:
+        return model_of_config(model_of(fitted), writer)
+    except (NotKept, ModelFileError) as error:
+        raise ValueError(
+            f"The network of the 'model' parameter cannot be kept by its Keras configuration: {error}. A file of "
+            "save_model holds no code; use to_keras, or pickle."
+        ) from error
+
+
+def _source(source: Any, writer: Writer) -> dict[str, Any]:
+    """The estimator that initial weights came from."""
+    is_frozen = type(source).__name__ == "FrozenEstimator"
+    inner = source.estimator if is_frozen else source
+    try:
+        check_kept(inner)
+    except Exception as error:
+        raise ValueError(f"The 'init_from' parameter cannot be kept in a file: {error} Set it to None.") from error
+    return {"is_frozen": is_frozen, "estimator": content_of(inner, writer)}
+
+
+def _requests(request: Any) -> dict[str, dict]:
+    """What `set_fit_request` and the like have set."""
+    if request is None:
+        return {}
+    return {name: dict(method.requests) for name, method in vars(request).items() if hasattr(method, "requests")}
+
+
+def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
+    """What an estimator has learned, checked as far as prediction goes.
+
+    Raises
+    ------
+    ModelFileError
+        If that is not what an estimator learns.
+    """
+    learned = {name: reader.of(value) for name, value in content["learned"].items()}
+    learned["handle_missing"] = reader.of(content["parameters"].get("handle_missing"))
+    for name, hint in LEARNED.items():
+        if name not in learned or not matches(learned[name], hint):
+            raise ModelFileError(f"It is damaged: {name} is missing, or of another type.")
+    fitted: Fitted = learned["_fitted"]
+    layout, spec = fitted.layout, fitted.spec
+    for state in fitted.states:
+        if (state.floats.shape, state.ints.shape) != ((layout.n_floats,), (layout.n_ints,)):
+            raise ModelFileError("It is damaged: the states are not as long as their layout says.")
+    n_columns = learned["n_features_in_"] + sum(len(date.features) - 1 for date in learned["_dates"].values())
+    if spec is not None and not n_columns == spec.n_features <= MOST_COLUMNS:
+        raise ModelFileError("It is damaged: the network has other columns than X.")
+    if spec is not None and not all(fits(spec, fitted.named_weights(m)) for m in range(len(fitted.states))):
+        raise ModelFileError("It is damaged: the weights are not those of the network.")
+    if spec is not None:  # a network that does not fit its weights fails here, rather than when it is used
+        row = np.zeros((1, spec.n_features), np.float32)
+        outputs = [network_output(spec, fitted.named_weights(m), row) for m in range(len(fitted.states))]
+        if {output.shape for output in outputs} != {(1, spec.n_outputs)}:
+            raise ModelFileError("It is damaged: the network's outputs are not as many as it says.")
+    return learned
+
+
+def fits(spec: NetworkSpec, weights: Mapping[str, NDArray]) -> bool:
+    """Whether the layers are as wide as the network's description says."""
+    widths = [spec.n_deep, *spec.hidden_layer_sizes]
+    shapes = [weights[f"hidden_{i}/kernel"].shape for i in range(1, len(widths))]
+    return shapes == list(pairwise(widths)) and weights["output/kernel"].shape[1:] == (spec.n_outputs,)
+
+
+def estimator_of(content: Any, reader: Reader) -> Any:
+    """The estimator that `content_of` has written.
+
+    Raises
+    ------
+    ModelFileError
+        If it is not what an estimator may be.
+    """
+    name = content["class"]
+    if content["is_ours"]:
+        if name not in MODULES:
+            raise ModelFileError(f"It holds an estimator of the unknown class {str(name)[:80]!r}.")
+        cls = getattr(import_module(MODULES[name]), name)
+    else:
+        cls = reader.given(name)
+    defaults = {p.name: p.default for p in inspect.signature(cls).parameters.values() if p.kind != p.VAR_KEYWORD}
+    parameters = {key: reader.of(value) for key, value in content["parameters"].items()}
+    if unknown := parameters.keys() - defaults.keys():
+        raise ModelFileError(f"It holds parameters that {name} does not have: {sorted(unknown)[:5]}.")
+    source = content["init_from"]
+    state = {
+        **defaults,  # for a file of an earlier version
+        **parameters,
+        **learned_of(content, reader),
+        "handle_missing": parameters.get("handle_missing", defaults.get("handle_missing")),
+        "_routed": {key: reader.of(value) for key, value in content["routed"].items()},
+    }
+    if source is not None:
+        from sklearn.frozen import FrozenEstimator
+
+        inner = estimator_of(source["estimator"], reader)
+        state["init_from"] = FrozenEstimator(inner) if source["is_frozen"] else inner
+    if content["policy"] is not None:
+        import keras
+
+        from sk_mlp._keras.policy import Noted
+
+        state["_policy"] = Noted(keras.dtype_policies.get(str(content["policy"])), 0, 0)
+    estimator = cls.__new__(cls)
+    estimator.__setstate__(state)
+    for method, requests in content["requests"].items():
+        request = estimator._get_metadata_request()
+        for key, alias in requests.items():
+            getattr(request, method).add_request(param=key, alias=alias)
+        estimator._metadata_request = request
+    return estimator
+
+
+def check_given(content: Any, given: Mapping[str, Any]) -> None:
+    """Raise if the caller has not given all functions and classes that the file needs."""
+    if absent := [name for name in content["needs"] if name not in given]:
+        raise ModelFileError(missing(absent))

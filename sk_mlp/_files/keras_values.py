@@ -1,0 +1,316 @@
+"""Keras' objects, and models of the user's own: kept by their configurations, which are looked through before use.
+
+Keras' own safe mode has had holes, so a configuration may name nothing but Keras' layers, losses and the like, this
+package's, and what the caller gives. Layers that hold code or read files are refused.
+"""
+
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+import sk_mlp.layers
+import sk_mlp.losses
+from sk_mlp._files.forms import NotKept, kind_of
+from sk_mlp._files.values import Reader, Writer, missing
+from sk_mlp._keras.policy import build_under
+from sk_mlp._network.build import layers_of, weights_of
+from sk_mlp._network.compiled import Compiled, compiled_by_user
+from sk_mlp.engine.structure import structure_of, structure_of_model
+from sk_mlp.exceptions import ModelFileError
+
+KINDS = (
+    keras.Initializer,
+    keras.Operation,  # layers and models are such
+    keras.constraints.Constraint,
+    keras.dtype_policies.DTypePolicy,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.optimizers.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+    keras.random.SeedGenerator,
+    keras.regularizers.Regularizer,
+)
+# Which hold code, or read files.
+REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+PLAIN = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
+# Modules of functions that may be named, and callbacks that touch nothing but the training.
+OF_FUNCTIONS = ("activations", "losses", "metrics", "ops", "nn")
+CALLBACKS = ("EarlyStopping", "LearningRateScheduler", "ReduceLROnPlateau", "SwapEMAWeights", "TerminateOnNaN")
+OWN = {name: getattr(module, name) for module in (sk_mlp.layers, sk_mlp.losses) for name in module.__all__}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOfConfig:
+    """Makes a model, with new weights, from what is kept of another one.
+
+    Attributes
+    ----------
+    config : dict
+        What `keras.saving.serialize_keras_object` has returned.
+    policy : str
+        Name of Keras' dtype policy to make it under.
+    compiled : Compiled or None
+        What the model was compiled with.
+    custom_objects : dict of str to any
+        The user's functions and classes by name.
+    """
+
+    config: dict[str, Any]
+    policy: str
+    compiled: Compiled | None
+    custom_objects: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self) -> keras.Model:
+        """The model."""
+        return build_under(self.policy, self._made)
+
+    def _made(self) -> keras.Model:
+        model = of_config(self.config, self.custom_objects)
+        told = self.compiled
+        if told is not None:
+            model.compile(
+                optimizer=_again(told.optimizer),
+                loss=_again(told.loss),
+                loss_weights=None if told.loss_weight == 1 else told.loss_weight,
+                metrics=[_again(metric) for metric in told.metrics] or None,
+                weighted_metrics=[_again(metric) for metric in told.weighted_metrics] or None,
+            )
+        return model
+
+
+def _again(value: Any) -> Any:
+    """Another object like a Keras object that has a state of its own."""
+    has_state = isinstance(value, (keras.optimizers.Optimizer, keras.metrics.Metric))
+    return type(value).from_config(value.get_config()) if has_state else value
+
+
+def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
+    """What is kept of a model, without its weights.
+
+    Raises
+    ------
+    NotKept
+        If it cannot be made again from its configuration.
+    """
+    if isinstance(model, keras.Sequential) and not model.built:
+        raise NotKept("a model without weights has no shapes yet")
+    try:
+        config = keras.saving.serialize_keras_object(model)
+    except Exception as error:  # of a layer of the user's
+        raise NotKept(f"its configuration cannot be made: {error}") from error
+    config.pop("compile_config", None)
+    classes = {type(layer).__name__: type(layer) for layer in (model, *layers_of(model))}
+    attributes = [value for layer in layers_of(model) for value in vars(layer).values()]
+    known = classes | {a.__name__: a for a in attributes if isinstance(a, types.FunctionType)}
+    names = names_needed(config)
+    for name in names:
+        writer.name(name, known.get(name.rpartition(">")[2]))
+    maker = ModelOfConfig(_plain(config), model.dtype_policy.name, compiled_by_user(model))
+    try:
+        again = of_config(maker.config, {name: known[name.rpartition(">")[2]] for name in names})
+        same = structure_of_model(again) == structure_of_model(model) and [
+            (tuple(v.shape), v.dtype) for v in weights_of(again)
+        ] == [(tuple(v.shape), v.dtype) for v in weights_of(model)]
+    except Exception as error:
+        raise NotKept(f"it cannot be made again from its configuration: {error}") from error
+    if not same:
+        raise NotKept("what is made from its configuration is another model")
+    return maker
+
+
+def _plain(config: Any) -> Any:
+    """A configuration with the types that JSON has, as Keras' own files have it."""
+    if isinstance(config, Mapping):
+        return {str(key): _plain(item) for key, item in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_plain(item) for item in config]
+    if isinstance(config, np.generic):
+        return config.item()
+    return config
+
+
+def of_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
+    """What a configuration describes; it may name nothing unknown.
+
+    Raises
+    ------
+    ModelFileError
+        For a configuration that may do more than describe a model.
+    """
+    needed = names_needed(config)
+    if absent := [name for name in needed if name not in custom_objects]:
+        raise ModelFileError(missing(absent))
+    return keras.saving.deserialize_keras_object(config, {**OWN, **custom_objects}, safe_mode=True)
+
+
+def names_needed(config: Any) -> list[str]:
+    """Names of the user's classes and functions in a configuration of Keras'.
+
+    Raises
+    ------
+    ModelFileError
+        For what may do more than describe a model.
+    """
+    if isinstance(config, list):
+        return list(dict.fromkeys(name for item in config for name in names_needed(item)))
+    if not isinstance(config, dict):
+        return []
+    own: list[str] = []
+    name = config.get("class_name")
+    if isinstance(name, str) and name not in PLAIN:
+        own = _name_needed(config, name)
+    return list(dict.fromkeys([*own, *(name for item in config.values() for name in names_needed(item))]))
+
+
+def _name_needed(config: dict, name: str) -> list[str]:
+    """The name of an object that a configuration describes, if it is of the user's own."""
+    module, registered = config.get("module"), config.get("registered_name")
+    is_registered = isinstance(registered, str) and ">" in registered
+    if name == "function":
+        function = config.get("config")
+        if not isinstance(function, str):
+            raise ModelFileError("It holds a function without a name.")
+        return [] if _is_function_of_keras(module, function) else [str(registered) if is_registered else function]
+    if not isinstance(module, str):
+        module = ""
+    if registered in (f"sk_mlp>{name}",) and name in OWN:
+        return []
+    if module.partition(".")[0] == "keras" or name.startswith("__"):
+        cls = _class_of_keras(module, name)
+        reads_file = isinstance((config.get("config") or {}).get("vocabulary"), str)
+        if cls is None or cls.__name__ in REFUSED or reads_file or registered not in (None, name):
+            raise ModelFileError(f"It holds {module[:80]}.{name[:80]} in a model, which is refused.")
+        return []
+    return [str(registered) if is_registered else name]
+
+
+def _is_function_of_keras(module: Any, name: str) -> bool:
+    if not isinstance(module, str) or (module != "builtins" and module.partition(".")[0] != "keras"):
+        return False
+    modules = ["activations", "losses", "metrics"] if module == "builtins" else [module.removeprefix("keras.")]
+    owners = [getattr(keras, part, None) for part in modules if part in OF_FUNCTIONS]
+    if any(isinstance(getattr(owner, name, None), types.FunctionType) for owner in owners):
+        return True
+    if module != "builtins":
+        raise ModelFileError(f"It holds the function {module[:80]}.{name[:80]} in a model, which is refused.")
+    return False
+
+
+def _class_of_keras(module: str, name: str) -> type | None:
+    """A class of Keras' that a configuration may name."""
+    if module.startswith("keras.src."):
+        found = getattr(sys.modules.get(module), name, None)
+    else:
+        found = keras
+        for part in [*module.split(".")[1:], name]:
+            found = vars(found).get(part) if isinstance(found, types.ModuleType) else None
+    return found if isinstance(found, type) and issubclass(found, KINDS) else None
+
+
+# Objects that are parameters
+
+
+def written(value: Any, writer: Writer, of: Callable) -> Any:
+    """What a file holds of a Keras object, class or function."""
+    if isinstance(value, ModelOfConfig):
+        for name in names_needed(value.config):
+            writer.name(name, value.custom_objects.get(name))
+        return {"keras_maker": [value.config, value.policy, of(value.compiled)]}
+    if isinstance(value, (type, types.FunctionType)):
+        return {"keras_name": public_name(value)}
+    if isinstance(value, keras.Model):
+        maker = model_of_config(value, writer)
+        weights = [np.asarray(v) for v in weights_of(value)]
+        return {"keras_model": [of(maker), of(weights)]}
+    if isinstance(value, keras.callbacks.Callback):
+        raise NotKept(
+            f"a {kind_of(value)} has no configuration: use its class, whose arguments are parameters of the estimator "
+            "(callbacks=keras.callbacks.EarlyStopping, callbacks__patience=3), or set it to None"
+        )
+    if isinstance(value, keras.DTypePolicy):
+        return {"keras": _plain(keras.saving.serialize_keras_object(value))}
+    if not hasattr(value, "get_config"):
+        raise NotKept(f"a {kind_of(value)} has no configuration")
+    config = _plain(keras.saving.serialize_keras_object(value))
+    # Keras leaves the arguments of some losses out of their configurations.
+    lost = {k: v for k, v in getattr(value, "_fn_kwargs", {}).items() if k not in config["config"]}
+    if lost and isinstance(value, keras.losses.Loss):
+        config["config"] |= _plain(lost)
+    known: dict[str, Any] = {type(value).__name__: type(value)}
+    for name in names_needed(config):
+        known.setdefault(name, type(value) if name.endswith(f">{type(value).__name__}") else None)
+        writer.name(name, known[name])
+    try:
+        again = of_config(config, {name: v for name, v in known.items() if v})
+        same = _is_same(again, value)
+    except Exception as error:
+        raise NotKept(f"a {kind_of(value)} cannot be made again from its configuration: {error}") from error
+    if not same:
+        raise NotKept(f"a {kind_of(value)} is another one when it is made again from its configuration")
+    return {"keras": config}
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two Keras objects are the same but for names: configurations do not always tell all of a loss."""
+    if isinstance(one, (keras.losses.Loss, keras.metrics.Metric)):
+        return structure_of(one) == structure_of(other)
+    return type(one) is type(other) and _plain(one.get_config()) == _plain(other.get_config())
+
+
+def public_name(value: Any) -> str:
+    """The name by which Keras' users know a class or function.
+
+    Raises
+    ------
+    NotKept
+        If that may do more than describe a model.
+    """
+    if value in OWN.values():
+        return f"sk_mlp.{value.__name__}"
+    for part in ("activations", "callbacks", "losses", "metrics", "optimizers", "optimizers.schedules", "ops"):
+        if _of_name(f"keras.{part}.{value.__name__}") is value:
+            return f"keras.{part}.{value.__name__}"
+    raise NotKept(f"{value.__module__}.{value.__qualname__} cannot be kept")
+
+
+def _of_name(name: Any) -> Any:
+    """A class or function of Keras' by its name; None if there is none that a file may name."""
+    first, _, rest = str(name).partition(".")
+    if first == "sk_mlp":
+        return OWN.get(rest)
+    module, _, last = rest.rpartition(".")
+    if first != "keras":
+        return None
+    if module == "callbacks":
+        return getattr(keras.callbacks, last) if last in CALLBACKS else None
+    cls = _class_of_keras(f"keras.{module}", last)
+    if cls is not None and last not in REFUSED:
+        return cls
+    owner = getattr(keras, module, None) if module in OF_FUNCTIONS else None
+    found = getattr(owner, last, None)
+    return found if isinstance(found, types.FunctionType) else None
+
+
+def read(form: str, inner: Any, reader: Reader) -> Any:
+    """What `written` has written."""
+    if form == "keras_maker":
+        config, policy, compiled = inner
+        names_needed(config)
+        return ModelOfConfig(config, str(policy), reader.of(compiled), dict(reader.custom_objects))
+    if form == "keras_name":
+        found = _of_name(inner)
+        if found is None:
+            raise ModelFileError(f"It holds {str(inner)[:80]!r}, which is refused.")
+        return found
+    if form == "keras":
+        return of_config(inner, reader.custom_objects)
+    maker, weights = (reader.of(part) for part in inner)
+    model = maker()
+    for variable, array in zip(weights_of(model), weights, strict=True):
+        variable.assign(array)
+    return model

@@ -1,0 +1,141 @@
+"""A table that is to be predicted, as the numbers that a network takes: without scikit-learn, whose import takes long.
+
+The same numbers as by the estimators' checks, which are scikit-learn's. tests/test_predictor.py holds the two together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+
+from sk_mlp._tables.categories import Categories
+from sk_mlp._tables.columns import as_array, as_table, columns_of, frame_of, is_plain, names_of
+from sk_mlp._tables.dates import Dates
+from sk_mlp._tables.matrix import to_numbers
+from sk_mlp._tables.numbers import DENSE, SPARSE, check_finite, in_float32
+from sk_mlp._tables.selection import Matrix
+from sk_mlp._tables.sparse import dense_frame
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The columns of X, as `fit` has seen them.
+
+    Attributes
+    ----------
+    n_features : int
+    names : tuple of str or None
+        None where X had none.
+    categories : dict of int to tuple
+        Values of each categorical column, by its number, in the order of their codes.
+    dates : dict of int to DateColumn
+    allows_missing : bool
+        Whether numbers may be missing.
+    is_dense : bool
+        Whether the network takes dense X only.
+    """
+
+    n_features: int
+    names: tuple[str, ...] | None
+    categories: Categories
+    dates: Dates
+    allows_missing: bool
+    is_dense: bool = False
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether there are other columns than those of numbers."""
+        return bool(self.categories or self.dates)
+
+    @property
+    def matrix_names(self) -> list[str]:
+        """Names of the matrix's columns, if X's have any: those made of a date have its name."""
+        names = list(self.names or ())
+        return names + [names[number] for number, date in self.dates.items() for _ in date.features[1:] if names]
+
+
+def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
+    """X as what a fitted network takes.
+
+    Parameters
+    ----------
+    X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+    table : Table
+    shift : ndarray of shape (n_columns,) or None
+        What is subtracted before numbers become float32.
+
+    Returns
+    -------
+    ndarray of float32 or uint8, or csr_array
+
+    Raises
+    ------
+    ValueError
+        If X has other columns than in fit, no rows, or something in them that it may not have.
+    """
+    X = dense_frame(as_table(X))
+    _check_columns(X, table)
+    if X.shape[0] < 1:
+        raise ValueError(f"Found array with 0 sample(s) (shape={tuple(X.shape)}) while a minimum of 1 is required.")
+    if issparse(X):
+        return _read_sparse(X, table, shift)
+    is_mixed = table.is_mixed or not is_plain(X)
+    numbers = to_numbers(X, table.categories, table.dates, warn=True) if is_mixed else _plain_numbers(X)
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(np.sum(numbers)) if numbers.dtype.kind == "f" else True
+    if not is_finite:  # or only its sum is not
+        check_finite(numbers, table.allows_missing, table.matrix_names, "Predictor")
+    return in_float32([numbers], shift, table.matrix_names)
+
+
+def _plain_numbers(X: Any) -> NDArray:
+    """Numbers in the type that they come in, if it is one of `DENSE`, else float64."""
+    array = as_array(X)
+    if isinstance(array, np.ndarray):
+        if array.dtype.kind == "c":
+            raise ValueError(f"Complex data not supported\n{array}\n")
+        return array if array.dtype in DENSE else array.astype(np.float64)
+    columns = [column.data for column in columns_of(X)]
+    if all(isinstance(data, np.ndarray) for data in columns):
+        dtype = np.result_type(*(data.dtype for data in columns))
+        return np.stack(columns, axis=1).astype(dtype if dtype in DENSE else np.float64, copy=False)
+    return to_numbers(X, {}, {}, warn=False)
+
+
+def _read_sparse(X: Any, table: Table, shift: NDArray | None) -> Matrix:
+    if table.is_mixed:
+        raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
+    matrix = csr_array(X)
+    wanted = DENSE if table.is_dense else SPARSE
+    if matrix.dtype not in wanted:
+        matrix = matrix.astype(wanted[0])
+    if matrix.dtype.kind == "f" and not np.isfinite(matrix.data).all():
+        wrong = "NaN" if np.isnan(matrix.data).any() else "infinity or a value too large for dtype('float32')"
+        raise ValueError(f"Input X contains {wrong}.")
+    return in_float32([matrix.toarray() if table.is_dense else matrix], shift, table.matrix_names)
+
+
+def _check_columns(X: Any, table: Table) -> None:
+    """See that X has the columns that it had in fit."""
+    if X.shape[1] != table.n_features:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but this predictor is expecting {table.n_features} features as input."
+        )
+    names = names_of(X) if frame_of(X) is not None else None
+    if table.names is None or names is None or not all(isinstance(name, str) for name in names):
+        return
+    if list(names) != list(table.names):
+        raise ValueError(
+            "The feature names should match those that were passed during fit, in the same order. "
+            f"{_difference(list(names), list(table.names))}"
+        )
+
+
+def _difference(names: Sequence[str], known: Sequence[str]) -> str:
+    unexpected, missing = sorted({*names} - {*known}), sorted({*known} - {*names})
+    if not unexpected and not missing:
+        return "Got another order."
+    return f"Got {unexpected[:5]}, which fit has not seen, and no {missing[:5]}."

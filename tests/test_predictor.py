@@ -1,0 +1,186 @@
+"""What predicts without TensorFlow: to the last bit as the estimator, for every table that it takes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from optional import pa, pd, pl
+from plain import plain_classifier, plain_regressor
+from scipy.sparse import coo_array, csc_matrix, csr_array
+
+from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, Predictor, load_predictor, save_model
+
+RNG = np.random.default_rng(0)
+N = 60
+X = RNG.normal(size=(N, 3))
+LABELS = np.where(X[:, 0] > 0, "yes", "no")
+SMALL = {"hidden_layer_sizes": (4,), "epochs": 2, "random_state": 0}
+WITHOUT = ("keras", "tensorflow", "sklearn", "scikeras", "pandas", "rich")
+
+
+def mixed():
+    return pd.DataFrame(
+        {
+            "number": np.where(np.arange(N) % 7, X[:, 0], np.nan),
+            "count": np.arange(20180000, 20180000 + N),
+            "word": RNG.choice(["a", "b", None], N),
+            "when": pd.date_range("2020-01-31", periods=N),
+            "flag": X[:, 2] > 0,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return KerasMLPClassifier(ensemble_size=2, **SMALL).fit(X, LABELS)
+
+
+@pytest.fixture(scope="module")
+def of_frame():
+    return KerasMLPRegressor(ensemble_size=2, skip_connection=True, **SMALL).fit(mixed(), X[:, :2])
+
+
+def assert_same(mlp, tables):
+    predictor = Predictor.from_estimator(mlp)
+    for table in tables:
+        for method in ("predict", "predict_members", "predict_proba")[: 3 if hasattr(mlp, "classes_") else 2]:
+            found, wanted = (getattr(one, method)(table) for one in (predictor, mlp))
+            np.testing.assert_array_equal(found, wanted, err_msg=f"{method} of a {type(table)}")
+            assert found.dtype == wanted.dtype
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names:UserWarning")
+def test_arrays_and_frames_of_numbers(classifier):
+    whole = np.rint(10 * X)
+    assert_same(
+        classifier,
+        [
+            X,
+            X[:1],
+            X.tolist(),
+            X.astype(np.float32),
+            np.asfortranarray(X.astype(np.float16)),
+            X.astype(object),
+            X > 0,
+            whole.astype(np.int8),
+            whole.astype(np.uint8),
+            whole.astype(np.int64),
+            np.where(X > 1, np.nan, X),
+            csr_array(whole),
+            csc_matrix(whole.astype(np.int64)),
+            coo_array(X.astype(np.float32)),
+            pd.DataFrame(X),
+            pd.DataFrame(X.astype(np.float32)).assign(**{"2": 1}).iloc[:, [0, 1, 3]].set_axis([0, 1, 2], axis=1),
+            pd.DataFrame(whole).astype({0: "Int64", 1: bool}),
+            pd.DataFrame(pd.DataFrame(whole).astype(pd.SparseDtype(float, 0))),
+            pl.DataFrame(X, schema=["a", "b", "c"]),
+            pl.DataFrame(whole, schema=["a", "b", "c"]).cast({"a": pl.Int32, "b": pl.Float32}),
+            pa.table({"a": X[:, 0], "b": whole[:, 1].astype(int), "c": X[:, 2]}),
+        ],
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Column 'word' of X has 60 values:UserWarning")
+def test_frames_of_everything(of_frame):
+    frame = mixed()
+    assert_same(
+        of_frame,
+        [
+            frame,
+            frame[::-1],
+            frame.assign(word="new"),
+            frame.assign(number=np.nan),
+            pl.from_pandas(frame),
+            pa.Table.from_pandas(frame, preserve_index=False),
+        ],
+    )
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
+def test_rows_without_names(of_frame):
+    assert_same(of_frame, [mixed().to_numpy(), mixed().to_numpy().tolist()])
+
+
+@pytest.mark.parametrize(
+    ("make", "params", "table", "y"),
+    [
+        (plain_classifier, {}, X, LABELS),
+        (plain_classifier, {"loss": "binary_crossentropy", "loss__from_logits": True}, X, LABELS),
+        (plain_classifier, {"loss": "hinge"}, X, LABELS),
+        (plain_classifier, {"batch_norm": True}, csr_array(np.rint(X)), np.arange(N) % 3),
+        (plain_classifier, {}, np.rint(X).astype(np.uint8), X > 0),
+        (plain_classifier, {}, X, np.eye(3, dtype=int)[np.arange(N) % 3]),
+        (plain_classifier, {}, X, np.zeros(N)),
+        (plain_regressor, {"hidden_layer_sizes": ()}, X, X[:, 0]),
+        (plain_regressor, {"input_scaling": "standard", "wide_features": [0], "skip_connection": True}, X, X[:, :2]),
+        (plain_regressor, {"handle_missing": "error"}, X.astype(np.float32), X[:, 0]),
+    ],
+)
+def test_kinds_of_y_and_networks(make, params, table, y):
+    assert_same(make(**SMALL | params).fit(table, y), [table, table[:1]])
+
+
+def test_what_is_known_of_the_fit(classifier, of_frame):
+    predictor = Predictor.from_estimator(classifier)
+    np.testing.assert_array_equal(predictor.classes_, classifier.classes_)
+    assert predictor.n_features_in_ == 3
+    assert not hasattr(predictor, "feature_names_in_")
+    predictor = Predictor.from_estimator(of_frame)
+    np.testing.assert_array_equal(predictor.feature_names_in_, of_frame.feature_names_in_)
+    assert not hasattr(predictor, "classes_")
+    with pytest.raises(AttributeError, match="has no predict_proba"):
+        predictor.predict_proba(mixed())
+
+
+def test_wrong_tables(classifier, of_frame):
+    predictor, of_names = Predictor.from_estimator(classifier), Predictor.from_estimator(of_frame)
+    frame = mixed()
+    for one, table, message in [
+        (predictor, X[:, :2], "X has 2 features, but this predictor is expecting 3"),
+        (predictor, X[0], "Expected 2D array, got 1D array instead"),
+        (predictor, X[:0], r"Found array with 0 sample\(s\)"),
+        (predictor, np.where(X > 1, np.inf, X), "contains infinity"),
+        (predictor, X * 1e200, "too large for dtype"),
+        (predictor, csr_array(np.where(X > 1, np.nan, X)), "contains NaN"),
+        (predictor, X + 1j, "Complex data"),
+        (predictor, "abc", "2D array"),
+        (of_names, frame.iloc[:, ::-1], "feature names should match.* Got another order"),
+        (of_names, frame.rename(columns={"word": "text"}), r"Got \['text'\], .* and no \['word'\]"),
+        (of_names, frame.assign(when="x"), "'when' of X must hold dates"),
+        (of_names, frame.assign(number="x"), "'number' of X must hold numbers"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            one.predict(table)
+    strict = plain_regressor(**SMALL, handle_missing="error").fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="contains NaN"):
+        Predictor.from_estimator(strict).predict(np.where(X > 1, np.nan, X))
+
+
+def test_other_things_have_no_predictor():
+    with pytest.raises(TypeError, match="must be a fitted KerasMLPClassifier"):
+        Predictor.from_estimator(3)
+
+
+ALONE = """
+import sys
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {without!r}:
+            raise ImportError(f"{{name}} is not to be imported")
+sys.meta_path.insert(0, Refused())
+from sk_mlp import load_predictor
+predictor = load_predictor({path!r})
+rows = [[float("nan"), 20180003, "a", __import__("datetime").datetime(2020, 2, 1), True]]
+print(predictor.predict(rows).tolist())
+"""
+
+
+def test_a_process_that_has_neither_tensorflow_nor_scikit_learn(of_frame, tmp_path):
+    path = str(tmp_path / "model.mlp")
+    save_model(of_frame, path)
+    code = ALONE.format(without=WITHOUT, path=path)
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    frame = mixed().iloc[:1].assign(number=np.nan, count=20180003, word="a", when=pd.Timestamp("2020-02-01"), flag=True)
+    assert shown.strip() == str(of_frame.predict(frame).tolist())
+    assert load_predictor(path).predict(frame).tolist() == of_frame.predict(frame).tolist()
