@@ -4,9 +4,14 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+import sklearn
 from optional import pa, pd, pl
 from plain import plain_classifier, plain_regressor
-from sklearn.model_selection import cross_val_score
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
 
 from sk_mlp.model_selection import PopulationGridSearchCV
 
@@ -259,3 +264,26 @@ def test_lists_hold_what_objects_hold():
 def test_what_needs_numbers_names_the_columns_that_are_none(params, message):
     with pytest.raises(ValueError, match=message):
         plain_classifier(**QUICK | {"input_scaling": None} | params).fit(TABLE, LABELS)
+
+
+# What comes before, in a pipeline
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_transformers_that_are_set_to_return_frames(output):
+    make = {"pandas": lambda table: table, "polars": pl.from_pandas}[output]
+    table = make(TABLE.assign(a=TABLE["a"].where(TABLE["a"] > -1)))
+    columns = ColumnTransformer([("n", SimpleImputer(), ["a", "b"])], remainder="passthrough")
+    pipeline = make_pipeline(columns, plain_classifier(**QUICK))
+    with sklearn.config_context(transform_output=output):
+        search = GridSearchCV(pipeline, {"kerasmlpclassifier__n_neurons": [4]}, cv=2).fit(table, LABELS)
+        best = search.best_estimator_
+        assert best[-1].feature_names_in_.tolist() == ["n__a", "n__b", "remainder__town"]
+        assert [*best[-1].categories_] == ["remainder__town"]
+        expected = best.predict_proba(table)
+    scaled = pd.DataFrame({"n__a": TABLE["a"], "n__b": TABLE["b"], "remainder__town": TABLE["town"]})
+    scaled["n__a"] = scaled["n__a"].where(scaled["n__a"] > -1).fillna(best[0].transformers_[0][1].statistics_[0])
+    np.testing.assert_array_equal(best[-1].predict_proba(make(scaled)), expected)
+    with sklearn.config_context(transform_output=output):
+        voting = VotingClassifier([("a", pipeline), ("b", make_pipeline(columns, plain_classifier(**QUICK)))])
+        assert voting.fit(table, LABELS).predict(table).shape == (N,)

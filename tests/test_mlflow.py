@@ -11,7 +11,7 @@ import pytest
 
 SCRIPT = """
 import json, sys, warnings
-import mlflow, mlflow.sklearn, numpy as np
+import mlflow, mlflow.sklearn, numpy as np, pandas as pd
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sk_mlp import PLAIN_MLP, KerasMLPRegressor
@@ -23,7 +23,7 @@ mlflow.set_tracking_uri(sys.argv[1])
 X = np.random.default_rng(0).standard_normal((60, 3))
 Y = X[:, 0]
 RATES = {"learning_rate": [1e-3, 1e-2]}
-histories = {}
+histories, models = {}, {}
 
 def mlp(**params):
     settings = PLAIN_MLP | {"epochs": 3, "n_neurons": 4, "early_stopping": True, "random_state": 0}
@@ -54,6 +54,33 @@ def failing():
     except ValueError:
         pass
 
+def with_model():
+    mlflow.sklearn.autolog(log_models=True)
+    table = pd.DataFrame({"a b": X[:, 0], "town": np.where(Y > 0, "u", "v")})
+    fitted = mlp().fit(table, Y)
+    (model,) = mlflow.search_logged_models(output_format="list")
+    loaded = mlflow.sklearn.load_model(model.model_uri)
+    mlflow.sklearn.autolog(log_models=False)
+    models["autolog"] = [
+        np.array_equal(loaded.predict(table), fitted.predict(table)),
+        mlflow.models.get_model_info(model.model_uri).signature.to_dict(),
+    ]
+
+def by_hand():
+    table = pd.DataFrame({"a b": X[:, 0], "town": np.where(Y > 0, "u", "v")})
+    fitted = mlp().fit(table, Y)
+    signature = mlflow.models.infer_signature(table, fitted.predict(table))
+    for serialization in ("cloudpickle", "pickle"):
+        info = mlflow.sklearn.log_model(
+            fitted, name="model", signature=signature, serialization_format=serialization, pip_requirements=["sk_mlp"]
+        )
+        served = mlflow.pyfunc.load_model(info.model_uri).predict(table)
+        models[serialization] = [
+            np.array_equal(mlflow.sklearn.load_model(info.model_uri).predict(table), fitted.predict(table)),
+            np.array_equal(served, fitted.predict(table)),
+            info.signature.inputs.input_names(),
+        ]
+
 def disabled():
     mlflow.sklearn.autolog(disable=True)
     mlp().fit(X, Y)
@@ -62,7 +89,7 @@ warnings.simplefilter("ignore")
 mlp().fit(X, Y)  # before it is on
 mlflow.sklearn.autolog(log_models=False)
 client, found = mlflow.MlflowClient(), {}
-for work in (bare, within_a_run, pipeline, grid, halving, one_by_one, failing, disabled):
+for work in (bare, within_a_run, pipeline, grid, halving, one_by_one, failing, with_model, by_hand, disabled):
     work()
     runs = client.search_runs(["0"])
     found[work.__name__] = [
@@ -81,7 +108,7 @@ for work in (bare, within_a_run, pipeline, grid, halving, one_by_one, failing, d
     ]
     for run in runs:
         client.delete_run(run.info.run_id)
-print(json.dumps([found, histories]))
+print(json.dumps([found, histories, models]))
 """
 
 
@@ -104,7 +131,7 @@ needs_mlflow = pytest.mark.skipif(
 @pytest.mark.slow
 @needs_mlflow
 def test_a_fit_is_a_run(logged):
-    runs, histories = logged
+    runs, histories, _ = logged
     (bare,) = runs["bare"]
     assert (bare["name"], bare["class"]) == ("KerasMLPRegressor", "sk_mlp.regressor.KerasMLPRegressor")
     assert bare["status"] == "FINISHED"
@@ -123,8 +150,19 @@ def test_a_fit_is_a_run(logged):
 @pytest.mark.slow
 @needs_mlflow
 def test_a_fit_within_another_makes_no_run_of_its_own(logged):
-    runs, _ = logged
+    runs, *_ = logged
     assert [run["name"] for run in runs["pipeline"]] == ["Pipeline"]
     assert sorted(run["name"] for run in runs["grid"]) == [*["KerasMLPRegressor"] * 2, "PopulationGridSearchCV"]
     assert not any(run["history"].get("val_loss") for run in runs["grid"])  # MLflow's own, of cv_results_
     assert runs["halving"] == runs["one_by_one"] == []
+
+
+@pytest.mark.slow
+@needs_mlflow
+def test_models_are_logged_with_their_signature_and_loaded_again(logged):
+    *_, models = logged
+    is_same, signature = models["autolog"]
+    assert is_same
+    inputs = [(column["name"], column["type"]) for column in json.loads(signature["inputs"])]
+    assert inputs == [("a b", "double"), ("town", "string")]
+    assert models["cloudpickle"] == models["pickle"] == [True, True, ["a b", "town"]]

@@ -167,7 +167,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         settings = {"stop_early": work.early_stopping, "words": words}
         collector = present_collector()
         if collector is None:
-            with logged_fit(self):
+            with logged_fit(self, X):
                 work._train(given, **settings)
                 return self._adopt(work)
         with deferred_fits(None):

@@ -12,10 +12,12 @@ from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
 FLAVOR = "sklearn"
 BATCH = 100  # parameters of one call, at most; so MLflow's own limit
 LONGEST = 500  # of a parameter's value, in characters
+N_ROWS = 5  # of X, that tell a model's signature
 
 _is_within: ContextVar[bool] = ContextVar("is_within", default=False)
 
@@ -31,12 +33,13 @@ def unlogged_fits() -> Iterator[None]:
 
 
 @contextmanager
-def logged_fit(estimator: Any) -> Iterator[None]:
+def logged_fit(estimator: Any, X: Any) -> Iterator[None]:
     """Make a run of the fit within the context, if ``mlflow.sklearn.autolog()`` is on.
 
     As MLflow does it: within the user's active run, or a new one, with the estimator's class as tags and its
-    parameters; and with its history, a step an epoch. A fit within another one that is logged, a search's or a
-    pipeline's, makes no run of its own. Models and data sets are not logged.
+    parameters; with its history, a step an epoch; and, unless ``log_models=False``, with the fitted estimator as a
+    model, whose signature is that of rows of X. A fit within another one that is logged, a search's or a pipeline's,
+    makes no run of its own. Data sets are not logged.
     """
     mlflow = None if _is_within.get() else _wanting_runs()
     if mlflow is None:
@@ -58,6 +61,7 @@ def logged_fit(estimator: Any) -> Iterator[None]:
     try:
         if run:
             _log_history(mlflow, run.info.run_id, estimator)
+            _log_model(mlflow, estimator, X)
         if own:
             mlflow.end_run()
     except Exception as error:
@@ -103,6 +107,33 @@ def _log_history(mlflow: Any, run_id: str, estimator: Any) -> None:
         if np.isfinite(value)
     ]
     _send(mlflow, run_id, metrics=metrics)
+
+
+def _log_model(mlflow: Any, estimator: Any, X: Any) -> None:
+    def setting(name: str, default: Any = None) -> Any:
+        return mlflow.utils.autologging_utils.get_autologging_config(FLAVOR, name, default)
+
+    if not setting("log_models", True):
+        return
+    some = _safe_indexing(X, slice(0, N_ROWS))
+    serialization = setting("serialization_format")
+    mlflow.sklearn.log_model(
+        estimator,
+        name="model",
+        signature=_signature(mlflow, estimator, some) if setting("log_model_signatures", True) else None,
+        input_example=some if setting("log_input_examples", False) else None,
+        registered_model_name=setting("registered_model_name"),
+        **({"serialization_format": serialization} if serialization else {}),
+    )
+
+
+def _signature(mlflow: Any, estimator: Any, some: Any) -> Any:
+    """What MLflow makes of these rows of X; None where it does not know their types, as it has it itself."""
+    try:
+        return mlflow.models.infer_signature(some, estimator.predict(some))
+    except Exception as error:
+        _warn(error)
+        return None
 
 
 def _send(mlflow: Any, run_id: str, **things: list) -> None:
