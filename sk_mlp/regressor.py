@@ -224,6 +224,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
     best_epoch_ : int
         Index into ``history_`` of the epoch whose weights were kept; of an ensemble, the last one that a member keeps;
         -1 if those are the initial ones.
+    fit_time_ : float
+        Seconds that `fit` took; not set by `partial_fit`, nor for a search's candidates, which are trained together.
     n_outputs_ : int
         Width of the network's output.
     n_features_in_ : int

@@ -1,5 +1,6 @@
 """What classifier and regressor share, as users see it."""
 
+import time
 from abc import ABC
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from sk_mlp._estimator.deferred import PredictionsWanted, deferred_fits, present
 from sk_mlp._estimator.fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
 from sk_mlp._estimator.fork import refuse_after_fork
 from sk_mlp._estimator.hold_out import uses_groups
+from sk_mlp._estimator.html import FittedTable
 from sk_mlp._estimator.mlflow import logged_fit
 from sk_mlp._estimator.rows import GivenRows
 from sk_mlp._estimator.settings import OF_A_FIT, settle, take_over, told_besides
@@ -168,7 +170,9 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         collector = present_collector()
         if collector is None:
             with logged_fit(self, X):
+                began = time.perf_counter()
                 work._train(given, **settings)
+                work.fit_time_ = time.perf_counter() - began
                 return self._adopt(work)
         with deferred_fits(None):
             settings["convert"] = collector.in_float32
@@ -204,6 +208,10 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def __sklearn_is_fitted__(self):
         self._want_whole_fit()
         return hasattr(self, "_fitted")
+
+    def _get_fitted_attr_html(self, doc_link: str = "") -> FittedTable:
+        """What scikit-learn's diagram shows of the fit."""
+        return FittedTable(self, doc_link)
 
     def _worker(self, keep_fitted: bool) -> Any:
         """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
