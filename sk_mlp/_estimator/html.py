@@ -73,7 +73,7 @@ def network_html(estimator: Any) -> str:
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in facts_of(estimator, n_parameters))
     return (
         '<div class="estimator-table sk-mlp-network"><details open><summary>Network</summary>'
-        f'<ul style="margin:0.3em 0;padding-left:2em;text-align:left">{facts}</ul>{curve_of(estimator)}'
+        f'<ul style="margin:0.3em 0;padding:0 1em 0 2em;text-align:left">{facts}</ul>{curve_of(estimator)}'
         '<table class="parameters-table" style="margin-left:1em"><tbody>'
         f"<tr><th>Layer</th><th>Width</th><th>Parameters</th></tr>{rows}</tbody></table></details></div>"
     )
