@@ -1,7 +1,7 @@
 """Classification by multilayer perceptrons."""
 
 from numbers import Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,12 +9,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sk_mlp._estimator.base import BaseKerasMLP
-from sk_mlp._estimator.classification import Classification
-from sk_mlp._estimator.settings import BUILT_IN
+from sk_mlp._estimator.defaults import BUILT_IN
+from sk_mlp._targets.labels import learn_labels
 from sk_mlp.regressor import KerasMLPRegressor
 
 
-class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
+class KerasMLPClassifier(ClassifierMixin, BaseKerasMLP):
     """Multilayer perceptron for binary, multiclass and multilabel classification, trained by a compiled program.
 
     Parameters
@@ -270,6 +270,8 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         "calibrate": ["boolean", StrOptions({"auto"})],
     }
 
+    _y_checks: ClassVar = {}
+    _learn_targets = staticmethod(learn_labels)
     _built_in_defaults = BUILT_IN | {"parametric_activation": False, "learning_rate": 2e-3, "patience": 8}
 
     def __init__(
@@ -486,6 +488,6 @@ class KerasMLPClassifier(ClassifierMixin, Classification, BaseKerasMLP):
         tags.classifier_tags.multi_label = True
         return tags
 
-    @property
-    def _regressor_class(self) -> type[KerasMLPRegressor]:
+    @classmethod
+    def _regressor_class(cls) -> type[KerasMLPRegressor]:
         return KerasMLPRegressor

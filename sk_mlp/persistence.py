@@ -157,4 +157,4 @@ def load_predictor(path: Any, *, max_bytes: int = archive.MAX_BYTES) -> Predicto
     with archive.refusing(path):
         if content["learned"]["_fitted"]["Fitted"]["spec"] is None:
             raise ModelFileError(NO_PREDICTOR)
-        return Predictor._of_attributes(learned_of(content, Reader(arrays)))
+        return Predictor._of_fitted(learned_of(content, Reader(arrays))["_fitted"])

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sk_mlp._network.forward import network_output
 from sk_mlp._network.spec import Fitted
-from sk_mlp._tables.reading import Table, read_table
+from sk_mlp._tables.reading import read_table
+from sk_mlp._tables.table import Table
 
 __all__ = ["Predictor"]
 
@@ -86,25 +87,14 @@ class Predictor:
         from sk_mlp._files.estimators import check_kept
 
         check_kept(estimator)
-        return cls._of_attributes(vars(estimator))
+        return cls._of_fitted(estimator._fitted)
 
     @classmethod
-    def _of_attributes(cls, learned: dict[str, Any]) -> "Predictor":
+    def _of_fitted(cls, fitted: Fitted) -> "Predictor":
         """A predictor from what an estimator has learned."""
-        fitted: Fitted = learned["_fitted"]
-        spec = fitted.spec
-        if spec is None:
+        if fitted.spec is None:
             raise ValueError(NO_PREDICTOR)
-        names = learned.get("feature_names_in_")
-        table = Table(
-            n_features=learned["n_features_in_"],
-            names=None if names is None else tuple(names.tolist()),
-            categories=learned["_categories"],
-            dates=learned["_dates"],
-            allows_missing=learned["handle_missing"] != "error" and spec.takes_missing,
-            is_dense=bool(spec.deep_plan or spec.wide_plan),
-        )
-        return cls(fitted, table, learned.get("classes_"))
+        return cls(fitted, fitted.table, getattr(fitted.targets, "classes", None))
 
     def _outputs(self, X: Any) -> list[NDArray]:
         """Output of each member, of shape (n_samples, width)."""

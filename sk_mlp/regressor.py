@@ -1,7 +1,7 @@
 """Regression by multilayer perceptrons."""
 
 from numbers import Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,12 +10,12 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils._param_validation import StrOptions
 
 from sk_mlp._estimator.base import BaseKerasMLP
-from sk_mlp._estimator.regression import Regression
-from sk_mlp._estimator.settings import BUILT_IN
+from sk_mlp._estimator.defaults import BUILT_IN
 from sk_mlp._targets.intervals import interval
+from sk_mlp._targets.numbers import learn_numbers
 
 
-class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
+class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
     """Multilayer perceptron for regression, trained by a compiled program.
 
     The built-in network is trained on y standardised by the mean and the standard deviation of the training rows, and
@@ -274,6 +274,8 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         "early_stopping": ["boolean", StrOptions({"auto"})],
     }
 
+    _y_checks: ClassVar = {"y_numeric": True}
+    _learn_targets = staticmethod(learn_numbers)
     _built_in_defaults = BUILT_IN | {
         "parametric_activation": True,
         "learning_rate": 3e-3,
@@ -539,6 +541,6 @@ class KerasMLPRegressor(RegressorMixin, Regression, BaseKerasMLP):
         tags.target_tags.multi_output = True
         return tags
 
-    @property
-    def _regressor_class(self) -> type["KerasMLPRegressor"]:
+    @classmethod
+    def _regressor_class(cls) -> type["KerasMLPRegressor"]:
         return KerasMLPRegressor

@@ -17,7 +17,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._keras.resolve import resolve_loss, resolve_metrics, resolve_optimizer
+from sk_mlp._keras.loss import resolve_loss
+from sk_mlp._keras.metric_layouts import Output
+from sk_mlp._keras.metrics import resolve_metrics
+from sk_mlp._keras.resolve import resolve_optimizer
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
@@ -274,9 +277,9 @@ def test_unknown_argument_of_a_callback():
 @pytest.mark.parametrize(
     ("parameter", "resolve"),
     [
-        ("optimizer", lambda name: resolve_optimizer({"optimizer": name, "learning_rate": 1e-3, "weight_decay": 0.0})),
-        ("loss", lambda name: resolve_loss({"loss": name}, "huber")),
-        ("metrics", lambda name: resolve_metrics({"metrics": [name]}, "binary")),
+        ("optimizer", lambda name: resolve_optimizer(name, {})),
+        ("loss", lambda name: resolve_loss(name, {}, "huber")),
+        ("metrics", lambda name: resolve_metrics([name], {}, Output("binary", 1, False))),
     ],
     ids=["optimizer", "loss", "metrics"],
 )

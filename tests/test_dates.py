@@ -126,14 +126,14 @@ def test_what_is_constant_drops_out_and_what_is_learned_is_of_rows_with_weight()
     days = pd.Series(pd.date_range("2021-03-01", periods=N // 8, freq="D").repeat(8))
     frame = pd.DataFrame({"when": days.to_numpy(), "x": TABLE["x"]})
     mlp = plain_regressor(**QUICK).fit(frame, Y)
-    assert mlp._dates[0].features == ("seconds", "day", "weekday")
+    assert mlp._fitted.table.dates[0].features == ("seconds", "day", "weekday")
     assert mlp.n_features_in_ == 2
     assert mlp.feature_names_in_.tolist() == ["when", "x"]
     early = frame.copy()
     early.loc[0, "when"] = pd.Timestamp("1999-12-31 13:00")
     weights = np.r_[0.0, np.ones(N - 1)]
     weighted = plain_regressor(**QUICK).fit(early, Y, sample_weight=weights)
-    assert weighted._dates == mlp._dates
+    assert weighted._fitted.table.dates == mlp._fitted.table.dates
 
 
 def test_missing_dates_are_missing_numbers(fitted):
@@ -229,9 +229,9 @@ def test_dates_survive_pickling_and_are_kept_when_training_goes_on(fitted):
         plain_regressor(**QUICK, warm_start=True).fit(TABLE, Y).fit(later, Y),
         plain_regressor(**QUICK).partial_fit(TABLE, Y).partial_fit(later, Y),
     ):
-        assert mlp._dates == fitted._dates
+        assert mlp._fitted.table.dates == fitted._fitted.table.dates
     refitted = clone(fitted).fit(later, Y)
-    assert refitted._dates[1].first[0] > fitted._dates[1].first[0]
+    assert refitted._fitted.table.dates[1].first[0] > fitted._fitted.table.dates[1].first[0]
 
 
 def test_a_population_search_over_a_table_with_dates():
@@ -312,7 +312,7 @@ def test_dates_that_are_categories_by_name_stay_categories():
 def test_a_column_whose_dates_are_all_missing():
     frame = TABLE.assign(when=pd.Series([pd.NaT] * N, dtype="datetime64[us]"))
     mlp = plain_regressor(**QUICK).fit(frame, Y)
-    assert mlp._dates == {1: DateColumn("", ("seconds",), (0.0,), (1.0,))}
+    assert mlp._fitted.table.dates == {1: DateColumn("", ("seconds",), (0.0,), (1.0,))}
     assert np.isfinite(mlp.predict(TABLE)).all()
 
 

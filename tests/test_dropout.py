@@ -77,7 +77,7 @@ def test_a_classifier_drops_by_the_share_of_the_loss_that_is_left(kind, engine, 
         rates.append(by_unexplained_share(of_constant, losses, has_stalled))
         return rates[-1]
 
-    monkeypatch.setattr("sk_mlp._estimator.classification.by_unexplained_share", recorded)
+    monkeypatch.setattr("sk_mlp._targets.labels.by_unexplained_share", recorded)
     mlp = classifier(dropout="auto", engine=engine).fit(X, LABELS[kind])
     frequencies = DummyClassifier(strategy="prior").fit(X, LABELS[kind]).predict_proba(X)
     if kind == "multilabel":

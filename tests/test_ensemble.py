@@ -4,13 +4,13 @@ import pickle
 
 import numpy as np
 import pytest
-from plain import plain_classifier, plain_regressor
+from plain import plain_classifier, plain_regressor, prepared_task
 from scipy.special import expit, log_softmax, logit, softmax
 from sklearn.base import clone
 from sklearn.datasets import make_classification, make_regression
 from sklearn.model_selection import GridSearchCV
 
-from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp._estimator.split import hold_outs, member_seeds
 from sk_mlp._network.forward import network_output
 from sk_mlp._targets.temperature import fit_temperature
@@ -51,11 +51,11 @@ def test_each_member_weighs_the_rows_that_it_holds_out_by_themselves():
     heavy = plain_regressor(**settings).fit(X, Y / 100, sample_weight=weights).history_["val_loss"]
     assert np.all(heavy < 4 * np.array(plain_regressor(**settings).fit(X, Y / 100).history_["val_loss"]))
     assert np.all(heavy > 0.25 * np.array(plain_regressor(**settings).fit(X, Y / 100).history_["val_loss"]))
-    task = plain_regressor(**settings)._prepare(GivenRows(X, Y, weights), stop_early=True)
+    task = prepared_task(plain_regressor(**settings), GivenRows(X, Y, weights), early_stopping=True)
     for member in task.members:
         for part in (member.train, member.validation):
             np.testing.assert_allclose(member.rows.weights[part].mean(), 1, rtol=1e-5)
-    unweighted = plain_regressor(**settings)._prepare(GivenRows(X, Y), stop_early=True)
+    unweighted = prepared_task(plain_regressor(**settings), GivenRows(X, Y), early_stopping=True)
     assert len({id(member.rows) for member in unweighted.members}) == 1
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sklearn
 from optional import pd, pl
-from plain import plain_classifier, plain_regressor
+from plain import plain_classifier, plain_regressor, prepared_task
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV
 
 RNG = np.random.default_rng(0)
@@ -47,7 +47,7 @@ routing = pytest.mark.skipif(
 
 def splits(estimator, y=Y, X=X, **data):
     """The rows that members train on and hold out, as they are in their own matrix."""
-    members = estimator._prepare(GivenRows(X, y, **data), stop_early=True).members
+    members = prepared_task(estimator, GivenRows(X, y, **data), early_stopping=True).members
     return [(member.train, member.validation) for member in members]
 
 

@@ -5,14 +5,14 @@ import functools
 import keras
 import numpy as np
 import pytest
-from plain import plain_classifier, plain_regressor
+from plain import plain_classifier, plain_regressor, prepared_task
 from scipy.sparse import csr_array, issparse
 from scipy.stats import loguniform
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp._keras.resolve import OPTIMIZERS, sign_of
 from sk_mlp._network.forward import ACTIVATIONS
 from sk_mlp.model_selection import one_minus
@@ -354,7 +354,10 @@ def test_learned_scales_are_not_for_sgd():
     settings = {"optimizer": "sgd", "n_neurons": 8, "n_hidden": 1, "epochs": 3, "ensemble_size": 1, "random_state": 0}
     for learned_scale, expected in {"auto": False, True: True}.items():
         mlp = KerasMLPRegressor(**settings, learned_scale=learned_scale)
-        assert mlp._prepare(GivenRows(X, Y), stop_early=True).recipe.blueprint.spec.deep_plan.learned_scale == expected
+        assert (
+            prepared_task(mlp, GivenRows(X, Y), early_stopping=True).recipe.blueprint.spec.deep_plan.learned_scale
+            == expected
+        )
     assert mlp.set_params(learned_scale="auto", learning_rate=1e-2, epochs=40).fit(X, Y).score(X, Y) > 0.3
 
 

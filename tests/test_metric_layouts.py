@@ -9,6 +9,7 @@ from plain import plain_classifier, plain_regressor
 from sklearn import metrics as sm
 
 from sk_mlp._keras.metric_forms import FORMS
+from sk_mlp._keras.metric_layouts import Output
 from sk_mlp._keras.metrics import resolve_metrics
 
 RNG = np.random.default_rng(0)
@@ -164,7 +165,7 @@ def test_every_metric_of_classes(kind, n_columns, layout, of_logits):
     expected |= {name: figure(t, p, decided) for name, figure in OF_ROWS.items()}
     expected |= {} if several else {name: figure(codes, t, p) for name, figure in OF_CLASSES.items()}
     expected[product] = np.mean(t * p if n_columns > 1 else t[:, 1] * p[:, 1])
-    metrics = resolve_metrics({"metrics": list(expected)}, layout, n_columns, of_logits)
+    metrics = resolve_metrics(list(expected), {}, Output(layout, n_columns, of_logits))
     wrong = {}
     padding = np.r_[np.ones(120), np.zeros(8)].astype(np.float32)
     for metric, (name, figure) in zip(metrics, expected.items(), strict=True):

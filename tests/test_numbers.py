@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from optional import pd, pl
-from plain import plain_classifier, plain_regressor
+from plain import plain_classifier, plain_regressor, prepared_task
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -280,5 +280,5 @@ def test_a_network_that_takes_x_as_it_is_warns(form, model):
 def test_narrow_numbers_are_used_as_they_are():
     for dtype in (np.float32, np.uint8):
         rows = np.abs(X).astype(dtype)
-        assert plain_regressor()._prepare(GivenRows(rows, Y), stop_early=True).members[0].rows.X is rows
-        assert regressor()._prepare(GivenRows(rows, Y), stop_early=True).members[0].rows.X is rows
+        assert prepared_task(plain_regressor(), GivenRows(rows, Y), early_stopping=True).members[0].rows.X is rows
+        assert prepared_task(regressor(), GivenRows(rows, Y), early_stopping=True).members[0].rows.X is rows

@@ -314,9 +314,9 @@ def with_text(path, change):
         (lambda text: text.update(kind="run"), "It holds a run, and a model is wanted"),
         (lambda text: text["content"].update({"class": "os.system"}), "an estimator of the unknown class"),
         (lambda text: text["content"]["parameters"].update(n_wishes=3), "parameters that .* does not have"),
-        (lambda text: text["content"]["learned"].update(n_iter_="3"), "n_iter_ is missing, or of another type"),
+        (lambda text: fitted_of(text).update(best_epoch="3"), "Fitted.best_epoch is '3'"),
         (lambda text: text["content"]["learned"].pop("_fitted"), "damaged"),
-        (lambda text: text["content"]["learned"].update(n_features_in_=10**12), "the network has other columns than X"),
+        (lambda text: fitted_of(text)["table"]["Table"].update(n_features=10**12), "other columns than X"),
         (lambda text: spec_of(text).update(hidden_layer_sizes={"tuple": [9]}), "damaged"),
         (lambda text: spec_of(text).update(n_features="3"), "NetworkSpec.n_features is '3'"),
         (lambda text: spec_of(text).update(code="print()"), "fields of NetworkSpec that this version"),
@@ -338,7 +338,11 @@ def test_texts_that_somebody_has_written(regressor, path, change, message):
 
 
 def spec_of(text):
-    return text["content"]["learned"]["_fitted"]["Fitted"]["spec"]["NetworkSpec"]
+    return fitted_of(text)["spec"]["NetworkSpec"]
+
+
+def fitted_of(text):
+    return text["content"]["learned"]["_fitted"]["Fitted"]
 
 
 def of_keras(module, name):

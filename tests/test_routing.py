@@ -7,8 +7,10 @@ from keras import callbacks as kc
 from keras import metrics as km
 from plain import plain_classifier, plain_regressor
 
+from sk_mlp._keras.metric_layouts import Output
 from sk_mlp._keras.metrics import resolve_metrics
 from sk_mlp._keras.resolve import resolve_optimizer
+from sk_mlp._keras.routing import routed_to
 
 X = np.random.default_rng(0).standard_normal((60, 2)).astype(np.float32)
 Y, LABELS = X[:, 0], (X[:, 0] > 0).astype(int)
@@ -38,7 +40,10 @@ def classifier(**params):
     ids=str,
 )
 def test_metrics(params, names):
-    assert [metric.name for metric in resolve_metrics(params, "binary")] == names
+    assert [
+        metric.name
+        for metric in resolve_metrics(params["metrics"], routed_to(params, "metrics"), Output("binary", 1, False))
+    ] == names
 
 
 def test_argument_of_a_metric_counts():
@@ -114,10 +119,9 @@ def test_arguments_of_nothing_are_refused(params, expected):
 
 @pytest.mark.parametrize("number", [0, 1, np.int64(0), np.float32(0.5), True, np.bool_(False)], ids=repr)
 def test_numbers_of_an_optimizer(number):
-    routed = {"optimizer__momentum": number, "optimizer__nesterov": np.bool_(True)}
-    _, config = resolve_optimizer({"optimizer": "sgd", **routed})
+    _, config = resolve_optimizer("sgd", {"momentum": number, "nesterov": np.bool_(True)})
     assert (type(config["momentum"]), config["momentum"], config["nesterov"]) == (float, float(number), True)
-    assert resolve_optimizer({"optimizer": keras.optimizers.RMSprop, "optimizer__rho": number})[1]["rho"] == number
+    assert resolve_optimizer(keras.optimizers.RMSprop, {"rho": number})[1]["rho"] == number
 
 
 def test_fits_with_such_numbers():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from optional import pd
-from plain import plain_classifier, plain_regressor
+from plain import plain_classifier, plain_regressor, prepared_task
 
-from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp._tables import bins, plan
 
 RNG = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def repeated(*arrays):
 
 def learned(mlp, X, y, weights=None):
     """What a fit learns of the columns, and the units of y."""
-    task = mlp._prepare(GivenRows(X, y, weights), stop_early=False)
+    task = prepared_task(mlp, GivenRows(X, y, weights), early_stopping=False)
     units = {name: getattr(task.targets, name, None) for name in ("mean", "scale")}
     return {**task.members[0].learned, **units}
 

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from sk_mlp._targets.kinds import class_targets, regression_targets
+from sk_mlp._targets.labels import label_targets
+from sk_mlp._targets.numbers import number_targets
 
 
 def test_binary():
     y = np.array(["no", "yes", "no"])
-    targets = class_targets(y)
+    targets = label_targets(y)
     assert (targets.kind, targets.n_outputs, targets.classes.tolist()) == ("binary", 1, ["no", "yes"])
-    np.testing.assert_array_equal(targets.encode(y, width=1, sparse=False), [[0], [1], [0]])
+    np.testing.assert_array_equal(targets.encode(y, width=1, layout="binary"), [[0], [1], [0]])
     probabilities = targets.probabilities(np.array([[0.2], [0.7]]), from_logits=False)
     np.testing.assert_allclose(probabilities, [[0.8, 0.2], [0.3, 0.7]])
     assert targets.labels(probabilities).tolist() == ["no", "yes"]
@@ -18,9 +19,9 @@ def test_binary():
 
 def test_multiclass():
     y = np.array([30, 10, 20, 10])
-    targets = class_targets(y)
-    np.testing.assert_array_equal(targets.encode(y, 3, sparse=True), [[2], [0], [1], [0]])
-    np.testing.assert_array_equal(targets.encode(y, 3, sparse=False), np.eye(3)[[2, 0, 1, 0]])
+    targets = label_targets(y)
+    np.testing.assert_array_equal(targets.encode(y, 3, layout="sparse"), [[2], [0], [1], [0]])
+    np.testing.assert_array_equal(targets.encode(y, 3, layout="one-hot"), np.eye(3)[[2, 0, 1, 0]])
     logits = np.array([[0.0, 1.0, 2.0], [5.0, 0.0, 0.0]])
     probabilities = targets.probabilities(logits, from_logits=True)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
@@ -28,7 +29,7 @@ def test_multiclass():
 
 
 def test_one_class():
-    targets = class_targets(np.array(["a", "a"]))
+    targets = label_targets(np.array(["a", "a"]))
     probabilities = targets.probabilities(np.array([[0.1], [0.9]]), from_logits=False)
     assert probabilities.tolist() == [[1.0], [1.0]]
     assert targets.labels(probabilities).tolist() == ["a", "a"]
@@ -36,14 +37,14 @@ def test_one_class():
 
 def test_multilabel():
     y = np.array([[1, 0, 1], [0, 0, 1]])
-    targets = class_targets(y)
+    targets = label_targets(y)
     assert (targets.kind, targets.n_outputs) == ("multilabel", 3)
-    np.testing.assert_array_equal(targets.encode(y, 3, sparse=False), y)
+    np.testing.assert_array_equal(targets.encode(y, 3, layout="one-hot"), y)
     np.testing.assert_array_equal(targets.labels(np.array([[0.9, 0.1, 0.6]])), [[1, 0, 1]])
 
 
 def test_announced_classes():
-    targets = class_targets(np.array([1, 1]), classes=np.array([2, 1, 0]))
+    targets = label_targets(np.array([1, 1]), classes=np.array([2, 1, 0]))
     assert targets.kind == "multiclass"
     with pytest.raises(ValueError, match=r"y must hold only the classes \[0, 1, 2\]. Got \[3\] as well"):
         targets.check(np.array([3]))
@@ -51,12 +52,12 @@ def test_announced_classes():
 
 def test_unseen_labels_in_y_val():
     with pytest.raises(ValueError, match=r"y_val must hold only the classes \['a', 'b'\]. Got \['c'\] as well"):
-        class_targets(np.array(["a", "b"])).check(np.array(["a", "c"]), "y_val")
+        label_targets(np.array(["a", "b"])).check(np.array(["a", "c"]), "y_val")
 
 
 def test_regression_round_trip_in_large_units():
     y = 1e9 + np.array([[1.0, 10.0], [2.0, 20.0], [4.0, 50.0]])
-    targets = regression_targets(y, np.ones(3), standardise=True)
+    targets = number_targets(y, np.ones(3), standardise=True)
     encoded = targets.encode(y)
     np.testing.assert_allclose(encoded.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(encoded.std(axis=0), 1, rtol=1e-6)
@@ -65,18 +66,18 @@ def test_regression_round_trip_in_large_units():
 
 def test_weights_repeat_rows():
     y, weights = np.array([1.0, 5.0, 9.0]), np.array([1.0, 2.0, 3.0])
-    weighted = regression_targets(y, weights, standardise=True)
-    repeated = regression_targets(np.repeat(y, [1, 2, 3]), np.ones(6), standardise=True)
+    weighted = number_targets(y, weights, standardise=True)
+    repeated = number_targets(np.repeat(y, [1, 2, 3]), np.ones(6), standardise=True)
     np.testing.assert_allclose([weighted.mean, weighted.scale], [repeated.mean, repeated.scale])
 
 
 def test_constant_target_keeps_scale_one():
-    targets = regression_targets(np.full(7, 0.1), np.ones(7), standardise=True)
+    targets = number_targets(np.full(7, 0.1), np.ones(7), standardise=True)
     assert targets.scale == 1
     np.testing.assert_allclose(targets.decode(np.zeros((2, 1))), 0.1)
 
 
 def test_not_standardised():
-    targets = regression_targets(np.array([1.0, 3.0]), np.ones(2), standardise=False)
+    targets = number_targets(np.array([1.0, 3.0]), np.ones(2), standardise=False)
     assert not targets.is_standardised
     np.testing.assert_array_equal(targets.encode(np.array([[1.0], [3.0]])), [[1], [3]])

@@ -1,70 +1,101 @@
-"""What classifier and regressor share, as users see it."""
+"""What classifier and regressor share, as users see it.
 
+Nothing here imports TensorFlow or Keras before something is trained, or a Keras model is asked for: what does is
+imported within the methods that need it. Construction, cloning, pickling and prediction with the built-in network take
+NumPy, SciPy and scikit-learn alone.
+"""
+
+import sys
 import time
-from abc import ABC
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_is_fitted
 
+from sk_mlp._estimator.checks import checked_numbers, checked_X
 from sk_mlp._estimator.deferred import PredictionsWanted, deferred_fits, present_collector
-from sk_mlp._estimator.fit_words import NO_WORDS, FitWords, checked, held_out_rows, refuse_unknown
+from sk_mlp._estimator.fit_words import FitWords, checked, held_out_rows, refuse_unknown
 from sk_mlp._estimator.fork import refuse_after_fork
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp._estimator.hold_out import uses_groups
 from sk_mlp._estimator.html import FittedTable
 from sk_mlp._estimator.mlflow import logged_fit
-from sk_mlp._estimator.rows import GivenRows
-from sk_mlp._estimator.settings import OF_A_FIT, settle, take_over, told_besides
-from sk_mlp._estimator.training import Training
-from sk_mlp._keras.compat import CallbackSupportMixin
-from sk_mlp._keras.copies import carried, uncarried
-from sk_mlp._keras.policy import noted, under_policy
-from sk_mlp._keras.resolve import FunctionLoss, resolve_loss, routed_to
-from sk_mlp._network.build import averaged, model_of, weights_of
-from sk_mlp._network.compiled import compile_like, compiled_by_user, ready_to_save
-from sk_mlp._network.export import model_of_table
+from sk_mlp._estimator.parameters import Parameters
+from sk_mlp._estimator.sklearn_versions import CallbackSupportMixin
+from sk_mlp._network.builder_arguments import is_model
 from sk_mlp._network.forward import network_output
-from sk_mlp._network.user_model import compile_arguments, structure_of_user_model
-from sk_mlp.engine.predict import MODEL_FUNCTIONS
+from sk_mlp._tables.selection import Matrix
+
+if TYPE_CHECKING:
+    import keras
 
 SET_AT_THE_END = ("_fitted", "history_", "member_histories_", "n_iter_", "best_epoch_")  # of a fit
+FORMAT = 2  # of pickles; those of another one are refused
 
 
-class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
+class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
     """Fitting and prediction of multilayer perceptrons. Abstract."""
+
+    _live: dict[str, Any]  # Keras and TensorFlow objects made from the fitted state, by name
+    _y_checks: ClassVar[dict[str, Any]]  # further arguments of scikit-learn's checks of y
+    _built_in_defaults: ClassVar[dict[str, Any]]  # what "auto" is with the built-in network
+    _learn_targets: Callable  # what finds out what y is
+
+    @classmethod
+    @abstractmethod
+    def _regressor_class(cls) -> type:
+        """The estimator that an autoencoder is."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.pretrain is None
+        tags.input_tags.allow_nan = self.model is None and self.pretrain is None and self.handle_missing != "error"
+        return tags
 
     def __sklearn_clone__(self):
         # Of these, scikit-learn would make an unfitted estimator, and Keras metrics that lack what theirs do not tell.
         shared = {"init_from": self.init_from, "metrics": self.metrics}
-        if isinstance(self.model, keras.Model):  # which no fit changes
+        if is_model(self.model):  # which no fit changes
             shared["model"] = self.model
-        bare = self._worker(keep_fitted=False)
+        bare = self._copy(keep_fitted=False)
         vars(bare).update(dict.fromkeys(shared))
         # What is not set is not passed on, so that a builder's defaults are not taken for values that the user has set.
         named = bare._names_set() | set(bare._routed)
-        given = {name: carried(value) for name, value in bare._values().items() if name in named}
+        given = {name: value for name, value in bare._values().items() if name in named}
+        if copies := _copies():
+            given = {name: copies.carried(value) for name, value in given.items()}
         vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
-        if policy := noted(self):
+        if policy := _noted_policy(self):
             cloned._policy = policy
         return cloned
 
     def __getstate__(self):  # _live holds Keras and TensorFlow objects made from the fitted state
-        self._want_whole_fit()
-        own = {*self._own_values(), "_routed", "_fitted"}
+        self._raise_if_deferred()
         state = {name: value for name, value in super().__getstate__().items() if name != "_live"}
-        return {name: carried(value) if name in own else value for name, value in state.items()}
+        if copies := _copies():
+            own = {*self._own_values(), "_routed", "_fitted"}
+            state = {name: copies.carried(value) if name in own else value for name, value in state.items()}
+        return state | {"_format": FORMAT}
 
     def __setstate__(self, state):
-        super().__setstate__({name: uncarried(value) for name, value in state.items()})
+        found = state.get("_format", 1)
+        if found != FORMAT:
+            raise ValueError(
+                f"This {type(self).__name__} was pickled by a version of sk_mlp whose pickles this one does not read. "
+                f"Got format {found} instead of {FORMAT}; fit it again, or install that version."
+            )
+        state = {name: value for name, value in state.items() if name != "_format"}
+        if copies := _copies():
+            state = {name: copies.uncarried(value) for name, value in state.items()}
+        super().__setstate__(state)
         self._live = {}
 
     # Fitting
@@ -152,7 +183,7 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         UserWarning
             If ``hold_out`` has no use for ``groups``, or leaves no rows of a class to train on.
         """
-        self._want_whole_fit()
+        self._raise_if_deferred()
         said = {
             "epochs": epochs,
             "batch_size": batch_size,
@@ -164,22 +195,24 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             "shuffle": shuffle,
         }
         words, held_out = self._fit_words(said, unknown, (X_val, y_val, sample_weight_val))
-        work = self._worker(keep_fitted=self.warm_start)
         given = GivenRows(X, y, sample_weight, held_out, X_unlabeled, groups)
-        settings = {"stop_early": work.early_stopping, "words": words}
+        previous = vars(self).get("_fitted") if self.warm_start else None
+        from sk_mlp._estimator.settings import settings_of  # which imports TensorFlow, as what trains does
+        from sk_mlp._estimator.training import prepared, trained
+
+        copy = self._copy(keep_fitted=previous is not None)
         collector = present_collector()
         if collector is None:
             with logged_fit(self, X):
                 began = time.perf_counter()
-                work._train(given, **settings)
-                work.fit_time_ = time.perf_counter() - began
-                return self._adopt(work)
+                learned = trained(prepared(settings_of(self, words), given, copy, previous))
+                return self._adopt({**learned, "fit_time_": time.perf_counter() - began})
         with deferred_fits(None):
-            settings["convert"] = collector.in_float32
-            task = work._prepare(replace(given, X=collector.input(X)), **settings)
-        work._set_target_attributes(task.targets)
-        self._adopt(work)  # as far as it is fitted: meta-estimators look for classes_ and names of columns
-        collector.defer(self, work, task)
+            given = replace(given, X=collector.input(X))
+            task = prepared(settings_of(self, words), given, copy, previous, convert=collector.in_float32)
+        # As far as it is fitted: meta-estimators look for classes_ and names of columns.
+        self._adopt({**task.table.attributes(), **task.targets.attributes()})
+        collector.defer(self, task)
         return self
 
     def get_metadata_routing(self) -> MetadataRequest:
@@ -197,6 +230,8 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def _fit_words(self, said, unknown, held_out) -> tuple[FitWords, tuple]:
         """Keras' words, said in `fit` or by parameters named ``fit__...``, and the rows to hold out."""
+        from sk_mlp._keras.routing import routed_to
+
         by_prefix = routed_to(self._routed, "fit")
         refuse_unknown(unknown, by_prefix)
         said = by_prefix | {name: value for name, value in said.items() if value is not None}
@@ -206,35 +241,29 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         return words, held_out_rows(said.get("validation_data"), held_out, words.validation_split)
 
     def __sklearn_is_fitted__(self):
-        self._want_whole_fit()
+        self._raise_if_deferred()
         return hasattr(self, "_fitted")
 
     def _get_fitted_attr_html(self, doc_link: str = "") -> FittedTable:
         """What scikit-learn's diagram shows of the fit."""
         return FittedTable(self, doc_link)
 
-    def _worker(self, keep_fitted: bool) -> Any:
-        """A copy for a fit to work on, so that a fit that fails leaves the estimator as it was."""
-        work = object.__new__(type(self))
+    def _copy(self, keep_fitted: bool) -> Any:
+        """A copy for scikit-learn's checks and callbacks to note things on: a fit that fails changes nothing."""
+        copy: Any = object.__new__(type(self))
         kept = {*self._own_values(), "_routed", "_policy"} if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or _is_of_callbacks(name)}
-        work.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
-        return work
+        copy.__dict__.update({name: value for name, value in vars(self).items() if name in kept | requests})
+        return copy
 
-    def _adopt(self, work: Self) -> Self:
-        """Be fitted as a worker is; what the user has set remains."""
+    def _adopt(self, learned: dict[str, Any]) -> Self:
+        """Have these attributes in place of those of the last fit; what the user has set remains."""
         for name in [name for name in vars(self) if _is_learned(name)]:
             delattr(self, name)
-        return self._take_over(work)
-
-    def _take_over(self, work: Self) -> Self:
-        # scikit-learn's callbacks remain as they are here: meta-estimators may take theirs away before a fit is run.
-        own = {*self._own_values(), *OF_A_FIT}  # a fit's own values of parameters end with it
-        taken = {name: value for name, value in vars(work).items() if name not in own and not _is_of_callbacks(name)}
-        self.__dict__.update(taken)
+        self.__dict__.update(learned)
         return self
 
-    def _want_whole_fit(self) -> None:
+    def _raise_if_deferred(self) -> None:
         """Say so where a fit has only been prepared."""
         collector = present_collector()
         if collector and collector.has(self):
@@ -242,18 +271,21 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
 
     def __getattr__(self, name):
         if name in SET_AT_THE_END:
-            self._want_whole_fit()
+            self._raise_if_deferred()
         return super().__getattr__(name)
 
     def _one_epoch(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> Self:
         """Train for one more epoch, without held-out rows."""
-        self._want_whole_fit()
-        work = self._worker(keep_fitted=True)
-        vars(work).pop("_skl_callbacks", None)  # whose tasks are those of a whole fit
-        epoch = work.current_epoch
-        settings = {"stop_early": False, "first_epoch": epoch, "last_epoch": epoch + 1, "classes": classes}
-        work._train(GivenRows(X, y, sample_weight), **settings)
-        return self._adopt(work)
+        self._raise_if_deferred()
+        from sk_mlp._estimator.settings import settings_of
+        from sk_mlp._estimator.training import prepared, trained
+
+        copy = self._copy(keep_fitted=True)
+        vars(copy).pop("_skl_callbacks", None)  # whose tasks are those of a whole fit
+        epoch = getattr(self, "n_iter_", 0)
+        settings = replace(settings_of(self), early_stopping=False, first_epoch=epoch, last_epoch=epoch + 1)
+        given = GivenRows(X, y, sample_weight, classes=classes)
+        return self._adopt(trained(prepared(settings, given, copy, vars(self).get("_fitted"))))
 
     @property
     def current_epoch(self) -> int:
@@ -270,32 +302,22 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
     def _outputs(self, X: Any) -> list[NDArray]:
         """Output of each member, of shape (n_samples, width)."""
         check_is_fitted(self)
-        X = self._check_X(X)
-        fitted = self._fitted
-        members = range(len(fitted.states))
+        X, fitted = self._check_X(X), self._fitted
         if fitted.spec is not None:
-            return [network_output(fitted.spec, fitted.named_weights(m), X) for m in members]
-        refuse_after_fork("Prediction by a 'model' of one's own")
-        function, weights = self._model_function()
-        return [function(weights[m], X) for m in members]
+            return [network_output(fitted.spec, fitted.named_weights(m), X) for m in range(len(fitted.states))]
+        from sk_mlp.engine.predict import model_outputs
 
-    def _model_function(self) -> tuple:
-        """A function for models such as the user's own, and the weights of each member."""
-        if "predict" not in self._live:
-            fitted = self._fitted
-            structure = self._live.get("structure") or structure_of_user_model(model_of(fitted), fitted.columns)
-            function = MODEL_FUNCTIONS.get(structure, partial(model_of, fitted), self.n_features_in_, fitted.columns)
-            weights = [[tf.constant(array) for array in fitted.weights(m)] for m in range(len(fitted.states))]
-            self._live["predict"] = function, weights
-        return self._live["predict"]
+        return model_outputs(fitted, self._live, X)
 
-    def _stock_model(self, m: int) -> keras.Model:
-        model = model_of(self._fitted)
-        for variable, array in zip(weights_of(model), self._fitted.weights(m), strict=True):
-            variable.assign(array)
-        return model
+    def _check_X(self, X: Any) -> Matrix:
+        """X as what the fitted network takes."""
+        return checked_X(self, X, self._fitted.table, self._fitted.shift)
 
-    def to_keras(self, include_preprocessing: bool = False) -> keras.Model:
+    def _check_numbers(self, X: Any) -> Matrix:
+        """X as numbers."""
+        return checked_numbers(self, X, self._fitted.table)
+
+    def to_keras(self, include_preprocessing: bool = False) -> "keras.Model":
         """Return the trained network as a Keras model.
 
         Parameters
@@ -321,20 +343,26 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
             A copy.
         """
         check_is_fitted(self)
+        import keras
+
+        from sk_mlp._keras.policy import under_policy
+        from sk_mlp._network.export import model_of_table
+
         with under_policy(self.model_.dtype_policy):
             model = keras.models.clone_model(self.model_)
             model.set_weights(self.model_.get_weights())
             if not include_preprocessing:
                 return model
-            names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-            return model_of_table(model, names, self._categories, self._dates, self._fitted.columns, self._fitted.shift)
+            fitted, table = self._fitted, self._fitted.table
+            names = [f"x{i}" for i in table.labels] if table.names is None else table.names
+            return model_of_table(model, names, table.categories, table.dates, fitted.columns, fitted.shift)
 
     @property
     def categories_(self) -> dict:
         """Categories of each categorical column, in the order of their codes: by name, or by number without names."""
         check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", range(self.n_features_in_))
-        return {names[number]: np.array(values, dtype=object) for number, values in self._categories.items()}
+        table = self._fitted.table
+        return {table.labels[number]: np.array(values, dtype=object) for number, values in table.categories.items()}
 
     @property
     def column_statistics_(self) -> list[dict[str, NDArray]]:
@@ -356,49 +384,53 @@ class BaseKerasMLP(CallbackSupportMixin, Training, ABC):
         ]
 
     @property
-    def model_(self) -> keras.Model:
+    def model_(self) -> "keras.Model":
         """The trained network as a stock Keras model, compiled, with predictions in y's units.
 
         A copy, made when it is first asked for: what is done to it does not change the estimator.
         """
-        self._want_whole_fit()
+        self._raise_if_deferred()
         if not hasattr(self, "_fitted"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute 'model_': it is not fitted")
         refuse_after_fork("A Keras model")
         if "model" not in self._live:
-            targets = self._fitted.targets
-            model, *others = [self._stock_model(m) for m in range(len(self._fitted.states))]
-            own = model
-            if others:
-                spec = self._fitted.spec
-                width = self.n_features_in_ if spec is None else spec.n_features
-                model = averaged([model, *others], width, self._fitted.columns)
-            model = self._in_units(model, targets, self._fitted.shift)
-            if compiled := compiled_by_user(own):
-                loss, metrics = told_besides(self, compiled)
-                if loss is not None:
-                    loss = resolve_loss(self._values(), *self._loss_defaults(targets, targets.n_outputs))
-                    loss = loss.function if isinstance(loss, FunctionLoss) else loss
-                compile_like(model, own, loss, metrics)
-            else:
-                settled = self._worker(keep_fitted=True)
-                settle(settled, NO_WORDS)
-                if self.model is not None:
-                    take_over(settled, None, has_weights=False)
-                values = settled._values()
-                loss = resolve_loss(values, *self._loss_defaults(targets, targets.n_outputs))
-                loss = loss.function if isinstance(loss, FunctionLoss) else loss  # as whoever loads the model has it
-                two = self._fitted.spec is not None and self._fitted.spec.aux_output
-                aux_share = float(self.aux_loss_weight) if two else None
-                model.compile(**compile_arguments(values, loss, aux_share))
-            ready_to_save(model)
-            self._live["model"] = model
+            from sk_mlp._estimator.settings import settings_of
+            from sk_mlp._network.export import trained_model
+
+            self._live["model"] = trained_model(self._fitted, settings_of(self))
         return self._live["model"]
+
+    @property
+    def _loss_is_standardised(self) -> bool:
+        """Whether the history's losses are those of a standardised y, and not as the loss's own meaning has them."""
+        from sk_mlp._estimator.settings import settings_of
+        from sk_mlp._network.fit_loss import loss_of_fit
+
+        targets = self._fitted.targets
+        return targets.loss_is_standardised(loss_of_fit(settings_of(self), targets, targets.n_outputs, None))
 
 
 def _is_learned(name: str) -> bool:
     """Whether an attribute is set by `fit`."""
-    return name.endswith("_") or name in ("_fitted", "_categories", "_dates", "_live", "_policy")
+    return name.endswith("_") or name in ("_fitted", "_live", "_policy")
+
+
+def _copies() -> Any:
+    """What copies objects of Keras; None where Keras is not there, and so none of them."""
+    if "keras" not in sys.modules:
+        return None
+    from sk_mlp._keras import copies
+
+    return copies
+
+
+def _noted_policy(estimator: Any) -> Any:
+    """The dtype policy that a clone is to know of; none where Keras, which has it, is not there."""
+    if "keras" not in sys.modules:
+        return None
+    from sk_mlp._keras.policy import noted
+
+    return noted(estimator)
 
 
 def _is_of_callbacks(name: str) -> bool:

@@ -1,21 +1,31 @@
-"""Fits that are only prepared when `fit` is called, and run later, many at once."""
+"""Fits that are only prepared when `fit` is called, and run later, many at once.
+
+The protocol: within `deferred_fits(collector)`, `fit` prepares a `Task`, sets the attributes that data alone decides,
+and hands the task to the collector. An estimator that is asked for more before its task has run raises
+`PredictionsWanted`.
+Whoever has opened the context runs the tasks, as `sk_mlp._estimator.training.trained` does, or the runs of many tasks
+together; and calls `DeferredFit.finish` with what `learned_of` makes of the outcome. That may be done again after more
+epochs. The estimator is fitted then, as if `fit` had just returned.
+"""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from sk_mlp._estimator.task import Task
-from sk_mlp._network.spec import Member, Rows, Trained
+from sk_mlp._network.spec import Member, Rows
 from sk_mlp._tables.numbers import NARROW, in_float32
 from sk_mlp._tables.selection import Matrix
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.task import Task
 
 
 @dataclass(eq=False)
@@ -26,19 +36,15 @@ class DeferredFit:
     ----------
     estimator : KerasMLPClassifier or KerasMLPRegressor
         Whose `fit` was called.
-    worker : the same
-        The copy that the fit works on.
     task : Task
     """
 
     estimator: Any
-    worker: Any
-    task: Task
+    task: "Task"
 
-    def finish(self, trained: list[Trained]) -> None:
-        """Let the estimator be fitted."""
-        self.worker._finish(self.task, trained)
-        self.estimator._take_over(self.worker)
+    def finish(self, learned: dict[str, Any]) -> None:
+        """Let the estimator be fitted, by what `learned_of` returns; what a subclass has set remains."""
+        vars(self.estimator).update(learned)
 
 
 @dataclass(eq=False)
@@ -95,7 +101,7 @@ class Collector:
             self._converted[key] = X, in_float32([X], shift, names, checks)
         return self._converted[key][1]
 
-    def defer(self, estimator: Any, worker: Any, task: Task) -> None:
+    def defer(self, estimator: Any, task: "Task") -> None:
         """Take in a fit."""
         members = list(task.members)
         if self._fold:
@@ -105,7 +111,7 @@ class Collector:
                 # Nobody trains on the other rows, so it does not matter what they hold.
                 members = _in_whole(members, self._float32(whole, task.shift, checks=False), numbers)
         members = [self._with_shared(member) for member in members]
-        self.fits.append(DeferredFit(estimator, worker, replace(task, members=tuple(members))))
+        self.fits.append(DeferredFit(estimator, replace(task, members=tuple(members))))
 
     def has(self, estimator: Any) -> bool:
         """Whether the estimator's fit has been deferred."""

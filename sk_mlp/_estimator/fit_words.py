@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
-import keras
-
 from sk_mlp._estimator.messages import did_you_mean
 
 # Words that are parameters of the estimator, too.
@@ -33,14 +31,14 @@ class FitWords:
     ----------
     parameters : dict
         Values that replace those of the estimator's parameters for this fit.
-    callbacks : list
+    callbacks : callback, list, tuple or CallbackList
         Beside the estimator's own.
     validation_split : float or None
         Share of the rows to hold out; 0 for none.
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
-    callbacks: list = field(default_factory=list)
+    callbacks: Any = ()
     validation_split: float | None = None
 
 
@@ -77,13 +75,7 @@ def checked(words: dict[str, Any]) -> FitWords:
     split = said.get("validation_split")
     if split is not None and (not isinstance(split, Real) or isinstance(split, bool) or not 0 <= float(split) < 1):
         raise ValueError(f"validation_split must be a float in [0, 1), the share of rows to hold out. Got {split!r}.")
-    return FitWords(parameters, _flat(said.get("callbacks", [])), None if split is None else float(split))
-
-
-def _flat(callbacks: Any) -> list:
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks = callbacks.callbacks
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+    return FitWords(parameters, said.get("callbacks", ()), None if split is None else float(split))
 
 
 def held_out_rows(validation_data: Any, others: tuple, split: float | None) -> tuple:

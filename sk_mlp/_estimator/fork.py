@@ -1,8 +1,7 @@
 """Processes that were forked after TensorFlow had started: its threads are not there, and whoever needs them waits."""
 
 import os
-
-from tensorflow.python.eager import context
+import sys
 
 
 class _Process:
@@ -10,8 +9,9 @@ class _Process:
 
 
 def _look() -> None:
-    """Note in a new child whether TensorFlow had started before; importing it starts nothing."""
-    started = context.context_safe()
+    """Note in a new child whether TensorFlow had started before. Nothing is imported: what is not there has not."""
+    context = sys.modules.get("tensorflow.python.eager.context")
+    started = context.context_safe() if context else None
     _Process.lacks_threads |= started is not None and started._initialized
 
 

@@ -1,6 +1,5 @@
 """Which rows are held out where the user says how: the last ones, whole groups, or what a splitter yields."""
 
-import warnings
 from itertools import islice, pairwise
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._missing import is_pandas_na
 
+from sk_mlp._estimator.messages import warn
 from sk_mlp._estimator.split import hold_outs
 
 Split = tuple[NDArray, NDArray]  # numbers of the rows that train, and of those held out
@@ -57,7 +57,7 @@ def splits_of_members(
     _, y, groups = given
     if isinstance(hold_out, str) and hold_out != "group" and groups is not None:
         ignored = f"The groups parameter is ignored by hold_out={hold_out!r}; hold_out='group' keeps groups together."
-        warnings.warn(ignored, UserWarning, stacklevel=6)
+        warn(ignored)
     if isinstance(hold_out, str) and hold_out == "random":
         return hold_outs(len(kept), fraction, seeds, codes)
     pairs = seeds[::2]
@@ -302,9 +302,7 @@ def _warn_of_classes_left_out(splits: list[Split], codes: NDArray, y: NDArray, h
         left_out |= (n > 0) & (np.bincount(codes[train], minlength=len(n)) == 0)
     if left_out.any():
         labels = np.unique(y[left_out[codes]]).tolist()
-        warnings.warn(
+        warn(
             f"The classes {labels} have no rows to train on in a split of hold_out={hold_out!r}: a network cannot "
-            "learn them, and its held-out loss counts that.",
-            UserWarning,
-            stacklevel=7,
+            "learn them, and its held-out loss counts that."
         )

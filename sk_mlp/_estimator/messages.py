@@ -1,7 +1,25 @@
-"""Wording that errors share."""
+"""Wording that errors share, and warnings at the user's line."""
 
 import difflib
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+CHANGED = (
+    "The network or the optimizer has changed since the last fit, so training cannot go on from there. Set the "
+    "parameters back, or use warm_start=False and fit."
+)
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line outside of this package from which it has been called."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

@@ -6,9 +6,9 @@ import warnings
 from abc import ABC
 from collections.abc import Collection, Iterable, Mapping
 from numbers import Integral, Real
+from operator import attrgetter
 from typing import Any, Self
 
-import keras
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 
@@ -34,8 +34,16 @@ PLAIN_MLP: dict[str, Any] = {
     "ensemble_size": 1,
 }
 ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
-AUTO, SCHEDULE = StrOptions({"auto"}), keras.optimizers.schedules.LearningRateSchedule
-N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
+AUTO = StrOptions({"auto"})
+# Classes of Keras that parameters may be of, besides what their constraints say.
+KERAS_TYPES = {
+    "optimizer": "optimizers.Optimizer",
+    "learning_rate": "optimizers.schedules.LearningRateSchedule",
+    "lr_schedule": "optimizers.schedules.LearningRateSchedule",
+    "loss": "losses.Loss",
+    "metrics": "metrics.Metric",
+    "callbacks": "callbacks.Callback",
+}
 
 
 class Parameters(BaseEstimator, ABC):
@@ -66,14 +74,10 @@ class Parameters(BaseEstimator, ABC):
         "init_layers": [Interval(Integral, 1, None, closed="left"), None],
         "frozen_epochs": [Interval(Real, 0, None, closed="both")],
         "pretrain": [StrOptions({"autoencoder"}), None],
-        "optimizer": [str, type, keras.optimizers.Optimizer],
-        "learning_rate": [
-            Interval(Real, 0, None, closed="neither"),
-            keras.optimizers.schedules.LearningRateSchedule,
-            AUTO,
-        ],
+        "optimizer": [str, type],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), AUTO],
         "weight_decay": [Interval(Real, 0, None, closed="left"), AUTO],
-        "lr_schedule": [str, callable, SCHEDULE, None],
+        "lr_schedule": [str, callable, None],
         "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
         "ema_momentum": [Interval(Real, 0, 1, closed="neither"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -85,9 +89,9 @@ class Parameters(BaseEstimator, ABC):
         "min_delta": [Interval(Real, 0, None, closed="left")],
         "monitor": [str],
         "shuffle": ["boolean"],
-        "loss": [str, callable, keras.losses.Loss, None],
-        "metrics": [list, tuple, dict, str, callable, keras.metrics.Metric, None],
-        "callbacks": [list, tuple, dict, callable, keras.callbacks.Callback, None],
+        "loss": [str, callable, None],
+        "metrics": [list, tuple, dict, str, callable, None],
+        "callbacks": [list, tuple, dict, callable, None],
         "ensemble_size": [Interval(Integral, 1, None, closed="left"), AUTO],
         "engine": [StrOptions({"auto", "compiled", "keras"})],
         "warm_start": ["boolean"],
@@ -224,10 +228,11 @@ class Parameters(BaseEstimator, ABC):
         """The parameters that have a name in the signature, as they are."""
         return {name: vars(self)[name] for name in _defaults(type(self)) if name in vars(self)}
 
-    def _names_set(self) -> set[str]:
-        """Which of them have another value than the default."""
+    def _names_set(self, values: Mapping[str, Any] | None = None) -> set[str]:
+        """Which of them, or of others in their place, are not the default."""
         defaults = _defaults(type(self))
-        return {name for name, value in self._own_values().items() if not _is_default(value, defaults[name])}
+        values = self._own_values() if values is None else values
+        return {name for name, value in values.items() if not _is_default(value, defaults[name])}
 
     def _values(self) -> dict[str, Any]:
         """All parameters by name, as they are: of a fit's copy, those that hold for it."""
@@ -281,7 +286,7 @@ class Parameters(BaseEstimator, ABC):
                 raise ValueError(
                     f"{name}={value!r} is an argument of {destination!r}, which must be given. Got {destination}=None."
                 )
-            if not _is_routed(name) and name not in arguments:
+            if not is_routed(name) and name not in arguments:
                 raise self._unknown(name, self.model)
 
     def _refuse_scikit_learns(self, names: Iterable[str]) -> None:
@@ -304,10 +309,10 @@ class Parameters(BaseEstimator, ABC):
             f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
         )
 
-    def _check_values(self, names: Collection[str]) -> None:
-        """Raise scikit-learn's error for a value that is not valid, of the parameters of these names."""
-        values = {name: value for name, value in self._own_values().items() if name in names}
-        validate_parameter_constraints(self._parameter_constraints, values, caller_name=type(self).__name__)
+    @classmethod
+    def _check_values(cls, values: dict[str, Any]) -> None:
+        """Raise scikit-learn's error for a value that is not valid."""
+        validate_parameter_constraints(_constraints(cls), values, caller_name=cls.__name__)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, routed ones (``optimizer__beta_1=0.95``) and a builder's arguments too.
@@ -331,7 +336,7 @@ class Parameters(BaseEstimator, ABC):
         model = params.get("model", self.model)
         own = self._own_values().keys()
         arguments = {*arguments_of(model), *self._get_param_names()} - own  # of a builder that is replaced as well
-        passed_on = {name: value for name, value in params.items() if _is_routed(name) or name in arguments}
+        passed_on = {name: value for name, value in params.items() if is_routed(name) or name in arguments}
         known = {*self._get_param_names(), *passed_on}
         unknown = {name.split("__")[0]: name for name in params if not {name, name.split("__")[0]} & known}
         self._refuse_scikit_learns(unknown)
@@ -346,34 +351,6 @@ class Parameters(BaseEstimator, ABC):
                 setattr(self, other, _defaults(type(self))[other])
         self._routed = {**self._routed, **passed_on}
         return self
-
-    def _layer_sizes(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        if sizes is None:
-            n_hidden, n_neurons = (
-                default if value == "auto" else int(value)
-                for value, default in ((self.n_hidden, N_HIDDEN), (self.n_neurons, N_NEURONS))
-            )
-            return (n_neurons,) * n_hidden
-        sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
-        for size in sizes:
-            if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
-                raise ValueError(
-                    f"hidden_layer_sizes must hold integers of at least 1. Got {self.hidden_layer_sizes!r}."
-                )
-        contradicts = {
-            "n_hidden": (len(sizes) != self.n_hidden, N_HIDDEN),
-            "n_neurons": (set(sizes) - {self.n_neurons}, N_NEURONS),
-        }
-        for name, (contradiction, default) in contradicts.items():
-            value = getattr(self, name)
-            if contradiction and value not in ("auto", default):
-                raise ValueError(
-                    f"hidden_layer_sizes replaces n_hidden and n_neurons, so {name} must not contradict it. "
-                    f"Got hidden_layer_sizes={self.hidden_layer_sizes!r} and {name}={value!r}; set "
-                    "hidden_layer_sizes=None to use n_hidden and n_neurons."
-                )
-        return tuple(int(size) for size in sizes)
 
 
 @functools.cache  # a search asks for it several times a fit, at 0.6 ms
@@ -393,9 +370,23 @@ def _defaults(cls: type) -> dict[str, Any]:
     return found
 
 
+@functools.cache
+def _constraints(cls: type) -> dict[str, list]:
+    """What the parameters may be, with Keras' classes."""
+    import keras  # not before something is trained
+
+    constraints = dict(cls._parameter_constraints)  # type: ignore[attr-defined]
+    for name, kind in KERAS_TYPES.items():
+        own = constraints[name]
+        words = [value for value in own if value is None or isinstance(value, StrOptions)]
+        constraints[name] = [*(value for value in own if value not in words), attrgetter(kind)(keras), *words]
+    return constraints
+
+
 def _is_default(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) in (str, int, float, bool) and value == default)
 
 
-def _is_routed(name: str) -> bool:
+def is_routed(name: str) -> bool:
+    """Whether a parameter's name says what it is an argument of."""
     return name.split("__")[0] in ROUTED and "__" in name

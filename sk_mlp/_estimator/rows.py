@@ -1,6 +1,6 @@
 """The rows of a fit: X, y and weights, checked; what follows from y; and which of them train and are held out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,32 +10,23 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
-from sk_mlp._estimator.checks import row_counts, rows_with_weight, without_zero_total
+from sk_mlp._estimator.checks import (
+    checked_numbers,
+    checked_X_y,
+    learned_table,
+    row_counts,
+    rows_with_weight,
+    without_zero_total,
+)
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp._estimator.hold_out import column_of_groups, splits_of_members
+from sk_mlp._estimator.settings import Settings
 from sk_mlp._estimator.split import member_seeds
+from sk_mlp._network.design import AskedLoss, paths_of
 from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.selection import Matrix
-from sk_mlp._targets.kinds import Targets
-
-
-@dataclass(frozen=True)
-class GivenRows:
-    """The arguments of `fit` that are rows, as the user passed them.
-
-    Attributes
-    ----------
-    X, y, sample_weight
-    held_out : tuple
-        X_val, y_val, sample_weight_val.
-    X_unlabeled, groups
-    """
-
-    X: Any
-    y: Any
-    sample_weight: Any = None
-    held_out: tuple = (None, None, None)
-    X_unlabeled: Any = None
-    groups: Any = None
+from sk_mlp._tables.table import Table
+from sk_mlp._targets.base import Targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +35,17 @@ class FitRows:
 
     Attributes
     ----------
-    raw
-        X as the user passed it.
     parts : list of matrix
         X as numbers, and then the held-out rows that the user gives, if any.
+    table : Table
+        Of X's columns.
+    paths : dict
+        Numbers of the columns that the user names for paths or inputs of the network, by the parameter's name.
     y, weights, counts : ndarray of shape (n_rows, ...)
         Of all these rows. A row counts as many rows as its weight says, if weights are whole numbers.
-    targets : ClassTargets or RegressionTargets
+    targets : Targets
+    meta : dict
+        What the function that builds a user's model is told of the data.
     seeds : list of int
         Of the members.
     splits : list of (ndarray of int, ndarray of int)
@@ -58,12 +53,14 @@ class FitRows:
     X_unlabeled : matrix or None
     """
 
-    raw: Any
     parts: list[Matrix]
+    table: Table
+    paths: dict[str, Any]
     y: NDArray
     weights: NDArray
     counts: NDArray
     targets: Targets
+    meta: dict[str, Any]
     seeds: list[int]
     splits: list[tuple[NDArray, NDArray]]
     X_unlabeled: Any
@@ -97,57 +94,126 @@ class FitRows:
         return max(len(train) for train, _ in self.splits)
 
 
-def rows_of_fit(
-    estimator: Any, given: GivenRows, previous: Fitted | None, classes: Any, stop_early: bool, share: float | None
-) -> FitRows:
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Rows of positive weight.
+
+    Attributes
+    ----------
+    X, y, weights
+    counts : ndarray of shape (n_rows,)
+        How often each row occurs.
+    own_weights : ndarray of shape (n_rows,)
+        Without those of classes.
+    kept : ndarray of int
+        The rows' numbers among those that were given.
+    """
+
+    X: Matrix
+    y: NDArray
+    weights: NDArray
+    counts: NDArray
+    own_weights: NDArray
+    kept: NDArray
+
+
+def rows_of_fit(settings: Settings, given: GivenRows, estimator: Any, previous: Fitted | None) -> FitRows:
     """Check the rows of a fit and split them.
 
     Parameters
     ----------
-    estimator : estimator
-        The copy that the fit works on, with the values that hold for it. It learns X's columns.
+    settings : Settings
     given : GivenRows
+    estimator : estimator
+        For scikit-learn's checks, as in `checks`.
     previous : Fitted or None
         What to go on from.
-    classes : array-like or None
-        All labels that may come.
-    stop_early : bool
-    share : float or None
-        Of the rows to hold out, whether or not the fit stops early; None for the estimator's own, if it does.
 
     Raises
     ------
     ValueError
         If something is not valid.
     """
-    X, y = estimator._check_X_y(given.X, given.y, previous is None, given.sample_weight)
-    weights = _check_sample_weight(given.sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    estimator._data_meta = data_meta(given.X, X, y)
-    targets, y = estimator._learn_targets(given.X, X, y, classes, previous.targets if previous else None)
-    as_given, kept = (given.X, y, column_of_groups(given.groups, len(y))), np.flatnonzero(weights)
-    X, y, own_weights = rows_with_weight(X, y, without_zero_total(weights, "sample_weight"))
-    of_classes = estimator._class_weights(targets, y, own_weights)
+    if previous is None:
+        X, y, table = learned_table(estimator, given.X, given.y, settings, given.sample_weight)
+    else:
+        table = replace(previous.table, allows_missing=previous.table.allows_missing and settings.allows_missing)
+        X, y = checked_X_y(estimator, given.X, given.y, table, settings.owner._y_checks)
+    own_weights = _check_sample_weight(given.sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    meta = data_meta(given.X, X, y) | {"n_features_in_": X.shape[1]}
+    asked = AskedLoss(settings, given.X, X, meta)
+    targets, y = settings.learn_targets(y, given.classes, previous.targets if previous else None, asked)
+    as_given = given.X, y, column_of_groups(given.groups, len(y))
+    rows = weighed(settings, targets, X, y, own_weights)
+    held_out = held_out_of(settings, given.held_out, estimator, table, targets, rows)
+    unlabeled = None if given.X_unlabeled is None else unlabeled_of(settings, given.X_unlabeled, estimator, table)
+
+    seed = int(check_random_state(settings.random_state).randint(np.iinfo(np.int32).max))
+    seeds, n_rows = member_seeds(seed, settings.ensemble_size), rows.X.shape[0]
+    every_row, none = np.arange(n_rows, dtype=np.int32), np.arange(0, dtype=np.int32)
+    splits, parts = [(every_row, none)] * len(seeds), [rows.X]
+    y, weights, counts = rows.y, rows.weights, rows.counts
+    share = settings.held_out_share
+    fraction = settings.validation_fraction if share is None else share
+    if held_out is not None:
+        of_X_is_sparse = issparse(rows.X)  # which decides
+        parts.append(held_out.X.toarray() if issparse(held_out.X) and not of_X_is_sparse else held_out.X)
+        y, weights, counts = (
+            np.concatenate(pair) for pair in ((y, held_out.y), (weights, held_out.weights), (counts, held_out.counts))
+        )
+        splits = [(every_row, np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
+    elif fraction and (settings.stops_early or share):
+        splits = splits_of_members(settings.hold_out, fraction, seeds, targets.strata(y), rows.kept, as_given)
+    paths = paths_of(settings, given.X, table)
+    return FitRows(parts, table, paths, y, weights, counts, targets, meta, seeds, splits, unlabeled)
+
+
+def weighed(settings: Settings, targets: Targets, X: Matrix, y: NDArray, own_weights: NDArray) -> Weighed:
+    """The rows of positive weight, by what the user gives each row and each class."""
+    kept = np.flatnonzero(own_weights)
+    X, y, own_weights = rows_with_weight(X, y, without_zero_total(own_weights, "sample_weight"))
+    of_classes = targets.class_weights(settings.class_weight, y, own_weights)
     weights = without_zero_total(own_weights * of_classes, "sample_weight")
     counts = row_counts(own_weights, of_classes)[weights > 0]
     own_weights, kept = own_weights[weights > 0], kept[weights > 0]
-    X, y, weights = rows_with_weight(X, y, weights)
-    held_out = estimator._check_held_out(given.held_out, targets, y, own_weights)
-    unlabeled = None if given.X_unlabeled is None else estimator._check_unlabeled(given.X_unlabeled)
+    return Weighed(*rows_with_weight(X, y, weights), counts, own_weights, kept)
 
-    seed = int(check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max))
-    seeds, n_rows, parts = member_seeds(seed, int(estimator.ensemble_size)), X.shape[0], [X]
-    every_row, none = np.arange(n_rows, dtype=np.int32), np.arange(0, dtype=np.int32)
-    splits = [(every_row, none)] * len(seeds)
-    fraction = float(estimator.validation_fraction) if share is None else share
-    if held_out is not None:
-        X_val = held_out[0].toarray() if issparse(held_out[0]) and not issparse(X) else held_out[0]  # X decides
-        parts.append(X_val)
-        y, weights, counts = map(np.concatenate, zip((y, weights, counts), held_out[1:], strict=True))
-        splits = [(every_row, np.arange(n_rows, len(y), dtype=np.int32))] * len(seeds)
-    elif fraction and (stop_early or share):
-        strata = estimator._strata(targets, y)
-        splits = splits_of_members(estimator.hold_out, fraction, seeds, strata, kept, as_given)
-    return FitRows(given.X, parts, y, weights, counts, targets, seeds, splits, unlabeled)
+
+def held_out_of(
+    settings: Settings, held_out: tuple, estimator: Any, table: Table, targets: Targets, training: Weighed
+) -> Weighed | None:
+    """The rows that the user holds out."""
+    X, y, sample_weight = held_out
+    if X is None and y is None:
+        if sample_weight is not None:
+            raise ValueError("sample_weight_val needs X_val and y_val. Got None for both.")
+        return None
+    if X is None or y is None:
+        missing = "X_val" if X is None else "y_val"
+        raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
+    try:  # scikit-learn's messages speak of X, y and sample_weight
+        X, y = checked_X_y(estimator, X, y, table, settings.owner._y_checks)
+        y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
+        given = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        together = np.concatenate([training.y, y])
+        of_classes = targets.class_weights(settings.class_weight, together, training.own_weights)
+        of_classes = of_classes[len(training.y) :] if isinstance(of_classes, np.ndarray) else of_classes
+        weights = without_zero_total(given * of_classes, "sample_weight_val")
+        kept = weights > 0
+        counts = row_counts(given, of_classes)[kept]
+        return Weighed(*rows_with_weight(X, y, weights), counts, given[kept], np.flatnonzero(kept))
+    except ValueError as error:
+        raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
+
+
+def unlabeled_of(settings: Settings, X_unlabeled: Any, estimator: Any, table: Table) -> Matrix:
+    """Rows for pretraining."""
+    if settings.pretrain is None:
+        raise ValueError("X_unlabeled is for pretrain='autoencoder'. Got pretrain=None.")
+    try:
+        return checked_numbers(estimator, X_unlabeled, table)
+    except ValueError as error:
+        raise ValueError(f"X_unlabeled is not valid: {error}") from error
 
 
 def data_meta(raw: Any, X: Any, y: NDArray) -> dict[str, Any]:

@@ -1,86 +1,279 @@
-"""What holds for a fit: parameters left at "auto", those that a model of the user's own brings, Keras' words in `fit`.
+"""What holds for a fit: parameters, Keras' words in `fit`, and what a model of the user's own brings, in one value.
 
-A fit works on a copy of the estimator. Here that copy is given the values that hold, so that nobody asks again.
+`settings_of` makes it once a fit, from the estimator. `with_compiled` adds what a user's model has been compiled with.
 """
 
-import copy
-import inspect
-from collections.abc import Collection, Mapping
-from numbers import Real
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
 from typing import Any
 
 import keras
 import numpy as np
 
-from sk_mlp._estimator.fit_words import FitWords
-from sk_mlp._keras.resolve import resolve_optimizer, routed_to
-from sk_mlp._network.builder_arguments import OF_COMPILE, OF_THE_BUILT_IN, OWNABLE, arguments_of, chosen, name_of
+from sk_mlp._estimator.defaults import WITH_A_MODEL
+from sk_mlp._estimator.fit_words import NO_WORDS, FitWords
+from sk_mlp._estimator.parameters import ROUTED, is_routed
+from sk_mlp._estimator.rates import RATES, settled_rates
+from sk_mlp._keras.policy import policy_of_fit
+from sk_mlp._keras.resolve import resolve_optimizer
+from sk_mlp._keras.routing import routed_to
+from sk_mlp._network.builder_arguments import (
+    OF_COMPILE,
+    OF_THE_BUILT_IN,
+    OWNABLE,
+    arguments_of,
+    chosen,
+    name_of,
+)
 from sk_mlp._network.compiled import Compiled, flat
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
+N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
 
-# Attributes that only the copy that a fit works on has.
-OF_A_FIT = ("_routed", "_words", "_told", "_arguments", "_data_meta", "_policy")
-RATES = ("learning_rate", "weight_decay")
-# "auto" with the built-in network, of both estimators.
-BUILT_IN = {
-    "activation": "mish",
-    "batch_norm": False,
-    "skip_connection": False,
-    "aux_output": False,
-    "optimizer": "adam",
-    "weight_decay": 0.02,
-    "lr_schedule": "cosine",
-    "ensemble_size": 8,
+INTEGERS = {"batch_size", "epochs", "patience", "ensemble_size", "init_layers"}
+FLOATS = {
+    *("dropout", "aux_loss_weight", "frozen_epochs", "learning_rate", "weight_decay", "clip_norm", "ema_momentum"),
+    *("validation_fraction", "min_delta", "label_smoothing"),
 }
-# "auto" with a model of the user's own: as Keras' `fit` would train it.
-WITH_A_MODEL = {
-    "optimizer": "adam",
-    "lr_schedule": None,
-    "batch_size": 32,
-    "epochs": 100,
-    "patience": 10,
-    "ensemble_size": 1,
-    "normalize_y": False,
-    "input_scaling": None,
+TRUTHS = {
+    *("learned_scale", "parametric_activation", "batch_norm", "skip_connection", "aux_output", "early_stopping"),
+    *("shuffle", "warm_start", "normalize_y", "calibrate"),
 }
 
 
-def settle(estimator: Any, words: FitWords) -> None:
-    """Give an estimator that is about to be fitted the values that hold for this fit.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Settings:
+    """Everything that is known of a fit before its rows are looked at.
+
+    The fields from ``model`` on are the parameters of these names, checked, with numbers in Python's types. "auto" is
+    left where the rows decide. What only one of the estimators has is without effect for the other.
+
+    Attributes
+    ----------
+    owner : type
+        The estimator's class.
+    told : frozenset of str
+        Parameters that the user has set.
+    routed : dict of str to dict
+        Parameters named ``destination__argument``, by destination.
+    builder_arguments : dict
+        Arguments of the function that builds the user's model, as far as they are set.
+    others : dict
+        Further parameters: arguments of that function, by their own names, and what a subclass has besides.
+    policy : DTypePolicy
+        Keras', under which the network is made.
+    called : list
+        Keras callbacks given to `fit`, beside the estimator's own.
+    held_out_share : float or None
+        Of the rows to hold out, said in `fit`; None for ``validation_fraction``, where the fit stops early.
+    first_epoch : int
+    last_epoch : int or None
+        For a fit of some epochs out of many.
+    layer_sizes : tuple of int
+        Neurons of the built-in network's hidden layers.
+    """
+
+    owner: Any
+    told: frozenset[str]
+    routed: Mapping[str, dict[str, Any]]
+    builder_arguments: Mapping[str, Any]
+    others: Mapping[str, Any]
+    policy: Any
+    called: list
+    held_out_share: float | None
+    first_epoch: int = 0
+    last_epoch: int | None = None
+    layer_sizes: tuple[int, ...]
+
+    model: Any
+    categorical_features: Any
+    handle_missing: str
+    input_scaling: str | None
+    numerical_embedding: str | None
+    learned_scale: bool | str
+    n_hidden: Any
+    n_neurons: Any
+    hidden_layer_sizes: Any
+    activation: str
+    parametric_activation: bool
+    dropout: float | str
+    batch_norm: bool
+    kernel_initializer: str
+    skip_connection: bool
+    wide_features: Any
+    deep_features: Any
+    aux_output: bool
+    aux_loss_weight: float
+    input_columns: Any
+    init_from: Any
+    init_layers: int | None
+    frozen_epochs: float
+    pretrain: str | None
+    optimizer: Any
+    learning_rate: Any
+    weight_decay: Any
+    lr_schedule: Any
+    clip_norm: float | None
+    ema_momentum: float | None
+    batch_size: int | str
+    epochs: int | str
+    early_stopping: bool | str
+    validation_fraction: float
+    hold_out: Any
+    patience: int
+    min_delta: float
+    monitor: str
+    shuffle: bool
+    loss: Any
+    metrics: Any
+    callbacks: Any
+    ensemble_size: int
+    engine: str
+    warm_start: bool
+    random_state: Any
+    verbose: Any
+    class_weight: Any = None
+    label_smoothing: float = 0.0
+    calibrate: bool = False
+    normalize_y: bool = False
+
+    @property
+    def learn_targets(self) -> Callable:
+        """What finds out what y is: `learn_labels` or `learn_numbers`."""
+        return self.owner._learn_targets
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether rows are held out, by which the fit stops."""
+        return bool(self.early_stopping)
+
+    @property
+    def allows_missing(self) -> bool:
+        """Whether X may lack numbers."""
+        return self.model is None and self.pretrain is None and self.handle_missing != "error"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters by the names that the user has for them."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)[FIRST_PARAMETER:]}
+        foreign = {name for name in ONLY_ONE_HAS if name not in self.owner._parameter_constraints}
+        routed = {f"{to}__{name}": value for to, arguments in self.routed.items() for name, value in arguments.items()}
+        return {name: value for name, value in own.items() if name not in foreign} | {**self.others} | routed
+
+
+FIRST_PARAMETER = [field.name for field in fields(Settings)].index("model")
+ONLY_ONE_HAS = ("class_weight", "label_smoothing", "calibrate", "normalize_y")
+
+
+def settings_of(estimator: Any, words: FitWords = NO_WORDS) -> Settings:
+    """The settings of a fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Is left as it is.
+    words : FitWords
+        What the user has said in `fit`.
 
     Raises
     ------
     ValueError, TypeError
         For names and values that no fit can do with.
     """
-    vars(estimator).update(words.parameters)
-    model, estimator._words, estimator._told = estimator.model, words, estimator._names_set()
     if hasattr(estimator, "_keras_build_fn"):
         raise TypeError(
             f"{type(estimator).__name__} has a method _keras_build_fn, as subclasses of scikeras' wrappers do, "
             "which is not called here. Pass a function, or a method of another object, as 'model'."
         )
+    values = {**estimator._own_values(), **words.parameters}
+    told = estimator._names_set(values)
     estimator._validate_names()
-    owned = arguments_of(model)
-    estimator._check_values({name for name in estimator._own_values() if name not in owned or name not in OWNABLE})
+    model, passed_on = values["model"], estimator._routed
+    owned = arguments_of(model).keys() & OWNABLE
+    checked = values.keys() - owned
+    estimator._check_values({name: values[name] for name in checked})
+    arguments: Mapping[str, Any] = {}
     if model is not None:
         # A value of PLAIN_MLP gives way to one that is for the builder alone.
         own = {
-            name: value
-            for name, value in ((name, getattr(estimator, name)) for name in estimator._told)
-            if f"model__{name}" not in estimator._routed or not _asks_for_nothing(name, value)
+            name: values[name]
+            for name in told
+            if f"model__{name}" not in passed_on or not _asks_for_nothing(name, values[name])
         }
-        vars(estimator).update(
-            {name: value for name, value in estimator._in_place().items() if name not in estimator._told}
-        )
-        estimator._arguments = chosen(model, estimator._routed, own)
+        values |= {name: value for name, value in estimator._in_place().items() if name not in told}
+        arguments = chosen(model, passed_on, own)
         refuse_what_is_built_in(own, model)
-    for name, value in (estimator._built_in_defaults if model is None else WITH_A_MODEL).items():
-        if is_auto(getattr(estimator, name, None)) and name not in RATES:
-            setattr(estimator, name, value)
-    if model is None:
-        settle_optimizer(estimator, estimator._told)
+    defaults = estimator._built_in_defaults if model is None else WITH_A_MODEL
+    values |= {n: v for n, v in defaults.items() if n in values and is_auto(values[n]) and n not in RATES}
+    if is_auto(values.get("calibrate")):
+        values["calibrate"] = values["ensemble_size"] > 1
+    known = {field.name for field in fields(Settings)}
+    others = {name: value for name, value in passed_on.items() if not is_routed(name)}
+    settings = Settings(
+        owner=type(estimator),
+        told=frozenset(told),
+        routed={to: routed_to(passed_on, to) for to in ROUTED},
+        builder_arguments=arguments,
+        others={name: value for name, value in values.items() if name not in known} | others,
+        policy=policy_of_fit(estimator),
+        called=_flat(words.callbacks),
+        held_out_share=words.validation_split,
+        layer_sizes=layer_sizes(values) if model is None else (),
+        **{n: _cast(n, value) if n in checked else value for n, value in values.items() if n in known},
+    )
+    return settings if model is not None else with_rates(settings, settings.told)
+
+
+def _cast(name: str, value: Any) -> Any:
+    """A number in Python's type."""
+    is_number = isinstance(value, (Real, np.bool_))
+    if not is_number:
+        return value
+    if name in INTEGERS:
+        return int(value)
+    if name in FLOATS:
+        return float(value)
+    return bool(value) if name in TRUTHS else value
+
+
+def _flat(callbacks: Any) -> list:
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+
+
+def layer_sizes(values: Mapping[str, Any]) -> tuple[int, ...]:
+    """Neurons of the built-in network's hidden layers.
+
+    Raises
+    ------
+    ValueError
+        If the parameters contradict each other.
+    """
+    sizes = given = values["hidden_layer_sizes"]
+    if sizes is None:
+        n_hidden, n_neurons = (
+            default if is_auto(values[name]) else int(values[name])
+            for name, default in (("n_hidden", N_HIDDEN), ("n_neurons", N_NEURONS))
+        )
+        return (n_neurons,) * n_hidden
+    sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+    for size in sizes:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"hidden_layer_sizes must hold integers of at least 1. Got {given!r}.")
+    contradicts = {
+        "n_hidden": (len(sizes) != values["n_hidden"], N_HIDDEN),
+        "n_neurons": (set(sizes) - {values["n_neurons"]}, N_NEURONS),
+    }
+    for name, (contradiction, default) in contradicts.items():
+        value = values[name]
+        if contradiction and value not in ("auto", default):
+            raise ValueError(
+                f"hidden_layer_sizes replaces n_hidden and n_neurons, so {name} must not contradict it. "
+                f"Got hidden_layer_sizes={given!r} and {name}={value!r}; set "
+                "hidden_layer_sizes=None to use n_hidden and n_neurons."
+            )
+    return tuple(int(size) for size in sizes)
 
 
 def refuse_what_is_built_in(own: Mapping[str, Any], model: Any) -> None:
@@ -108,13 +301,37 @@ def is_auto(value: Any) -> bool:
     return isinstance(value, str) and value == "auto"
 
 
-def take_over(estimator: Any, compiled: Compiled | None, has_weights: bool) -> None:
-    """Let what the user's model has been compiled with hold, and what the estimator is told besides.
+def with_rates(settings: Settings, told: Collection[str]) -> Settings:
+    """Settings with the learning rate, its schedule and the weight decay that hold, wherever the user has said them.
 
     Parameters
     ----------
-    estimator : estimator
-        On which `settle` has been called.
+    settings : Settings
+    told : collection of str
+        Which parameters are meant for the optimizer, rather than for the function that builds the model.
+
+    Raises
+    ------
+    ValueError
+        If they are said in two ways that differ.
+    """
+    rates = settled_rates(settings, told)
+    check_values(settings.owner, {name: rates[name] for name in RATES})
+    of_optimizer = {name: value for name, value in settings.routed["optimizer"].items() if name not in RATES}
+    return replace(settings, **rates, routed={**settings.routed, "optimizer": of_optimizer})
+
+
+def check_values(owner: Any, values: dict[str, Any]) -> None:
+    """Raise scikit-learn's error for a value that is not valid."""
+    owner._check_values(values)
+
+
+def with_compiled(settings: Settings, compiled: Compiled | None, has_weights: bool) -> Settings:
+    """Settings in which what the user's model has been compiled with holds, and what the estimator is told besides.
+
+    Parameters
+    ----------
+    settings : Settings
     compiled : Compiled or None
     has_weights : bool
         Whether rows have weights.
@@ -124,120 +341,42 @@ def take_over(estimator: Any, compiled: Compiled | None, has_weights: bool) -> N
     ValueError
         If both say different things.
     """
-    owned = arguments_of(estimator.model)
-    told = {name for name in OF_COMPILE if name in estimator._told and name not in owned}
+    owned = arguments_of(settings.model)
+    told = {name for name in OF_COMPILE if name in settings.told and name not in owned}
     if compiled is None:
-        estimator._check_values(OF_COMPILE)
-        settle_optimizer(estimator, told)
-        return
+        check_values(settings.owner, {name: getattr(settings, name) for name in OF_COMPILE})
+        return with_rates(settings, told)
+    arguments = settings.routed["optimizer"]
     if "optimizer" in told:
-        cls = resolve_optimizer({"optimizer": estimator.optimizer})[0]
+        cls = resolve_optimizer(settings.optimizer, arguments)[0]
         if cls is not type(compiled.optimizer):
-            raise _against("optimizer", estimator.optimizer, type(compiled.optimizer).__name__)
+            raise _against("optimizer", settings.optimizer, type(compiled.optimizer).__name__)
     config = compiled.optimizer.get_config()
-    for name, value in routed_to(estimator._routed, "optimizer").items():
+    for name, value in arguments.items():
         if name not in RATES and not (name in config and _same(value, config[name])):
             raise _against(f"optimizer__{name}", value, f"{name}={config.get(name)!r}")
-    estimator.optimizer = compiled.optimizer
-    settle_optimizer(estimator, told)
-    estimator._routed = {k: v for k, v in estimator._routed.items() if not k.startswith("optimizer__")}
+    settings = with_rates(replace(settings, optimizer=compiled.optimizer), told)
+    settings = replace(settings, routed={**settings.routed, "optimizer": {}})
     if "loss" not in told:
-        if loss := routed_to(estimator._routed, "loss"):
-            raise _against("loss__...", loss, repr(compiled.loss))
-        estimator.loss = compiled.loss
+        if of_loss := settings.routed["loss"]:
+            raise _against("loss__...", of_loss, repr(compiled.loss))
+        settings = replace(settings, loss=compiled.loss)
     if compiled.weighted_metrics and has_weights:
         raise ValueError(
             "Metrics are computed without weights, so a model must not be compiled with weighted_metrics where rows "
             f"have weights. Got {compiled.weighted_metrics}; use metrics."
         )
     own = [*compiled.metrics, *compiled.weighted_metrics]
-    estimator.metrics = [*own, *told_besides(estimator, compiled)[1]] or None
+    return replace(settings, metrics=[*own, *told_besides(settings, compiled)[1]] or None)
 
 
-def told_besides(estimator: Any, compiled: Compiled) -> tuple[Any, list]:
+def told_besides(settings: Settings, compiled: Compiled) -> tuple[Any, list]:
     """What an estimator is told besides what its model is compiled with: a loss in its place, or None, and metrics."""
-    told = estimator._names_set() - arguments_of(estimator.model).keys()
-    metrics = flat(estimator.metrics) if "metrics" in told else []
+    told = settings.told - arguments_of(settings.model).keys()
+    metrics = flat(settings.metrics) if "metrics" in told else []
     own = [*compiled.metrics, *compiled.weighted_metrics]
     others = [metric for metric in metrics if not any(metric is o or _same(metric, o) for o in own)]
-    return (estimator.loss if "loss" in told else None), others
-
-
-def settle_optimizer(estimator: Any, told: Collection[str]) -> None:
-    """Set the learning rate, its schedule and the weight decay to what holds, wherever the user has said it.
-
-    Parameters
-    ----------
-    estimator : estimator
-    told : collection of str
-        Which of its parameters are meant for the optimizer, rather than for the function that builds the model.
-
-    Raises
-    ------
-    ValueError
-        If they are said in two ways that differ.
-    """
-    optimizer, routed = estimator.optimizer, routed_to(estimator._routed, "optimizer")
-    for name in RATES:
-        said = {name: getattr(estimator, name)} if name in told else {}
-        said |= {f"optimizer__{name}": routed[name]} if name in routed else {}
-        if len(said) == 2 and not _close(*said.values()):
-            raise ValueError(
-                f"{name} and optimizer__{name} are the same and must not differ. Got {list(said.values())}."
-            )
-        if isinstance(optimizer, keras.optimizers.Optimizer):
-            value = _number_of(optimizer, name)
-            for parameter, other in said.items():
-                if not _close(value, other):
-                    raise ValueError(
-                        f"The {parameter!r} parameter must be that of optimizer={type(optimizer).__name__}, {value!r}. "
-                        f"Got {other!r} instead."
-                    )
-        else:
-            value = next(iter(said.values()), None)
-            value = _default_of(estimator, name) if value is None else value
-        setattr(estimator, name, value)
-    estimator._routed = {k: v for k, v in estimator._routed.items() if k.removeprefix("optimizer__") not in RATES}
-    schedule = estimator.learning_rate
-    if isinstance(schedule, Schedule):
-        if "lr_schedule" in estimator._told and estimator.lr_schedule is not None:
-            raise ValueError(
-                f"lr_schedule={estimator.lr_schedule!r} must not be set where the learning rate is a schedule itself. "
-                f"Got {type(schedule).__name__}."
-            )
-        estimator.lr_schedule, estimator.learning_rate = schedule, float(schedule(0)) or 1.0
-    estimator._check_values(RATES)
-
-
-def settled_values(estimator: Any) -> dict[str, Any]:
-    """Its parameters, with rates and decay that hold for a model that is not compiled."""
-    settled = copy.copy(estimator)
-    settle_optimizer(settled, settled._told)
-    return settled._values()
-
-
-def _number_of(optimizer: keras.optimizers.Optimizer, name: str) -> Any:
-    """Rate, or its schedule, or decay of an optimizer."""
-    if name == "weight_decay":
-        return float(optimizer.weight_decay or 0.0)
-    rate = optimizer._learning_rate
-    # Keras keeps it as float32: 0.003 rather than 0.003000000026.
-    return rate if isinstance(rate, Schedule) else float(str(np.float32(optimizer.get_config()["learning_rate"])))
-
-
-def _default_of(estimator: Any, name: str) -> float:
-    """That of the built-in network; with a model, Keras' own for this optimizer."""
-    if estimator.model is None:
-        return estimator._built_in_defaults[name]
-    parameters = inspect.signature(resolve_optimizer({"optimizer": estimator.optimizer})[0]).parameters
-    default = parameters[name].default if name in parameters else None
-    return float(default) if isinstance(default, (int, float)) else {"learning_rate": 1e-3, "weight_decay": 0.0}[name]
-
-
-def _close(value: Any, other: Any) -> bool:
-    if isinstance(value, Real) and isinstance(other, Real):
-        return bool(np.isclose(float(value), float(other), rtol=1e-6, atol=0))
-    return value is other
+    return (settings.loss if "loss" in told else None), others
 
 
 def _against(name: str, value: Any, theirs: str) -> ValueError:

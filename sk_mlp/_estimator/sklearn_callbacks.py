@@ -1,17 +1,21 @@
-"""The tasks that scikit-learn's callbacks see, those of ``set_callbacks``; Keras' callbacks go by `engine.bridge`.
+"""The tasks that scikit-learn's callbacks see, those of ``set_callbacks``.
+
+`engine.keras_callbacks` has those of Keras.
 
 A fit is a task, and so is each of its epochs. A search's training is a task beside those of scikit-learn's search.
 """
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from sk_mlp._estimator.fitted import fitted_of, learned_of
+from sk_mlp._estimator.running import run_task
+from sk_mlp._estimator.sklearn_versions import callback_management_context
 from sk_mlp._estimator.task import Task
-from sk_mlp._keras.compat import callback_management_context
+from sk_mlp._network.spec import Fitted
 from sk_mlp.engine.population import Population
 from sk_mlp.engine.run import Run
 
@@ -29,17 +33,15 @@ class FitTasks:
 
     Parameters
     ----------
-    worker : estimator
-        What the hooks get as the estimator: the copy that the fit works on, fitted when the last task ends.
     task : Task
-        With ``hook_arguments``.
+        With ``hook_arguments``. What the hooks get as the estimator is a copy, fitted when the last task ends.
     """
 
-    def __init__(self, worker: Any, task: Task):
-        self._worker, self._task = worker, task
+    def __init__(self, task: Task):
+        self._task, self._estimator = task, task.hook_arguments["estimator"]
         self._stopped_at: int | None = None
         n_epochs = sum(member.epochs - task.first_epoch for member in task.members)
-        self._fit = worker._init_callback_context(max_subtasks=n_epochs)
+        self._fit = self._estimator._init_callback_context(max_subtasks=n_epochs)
         self._fit.call_on_fit_task_begin(**task.hook_arguments)
 
     def begin_member(self, run: Run) -> None:
@@ -65,25 +67,23 @@ class FitTasks:
         """Attributes of an estimator with the present weights."""
         state = population.extract(population.states, 0)
         present = replace(run.outcome(), state=state, best_epoch=run.epoch - 1)
-        fitted = copy.copy(self._worker)
-        fitted._finish(self._task, [present])
-        return vars(fitted)
+        return vars(self._estimator) | learned_of(self._task, fitted_of(self._task, [present]))
 
-    def end(self) -> None:
+    def end(self, fitted: Fitted) -> None:
         """End the fit's task."""
+        vars(self._estimator).update(learned_of(self._task, fitted))
         self._fit.call_on_fit_task_end(**self._task.hook_arguments, reconstruction_attributes={})
 
 
-@contextmanager
-def fit_tasks(worker: Any, task: Task) -> Iterator[FitTasks | None]:
-    """Train and finish the worker within the context; None if it has no callbacks."""
+def run_with_callbacks(task: Task) -> Fitted:
+    """Train a task's members, within the tasks that scikit-learn's callbacks see."""
     if not task.hook_arguments:
-        yield None
-        return
-    with callback_management_context(worker):  # which tears callbacks down, whatever happens
-        tasks = FitTasks(worker, task)
-        yield tasks
-        tasks.end()
+        return fitted_of(task, run_task(task))
+    with callback_management_context(task.hook_arguments["estimator"]):  # tears callbacks down, whatever happens
+        tasks = FitTasks(task)
+        fitted = fitted_of(task, run_task(task, tasks))
+        tasks.end(fitted)
+        return fitted
 
 
 def announce_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, own: list) -> None:

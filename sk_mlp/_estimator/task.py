@@ -1,22 +1,22 @@
 """A fit that is ready to run, and the recipe that it follows."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sk_mlp._keras.loss import is_of_logits, is_of_margins
+from sk_mlp._estimator.network import Network
+from sk_mlp._estimator.settings import Settings
 from sk_mlp._keras.metric_layouts import Output
 from sk_mlp._keras.metrics import check_metrics, resolve_metrics
-from sk_mlp._keras.resolve import resolve_optimizer, routed_to
-from sk_mlp._network.spec import Blueprint, Fitted, Member, Rows
+from sk_mlp._keras.resolve import resolve_optimizer
+from sk_mlp._network.spec import Blueprint, Fitted, Member
 from sk_mlp._tables.selection import Matrix
-from sk_mlp._targets.kinds import Targets
+from sk_mlp._tables.table import Table
+from sk_mlp._targets.base import Targets
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Recipe, optimizer_data
 from sk_mlp.engine.run import Run
@@ -29,32 +29,46 @@ class Task:
 
     Attributes
     ----------
+    settings : Settings
     recipe : Recipe
     members : tuple of Member
         One, or those of an ensemble.
-    targets : ClassTargets or RegressionTargets
+    targets : Targets
+    table : Table
+        Of X's columns.
     previous : Fitted or None
         What to go on from.
-    first_epoch : int
     figures : tuple of str
         Names of what is logged in an epoch, without the learning rate.
-    hook_arguments : dict
-        Of the hooks of scikit-learn's callbacks; empty without such callbacks.
     has_callbacks : bool
         Whether Keras callbacks are to be called.
+    hook_arguments : dict
+        Of the hooks of scikit-learn's callbacks; empty without such callbacks.
     shift : ndarray of shape (n_features,) or None
         What has been subtracted from X, if anything.
+    of_margins : bool
+        Whether the network's output is what a hinge loss is of.
+    autoencoder : estimator or None
+        That initial weights come from.
     """
 
+    settings: Settings
     recipe: Recipe
     members: tuple[Member, ...]
     targets: Targets
+    table: Table
     previous: Fitted | None
-    first_epoch: int
     figures: tuple[str, ...]
+    has_callbacks: bool
     hook_arguments: dict[str, Any]
-    has_callbacks: bool = False
     shift: NDArray | None = None
+    of_margins: bool = False
+    autoencoder: Any = None
+
+    @property
+    def first_epoch(self) -> int:
+        """Number of the epoch to begin with."""
+        return self.settings.first_epoch
 
     def runs(self) -> list[Run]:
         """The members' runs, about to begin."""
@@ -65,25 +79,12 @@ class Task:
         ]
 
 
-def make_recipe(
-    params: Mapping[str, Any],
-    blueprint: Blueprint,
-    loss: keras.losses.Loss,
-    layout: str | None,
-    X: Matrix,
-    n_rows: int,
-    frozen: tuple[int, ...],
-) -> Recipe:
+def make_recipe(network: Network, X: Matrix, n_rows: int, frozen: tuple[int, ...]) -> Recipe:
     """What the engines train.
 
     Parameters
     ----------
-    params : mapping
-        The estimator's parameters.
-    blueprint : Blueprint
-    loss : keras.losses.Loss
-    layout : str or None
-        How y is encoded, as in `resolve_metrics`.
+    network : Network
     X : matrix
         All rows; only its kind counts.
     n_rows : int
@@ -91,30 +92,32 @@ def make_recipe(
     frozen : tuple of int
         Variables that are frozen in the first epochs.
     """
-    optimizer_class, config = resolve_optimizer(params)
-    if params["clip_norm"] is not None:
-        config["global_clipnorm"] = float(params["clip_norm"])
-    if params["ema_momentum"] is not None:
-        twice = {name: v for name, v in routed_to(params, "optimizer").items() if name in ("use_ema", "ema_momentum")}
+    settings, blueprint, loss = network.settings, network.blueprint, network.loss
+    arguments = settings.routed["optimizer"]
+    optimizer_class, config = resolve_optimizer(settings.optimizer, arguments)
+    if settings.clip_norm is not None:
+        config["global_clipnorm"] = settings.clip_norm
+    if settings.ema_momentum is not None:
+        twice = {name: value for name, value in arguments.items() if name in ("use_ema", "ema_momentum")}
         if twice or config.get("use_ema"):
             raise ValueError(
                 "The 'ema_momentum' parameter averages the weights, so the optimizer must not average them too. "
-                f"Got ema_momentum={params['ema_momentum']} and {twice or {'use_ema': True}} of the optimizer."
+                f"Got ema_momentum={settings.ema_momentum} and {twice or {'use_ema': True}} of the optimizer."
             )
-        config |= {"use_ema": True, "ema_momentum": float(params["ema_momentum"])}
-    output = Output(layout, blueprint.width, is_of_logits(loss), is_of_margins(loss, blueprint.sample))
-    make_metrics = partial(resolve_metrics, params, layout, output.width, output.of_logits, output.of_margins)
+        config |= {"use_ema": True, "ema_momentum": settings.ema_momentum}
+    output = Output(network.layout, blueprint.width, loss.of_logits, loss.of_margins)
+    make_metrics = partial(resolve_metrics, settings.metrics, settings.routed["metrics"], output)
     metrics = make_metrics()
     structures = [(metric.name, structure_of(metric)) for metric in metrics]
     needs_whole_batches = check_metrics(metrics, output)
-    batch_size = automatic_batch_size(n_rows) if params["batch_size"] == "auto" else int(params["batch_size"])
+    batch_size = automatic_batch_size(n_rows) if isinstance(settings.batch_size, str) else settings.batch_size
     traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
     rule = repr(sorted(traced.items()))
     row_nonzeros = 1 << int(np.diff(X.indptr).max(initial=1) - 1).bit_length() if issparse(X) else 0
     traits = (
         optimizer_class,
         rule,
-        structure_of(loss),
+        structure_of(loss.keras),
         *structures,
         X.dtype.name,
         row_nonzeros and X.indptr.dtype.name,
@@ -128,40 +131,19 @@ def make_recipe(
         optimizer_class=optimizer_class,
         optimizer_config=config,
         slots=(optimizer_class.__qualname__, rule),
-        loss=loss,
+        loss=loss.keras,
         make_metrics=make_metrics,
         metric_of_whole_batches=needs_whole_batches,
         batch_size=min(batch_size, padded_size(n_rows)),
-        shuffle=bool(params["shuffle"]),
+        shuffle=settings.shuffle,
         row_nonzeros=row_nonzeros,
         frozen=frozen,
     )
 
 
-def rows_of_members(rows: Rows, splits: list[tuple[NDArray, NDArray]], mean: float) -> list[Rows]:
-    """Each member's rows, with weights of this mean over those that it trains on and over those that it holds out.
-
-    Members whose weights are the same share them.
-    """
-    found: list[Rows] = []
-    for parts in splits:
-        weights = rows.weights.copy()
-        for part in parts:
-            weights[part] *= mean * len(part) / max(weights[part].sum(), np.finfo(float).tiny)
-        weights = weights.astype(np.float32)
-        same = (others for others in found if np.array_equal(others.weights, weights))
-        found.append(next(same, None) or replace(rows, weights=weights))
-    return found
-
-
 def automatic_batch_size(n_rows: int) -> int:
     """A 40th of the training rows, as a power of 2."""
     return int(np.clip(2 ** round(np.log2(n_rows / 40)), 32, 256))
-
-
-def automatic_epochs(n_rows: int, batch_size: int) -> int:
-    """As many as 2,400 steps take, within limits."""
-    return int(np.clip(-(-2400 * batch_size // n_rows), 16, 256))
 
 
 def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:

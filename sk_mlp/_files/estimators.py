@@ -12,25 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._files.forms import NotKept
-from sk_mlp._files.matching import matches
 from sk_mlp._files.values import Reader, Writer, missing
 from sk_mlp._network.forward import network_output
 from sk_mlp._network.spec import Fitted, NetworkSpec
-from sk_mlp._tables.dates import DateColumn
+from sk_mlp._targets.base import Targets
 from sk_mlp.exceptions import ModelFileError
 
 MODULES = {"KerasMLPClassifier": "sk_mlp.classifier", "KerasMLPRegressor": "sk_mlp.regressor"}
 NOT_KEPT = ("_live", "_routed", "_policy", "_metadata_request")  # of an estimator, or in another way
-# What the files of all versions hold of what is learned, and what is checked before it is used.
-LEARNED: dict[str, Any] = {
-    "_fitted": Fitted,
-    "_categories": dict[int, tuple],
-    "_dates": dict[int, DateColumn],
-    "n_features_in_": int,
-    "n_iter_": int,
-    "best_epoch_": int,
-    "history_": dict[str, list[float]],
-}
 MOST_COLUMNS = 2**22  # of a network that is tried before it is used: one row of them takes some 50 MB
 
 
@@ -79,11 +68,8 @@ def content_of(estimator: Any, writer: Writer) -> dict[str, Any]:
     if fitted.make_model is not None:
         attributes["_fitted"] = replace(fitted, make_model=_kept_model(fitted, writer))
     parameters = {name: value for name, value in estimator._own_values().items() if name != "init_from"}
-    kept = {
-        name: value
-        for name, value in attributes.items()
-        if name not in (*parameters, *NOT_KEPT, "init_from") and "callback" not in name
-    }
+    elsewhere = {*parameters, *fitted.attributes(), *NOT_KEPT, "init_from"}
+    kept = {name: value for name, value in attributes.items() if name not in elsewhere and "callback" not in name}
     policy = attributes.get("_policy")
     return {
         "class": cls.__name__ if is_ours else writer.name(cls.__name__, cls),
@@ -162,16 +148,15 @@ def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
         If that is not what an estimator learns.
     """
     learned = {name: reader.of(value) for name, value in content["learned"].items()}
-    learned["handle_missing"] = reader.of(content["parameters"].get("handle_missing"))
-    for name, hint in LEARNED.items():
-        if name not in learned or not matches(learned[name], hint):
-            raise ModelFileError(f"It is damaged: {name} is missing, or of another type.")
-    fitted: Fitted = learned["_fitted"]
-    layout, spec = fitted.layout, fitted.spec
+    fitted = learned.get("_fitted")
+    if not isinstance(fitted, Fitted) or not isinstance(fitted.targets, Targets):
+        raise ModelFileError("It is damaged: what has been fitted is missing, or of another type.")
+    learned = {**fitted.attributes(), **learned}
+    layout, spec, table = fitted.layout, fitted.spec, fitted.table
     for state in fitted.states:
         if (state.floats.shape, state.ints.shape) != ((layout.n_floats,), (layout.n_ints,)):
             raise ModelFileError("It is damaged: the states are not as long as their layout says.")
-    n_columns = learned["n_features_in_"] + sum(len(date.features) - 1 for date in learned["_dates"].values())
+    n_columns = table.n_features + sum(len(date.features) - 1 for date in table.dates.values())
     if spec is not None and not n_columns == spec.n_features <= MOST_COLUMNS:
         raise ModelFileError("It is damaged: the network has other columns than X.")
     if spec is not None and not all(fits(spec, fitted.named_weights(m)) for m in range(len(fitted.states))):
@@ -210,12 +195,14 @@ def estimator_of(content: Any, reader: Reader) -> Any:
     parameters = {key: reader.of(value) for key, value in content["parameters"].items()}
     if unknown := parameters.keys() - defaults.keys():
         raise ModelFileError(f"It holds parameters that {name} does not have: {sorted(unknown)[:5]}.")
+    from sk_mlp._estimator.base import FORMAT  # which imports scikit-learn
+
     source = content["init_from"]
     state = {
         **defaults,  # for a file of an earlier version
         **parameters,
         **learned_of(content, reader),
-        "handle_missing": parameters.get("handle_missing", defaults.get("handle_missing")),
+        "_format": FORMAT,
         "_routed": {key: reader.of(value) for key, value in content["routed"].items()},
     }
     if source is not None:

@@ -28,8 +28,12 @@ CLASSES = {
     "StateLayout": "sk_mlp._network.layout",
     "ColumnPlan": "sk_mlp._tables.plan",
     "DateColumn": "sk_mlp._tables.dates",
-    "ClassTargets": "sk_mlp._targets.kinds",
-    "RegressionTargets": "sk_mlp._targets.kinds",
+    "Table": "sk_mlp._tables.table",
+    "BinaryTargets": "sk_mlp._targets.labels",
+    "MulticlassTargets": "sk_mlp._targets.labels",
+    "DummyTargets": "sk_mlp._targets.labels",
+    "MultilabelTargets": "sk_mlp._targets.labels",
+    "NumberTargets": "sk_mlp._targets.numbers",
     "Compiled": "sk_mlp._network.compiled",
 }
 

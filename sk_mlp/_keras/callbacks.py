@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from sk_mlp._estimator.messages import did_you_mean
-from sk_mlp._keras.resolve import direct_monitors, resolve_callbacks, sign_of
+from sk_mlp._keras.metrics import sign_of
+from sk_mlp._keras.resolve import direct_monitors, resolve_callbacks
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,35 +22,43 @@ class FitCallbacks:
         What the engine does by itself, with the same results.
     replaces_ours : bool
         Whether the user stops early, so that the estimator does not.
+    figures : list of str
+        Names of what is logged in an epoch, which they may watch.
+    metrics : list of keras.metrics.Metric
+        Of some of these figures.
     """
 
     called: list
     stopper: Any
     replaces_ours: bool
+    figures: list[str]
+    metrics: list[keras.metrics.Metric]
 
 
-def callbacks_of(estimator: Any) -> FitCallbacks:
-    """The callbacks of an estimator about to be fitted: its own, and those given to `fit`."""
-    callbacks = resolve_callbacks(estimator._values())
-    callbacks += resolve_callbacks({"callbacks": estimator._words.callbacks})
+def callbacks_of(settings: Any, figures: list[str], metrics: list[keras.metrics.Metric]) -> FitCallbacks:
+    """Fresh callbacks for a fit: the estimator's, and those given to `fit`; told which way the figures go.
+
+    Parameters
+    ----------
+    settings : Settings
+    figures, metrics : list
+        As in `FitCallbacks`.
+    """
+    callbacks = resolve_callbacks(settings.callbacks, settings.routed["callbacks"])
+    callbacks += resolve_callbacks(settings.called, {})
     stoppers = [callback for callback in callbacks if isinstance(callback, keras.callbacks.EarlyStopping)]
     # A loss that is no longer finite ends each fit, with the weights before.
     called = [callback for callback in callbacks if type(callback) is not keras.callbacks.TerminateOnNaN]
-    stopper = stoppers[0] if len(stoppers) == 1 and _is_ours_to_do(stoppers[0], estimator) else None
+    stopper = stoppers[0] if len(stoppers) == 1 and _is_ours_to_do(stoppers[0], settings.lr_schedule) else None
     called = [callback for callback in called if callback is not stopper]
-    return FitCallbacks(called, stopper, bool(stoppers))
+    if called:
+        direct_monitors(called, [*figures, "learning_rate"], metrics)
+    return FitCallbacks(called, stopper, bool(stoppers), figures, metrics)
 
 
-def _is_ours_to_do(stopper: keras.callbacks.EarlyStopping, estimator: Any) -> bool:
+def _is_ours_to_do(stopper: keras.callbacks.EarlyStopping, lr_schedule: Any) -> bool:
     is_plain = stopper.baseline is None and not stopper.start_from_epoch and not stopper.verbose
-    return type(stopper) is keras.callbacks.EarlyStopping and is_plain and estimator.lr_schedule != "plateau"
-
-
-def directed(callbacks: FitCallbacks, figures: list[str], metrics: list[keras.metrics.Metric]) -> list:
-    """The callbacks to call, told which way the figures go that they watch."""
-    if callbacks.called:
-        direct_monitors(callbacks.called, [*figures, "learning_rate"], metrics)
-    return callbacks.called
+    return type(stopper) is keras.callbacks.EarlyStopping and is_plain and lr_schedule != "plateau"
 
 
 def rule_of(stopper: keras.callbacks.EarlyStopping, figures: list[str], metrics: list) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""What is used of packages whose versions differ, and of scikeras, in one place."""
+"""What is used of scikeras, in one place."""
 
-from contextlib import nullcontext
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -28,10 +27,4 @@ def _routing_of_scikeras() -> ModuleType:
 _routing = _routing_of_scikeras()
 route_params, unflatten_params = _routing.route_params, _routing.unflatten_params
 
-try:
-    from sklearn.callback import CallbackSupportMixin
-    from sklearn.callback._callback_support import callback_management_context
-except ImportError:  # scikit-learn < 1.9 has no callbacks, and so nobody can set any
-    CallbackSupportMixin, callback_management_context = type("NoCallbacks", (), {}), nullcontext
-
-__all__ = ["CallbackSupportMixin", "callback_management_context", "route_params", "unflatten_params"]
+__all__ = ["route_params", "unflatten_params"]

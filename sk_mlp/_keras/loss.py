@@ -10,8 +10,7 @@ import numpy as np
 from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._estimator.messages import unknown_name
-from sk_mlp._keras.routing import classes_without_arguments, made, routed_to
-from sk_mlp._network.build import ends_in_probabilities
+from sk_mlp._keras.routing import classes_without_arguments, made
 from sk_mlp.losses import Quantile, keras_name
 
 LOSSES = {
@@ -71,15 +70,25 @@ class FunctionLoss(keras.losses.Loss):
         return self.function(y_true, y_pred)
 
 
-def resolve_loss(params: Mapping[str, Any], default: str, focal: str = "") -> keras.losses.Loss:
-    """A fresh Keras loss from the ``loss`` parameters, or of the default's name; ``focal`` is what "focal" means.
+def resolve_loss(loss: Any, arguments: Mapping[str, Any], default: str, focal: str = "") -> keras.losses.Loss:
+    """A fresh Keras loss from the ``loss`` parameter and its arguments.
+
+    Parameters
+    ----------
+    loss : str, type, callable, keras.losses.Loss or None
+    arguments : mapping
+        Named ``loss__...`` by the user.
+    default : str
+        Name of the loss if it is None.
+    focal : str
+        What "focal" means, if anything.
 
     Raises
     ------
     ValueError
         For an unknown name or argument.
     """
-    loss, routed = default if params["loss"] is None else params["loss"], routed_to(params, "loss")
+    loss, routed = default if loss is None else loss, dict(arguments)
     if isinstance(loss, str) and loss.startswith("quantile:"):
         loss, routed = Quantile, {"quantile": _number(loss.removeprefix("quantile:")), **routed}
     if isinstance(loss, str):
@@ -109,18 +118,6 @@ def is_of_logits(loss: keras.losses.Loss) -> bool:
     inner = getattr(loss, "function", None)  # which may be a partial one
     arguments = {**getattr(inner, "keywords", {}), **getattr(loss, "_fn_kwargs", {}), **vars(loss)}
     return bool(arguments.get("from_logits", getattr(loss, "from_logits", False)))
-
-
-def is_of_margins(loss: keras.losses.Loss, sample: keras.Model | None) -> bool:
-    """Whether a user's model returns what a hinge loss is of: below 0 for one class, above for the other."""
-    return keras_name(loss) in HINGES and sample is not None and not ends_in_probabilities(sample)
-
-
-def target_layout(loss: keras.losses.Loss, width: int, kind: str) -> str:
-    """How y is laid out for a loss: "binary" (0/1 columns), "sparse" (class numbers) or "one-hot"."""
-    if kind == "multilabel" or width == 1:
-        return "binary"
-    return "sparse" if "sparse" in to_snake_case(type(loss).__name__) + "_" + str(loss.name) else "one-hot"
 
 
 def check_loss_of_classes(loss: keras.losses.Loss, given: Any, kind: str, width: int, smoothing: float) -> None:

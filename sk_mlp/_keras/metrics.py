@@ -13,7 +13,7 @@ from keras.src.utils.naming import to_snake_case
 from sk_mlp._estimator.messages import unknown_name
 from sk_mlp._keras.metric_forms import FORMS, keras_name
 from sk_mlp._keras.metric_layouts import Output, laid_out
-from sk_mlp._keras.routing import arguments_of, leaves_of, made, routed_arguments, routed_to
+from sk_mlp._keras.routing import arguments_of, leaves_of, made, routed_arguments
 from sk_mlp.engine.recipe import check_result
 from sk_mlp.engine.structure import structure_of
 from sk_mlp.losses import RowLoss
@@ -54,10 +54,8 @@ def _by_name() -> dict[str, Any]:
 BY_NAME = _by_name()
 
 
-def resolve_metrics(
-    params: Mapping[str, Any], layout: str | None, width: int = 1, of_logits: bool = False, of_margins: bool = False
-) -> list[keras.metrics.Metric]:
-    """Fresh Keras metrics from the ``metrics`` parameters, each of which gets y in the layout that it is defined for.
+def resolve_metrics(metrics: Any, arguments: Mapping[str, Any], output: Output) -> list[keras.metrics.Metric]:
+    """Fresh Keras metrics from the ``metrics`` parameter, each of which gets y in the layout that it is defined for.
 
     A user's own function or class gets y in the shape of the output: a column for two classes where the output has
     one, else a column a class or label. The output is probabilities, also for a loss of logits; a metric that is told
@@ -65,28 +63,23 @@ def resolve_metrics(
 
     Parameters
     ----------
-    params : mapping
-    layout : {"binary", "sparse", "one-hot"} or None
-        How the loss has y, which decides what "accuracy" means; None for regression.
-    width : int
-        Columns of the network's output.
-    of_logits : bool
-        Whether the output is what comes before a sigmoid or softmax.
-    of_margins : bool
-        Whether it is below 0 for one class, and above for the other.
+    metrics : list, tuple, dict, str, callable, keras.metrics.Metric or None
+    arguments : mapping
+        Named ``metrics__...`` by the user.
+    output : Output
+        Of the network: its layout decides what "accuracy" means.
 
     Raises
     ------
     ValueError
         For an unknown name or argument, a metric that means nothing for such a y, and metrics of one name.
     """
-    metrics, output = params["metrics"], Output(layout, width, of_logits, of_margins)
     if metrics is None:
         return []
     given = list(leaves_of(metrics))
     found = [(path, _found(item, output) if isinstance(item, str) else item) for path, item in given]
     resolved = []
-    routed = routed_arguments("metrics", found, routed_to(params, "metrics"))
+    routed = routed_arguments("metrics", found, arguments)
     for (_, named), (_, item), arguments in zip(given, found, routed, strict=True):
         own_name = {"name": named} if isinstance(named, str) else {}
         resolved.append(laid_out(_metric(item, own_name | arguments, output), output))

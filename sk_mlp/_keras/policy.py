@@ -2,7 +2,6 @@
 
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from keras.src.backend.common import global_state
 from scipy.sparse import issparse
 
 from sk_mlp._estimator.fork import refuse_after_fork
+from sk_mlp._estimator.messages import warn
 
 KEY = "dtype_policy"  # under which Keras keeps the thread's own
 OWN_NETWORKS = ("float32", "float64", "mixed_bfloat16", "mixed_float16")  # those of fewer bits in weights do not train
@@ -107,7 +107,7 @@ def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> 
     lost = (largest > least) & (largest - least < 8 * epsilon * size)
     if lost.any():
         some = [names[j] for j in np.flatnonzero(lost)[:5]]
-        warnings.warn(f"X's columns {some} lose their differences {where}.", stacklevel=7)
+        warn(f"X's columns {some} lose their differences {where}.")
 
 
 def exact(policy: str) -> str:

@@ -11,41 +11,28 @@ import keras
 
 from sk_mlp._estimator.messages import unknown_name
 from sk_mlp._keras.copies import copied
-from sk_mlp._keras.loss import FunctionLoss, is_of_logits, resolve_loss, target_layout
-from sk_mlp._keras.metrics import ideal_of, resolve_metrics, sign_of
+from sk_mlp._keras.metrics import sign_of
 from sk_mlp._keras.routing import (
     checked_arguments,
     classes_without_arguments,
     leaves_of,
     made,
-    plain,
     routed_arguments,
-    routed_to,
 )
-
-__all__ = [
-    "OPTIMIZERS",
-    "FunctionLoss",
-    "direct_monitors",
-    "ideal_of",
-    "is_of_logits",
-    "plain",
-    "resolve_callbacks",
-    "resolve_loss",
-    "resolve_metrics",
-    "resolve_optimizer",
-    "routed_to",
-    "sign_of",
-    "target_layout",
-]
 
 OPTIMIZERS = {
     name.lower(): cls for name, cls in classes_without_arguments(keras.optimizers, keras.optimizers.Optimizer).items()
 }
 
 
-def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
-    """Class and configuration of the optimizer that the ``optimizer`` parameters describe.
+def resolve_optimizer(optimizer: Any, arguments: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """Class and configuration of the optimizer that the ``optimizer`` parameter and its arguments describe.
+
+    Parameters
+    ----------
+    optimizer : str, type or keras.optimizers.Optimizer
+    arguments : mapping
+        Named ``optimizer__...`` by the user. Rate and decay are no part of the configuration.
 
     Returns
     -------
@@ -58,8 +45,7 @@ def resolve_optimizer(params: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     ValueError
         For an unknown name or argument.
     """
-    optimizer: Any = params["optimizer"]
-    routed = {k: v for k, v in routed_to(params, "optimizer").items() if k not in ("learning_rate", "weight_decay")}
+    routed = {name: value for name, value in arguments.items() if name not in ("learning_rate", "weight_decay")}
     if isinstance(optimizer, str):
         if optimizer.lower() not in OPTIMIZERS:
             raise unknown_name("optimizer", optimizer, list(OPTIMIZERS))
@@ -98,16 +84,16 @@ def _without_data(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in ("name", "learning_rate", "weight_decay")}
 
 
-def resolve_callbacks(params: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
-    """The fit's own callbacks: classes are made with their routed arguments, objects are deep copies.
+def resolve_callbacks(callbacks: Any, arguments: Mapping[str, Any]) -> list[keras.callbacks.Callback]:
+    """The fit's own callbacks: classes are made with their arguments, objects are deep copies.
 
     Raises
     ------
     TypeError
         If something among them is no callback.
     """
-    given = list(leaves_of([] if params["callbacks"] is None else params["callbacks"]))
-    routed = routed_arguments("callbacks", given, routed_to(params, "callbacks"))
+    given = list(leaves_of([] if callbacks is None else callbacks))
+    routed = routed_arguments("callbacks", given, arguments)
     flat = [
         made("callbacks", item, arguments) if inspect.isclass(item) else item
         for (_, item), arguments in zip(given, routed, strict=True)

@@ -1,10 +1,9 @@
 """Arguments of the function that builds a user's own model: they are parameters of the estimator, too."""
 
 import inspect
+import sys
 from collections.abc import Mapping
 from typing import Any
-
-import keras
 
 from sk_mlp._estimator.messages import did_you_mean
 
@@ -38,6 +37,12 @@ OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
 OF_TRAINING = ("batch_size", "epochs", "patience")  # "auto" of these gives way to a builder's default
 
 
+def is_model(thing: Any) -> bool:
+    """Whether something is a keras.Model, which nothing is as long as nobody has imported Keras."""
+    known = sys.modules.get("keras")
+    return known is not None and isinstance(thing, known.Model)
+
+
 def arguments_of(model: Any) -> dict[str, Any]:
     """Names of the arguments of a builder, with their defaults, or `REQUIRED`; none of a keras.Model itself.
 
@@ -61,7 +66,7 @@ def takes_any(model: Any) -> bool:
 
 
 def _parameters(model: Any) -> list[inspect.Parameter]:
-    if model is None or isinstance(model, keras.Model):
+    if model is None or is_model(model):
         return []
     try:
         return list(inspect.signature(model).parameters.values())
@@ -71,7 +76,7 @@ def _parameters(model: Any) -> list[inspect.Parameter]:
 
 def name_of(model: Any) -> str:
     """What to call a builder or model in messages."""
-    if isinstance(model, keras.Model):
+    if is_model(model):
         return f"the model {model.name!r}"
     name = getattr(model, "__name__", None) or getattr(getattr(model, "func", None), "__name__", None)
     return f"{name or type(model).__name__}()"

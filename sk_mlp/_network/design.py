@@ -1,6 +1,7 @@
-"""From an estimator's parameters to the network that they describe."""
+"""From settings and rows to the network that they describe: the built-in one, or what the user's function builds."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,199 +10,301 @@ from keras.optimizers import SGD
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from sk_mlp._estimator.checks import DataChecks
-from sk_mlp._estimator.settings import settled_values
-from sk_mlp._keras.policy import build_under, check_half, name_for_own_network, policy_of_fit
-from sk_mlp._keras.resolve import is_of_logits, plain, resolve_loss, resolve_optimizer
-from sk_mlp._network.build import blueprint_of_spec
-from sk_mlp._network.builder_arguments import offers_taken
-from sk_mlp._network.spec import CHANGED, Blueprint, Fitted, NetworkSpec
+from sk_mlp._estimator.messages import CHANGED
+from sk_mlp._estimator.settings import Settings, with_rates
+from sk_mlp._keras.loss import OF_CLASSES, resolve_loss
+from sk_mlp._keras.policy import build_under, check_half, name_for_own_network
+from sk_mlp._keras.resolve import resolve_optimizer
+from sk_mlp._keras.routing import plain
+from sk_mlp._network.build import blueprint_of_spec, ends_in_probabilities
+from sk_mlp._network.builder_arguments import arguments_of, offers_taken
+from sk_mlp._network.compiled import compiled_by_user
+from sk_mlp._network.fit_loss import loss_of_fit
+from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._network.user_model import blueprint_of_builder, call_builder, compile_kwargs
 from sk_mlp._tables.matrix import with_features_of_dates
 from sk_mlp._tables.numbers import is_wide, shift_of
 from sk_mlp._tables.plan import ColumnPlan, learn_columns, plan_columns
 from sk_mlp._tables.selection import Matrix, column_numbers, input_columns
+from sk_mlp._tables.table import Table
+from sk_mlp._targets.base import Targets
 from sk_mlp._targets.dropout import MOST_DROPOUT
-from sk_mlp._targets.kinds import Targets
+from sk_mlp.losses import Quantile
 
 EMBEDDED_COLUMNS = 200  # at most, for numerical_embedding="auto"
 
 
-class Design(DataChecks, ABC):
-    """Design of multilayer perceptrons, or of what the user's own function builds. Abstract."""
+def paths_of(settings: Settings, raw: Any, table: Table) -> dict[str, Any]:
+    """Numbers of the columns that the user names for paths of the built-in network, or inputs of a model.
 
-    def _blueprint(
-        self, raw: Any, parts: list[Matrix], rows: NDArray, targets: Targets, seed: int, previous: Fitted | None
-    ) -> Blueprint:
-        """What to train on these rows of X, or on with.
+    Parameters
+    ----------
+    settings : Settings
+    raw : array-like or frame
+        X as the user passed it.
+    table : Table
 
-        ``raw`` is X as the user passed it; ``parts`` are X and then held-out rows if there are any.
-        """
-        n_features = parts[0].shape[1]  # with those that are made of dates
-        sizes = self._layer_sizes()
-        if self.model is None:
-            self._check_paths(sizes)
-            wide, deep = self._path(raw, "wide_features"), self._path(raw, "deep_features")
-            plan = partial(self._plan, parts, rows)
-            before = previous.spec if previous else None
-            loss = resolve_loss(self._values(), *self._loss_defaults(targets, targets.n_outputs))
-            if before and not self._asks_for(before.deep_plan):
-                raise ValueError(CHANGED)
-            rate = MOST_DROPOUT if self.dropout == "auto" else float(self.dropout)
-            spec = NetworkSpec(
-                n_features=n_features,
-                n_outputs=targets.n_outputs,
-                hidden_layer_sizes=sizes,
-                activation=self.activation,
-                batch_norm=bool(self.batch_norm),
-                dropout=rate > 0,
-                output_activation="linear" if is_of_logits(loss) else self._output_activation(targets),
-                kernel_initializer=self.kernel_initializer,
-                skip_connection=bool(self.skip_connection),
-                wide_columns=wide,
-                deep_columns=deep,
-                aux_output=bool(self.aux_output),
-                deep_plan=before.deep_plan if before else plan(deep, True),
-                wide_plan=before.wide_plan if before else plan(wide, False) if self.skip_connection else None,
-                parametric_activation=bool(self.parametric_activation),
-                policy=before.policy if before else name_for_own_network(policy_of_fit(self)),
+    Raises
+    ------
+    ValueError
+        If there are no such columns, or no such paths.
+    """
+    if settings.model is not None:
+        return {"input_columns": input_columns(raw, settings.input_columns)}
+    _check_paths(settings)
+    paths = {}
+    for name in ("wide_features", "deep_features"):
+        columns = getattr(settings, name)
+        numbers = None if columns is None else column_numbers(raw, columns, name)
+        paths[name] = with_features_of_dates(numbers, table.n_features, table.dates)
+    return paths
+
+
+def _check_paths(settings: Settings) -> None:
+    if settings.input_columns is not None:
+        raise ValueError(
+            "input_columns names the columns of each input of a 'model'. Got model=None; use wide_features and "
+            "deep_features for the built-in network."
+        )
+    needs_hidden = {
+        "aux_output": settings.aux_output,
+        "deep_features": settings.deep_features is not None,
+        "wide_features": settings.wide_features is not None,
+    }
+    for name, given in needs_hidden.items():
+        if given and not settings.layer_sizes:
+            raise ValueError(
+                f"{name}={getattr(settings, name)!r} needs a deep path: at least one hidden layer. Got none."
             )
-            if spec.deep_plan is None and sizes:
-                names = self._column_names or range(n_features)
-                check_half(parts[0], range(n_features) if deep is None else deep, names, spec.policy)
-            return blueprint_of_spec(spec, rate)
-        columns = input_columns(raw, self.input_columns)
-        meta = {"n_features_in_": n_features, "n_outputs_": targets.n_outputs, **self._data_meta, **self._meta(targets)}
-        defaults = self._loss_defaults(targets, targets.n_outputs)
-        offers: dict[str, Any] = {
-            "meta": partial(dict, meta),
-            "params": partial(dict, self._values()),
-            "compile_kwargs": partial(compile_kwargs, settled_values(self), defaults),
-        }
-        offers = {name: offers[name] for name in offers_taken(self.model)}
-        arguments = {name: plain(value) for name, value in self._arguments.items()}
-        scaling = self._scaling(parts[0])
-        scales = None if scaling is None else plan_columns(parts, rows, None, {}, scaling, None, False, "error")
-        widths = self._widths(targets)
-        make = partial(call_builder, self.model, seed, arguments, offers, n_features, columns, widths, scales)
-        make = partial(build_under, policy_of_fit(self).name, make)
-        return blueprint_of_builder(make, n_features, columns if scales is None else None, scales)
-
-    def _plan(
-        self, parts: list[Matrix], rows: NDArray, columns: tuple[int, ...] | None, is_deep: bool
-    ) -> ColumnPlan | None:
-        """How a path encodes its columns."""
-        X = parts[0]
-        scaling = self._scaling(X)
-        if issparse(X):
-            return None
-        embedding = self.numerical_embedding if is_deep else None
-        if embedding == "auto":
-            embedding = "ple" if X.shape[1] <= EMBEDDED_COLUMNS else None
-        learned = self.learned_scale
-        if learned == "auto":
-            # Adam's steps on it are `SCALE_FACTOR` times as long; those of SGD would be longer by its square.
-            learned = scaling is not None and not issubclass(resolve_optimizer(self._values())[0], SGD)
-        return plan_columns(
-            parts, rows, columns, self._categories, scaling, embedding, bool(learned) and is_deep, self.handle_missing
+    if settings.wide_features is not None and not settings.skip_connection:
+        raise ValueError(
+            f"wide_features={settings.wide_features!r} needs skip_connection=True, the path that they take. Got "
+            f"skip_connection={settings.skip_connection!r}."
         )
 
-    def _asks_for(self, plan: ColumnPlan | None) -> bool:
-        """Whether a plan is what the parameters ask for, as far as they do."""
-        has_numbers = plan is None or bool(plan.numeric)
-        return all(
-            asked == "auto" or wanted == found
-            for asked, wanted, found in (
-                (self.input_scaling, self.input_scaling == "robust", bool(plan and plan.clip)),
-                (self.numerical_embedding, self.numerical_embedding if has_numbers else None, plan and plan.embedding),
-                (self.learned_scale, bool(self.learned_scale), bool(plan and plan.learned_scale)),
-            )
+
+def built_in_network(settings: Settings, rows: Any, previous: Fitted | None) -> Blueprint:
+    """The built-in network.
+
+    Parameters
+    ----------
+    settings : Settings
+    rows : FitRows
+    previous : Fitted or None
+        What to go on from.
+
+    Raises
+    ------
+    ValueError
+        If X is no X for it.
+    """
+    targets, before = rows.targets, previous.spec if previous else None
+    if before and not _asks_for(settings, before.deep_plan):
+        raise ValueError(CHANGED)
+    wide, deep = rows.paths["wide_features"], rows.paths["deep_features"]
+    plan = partial(_plan, settings, rows)
+    loss = loss_of_fit(settings, targets, targets.n_outputs, None)
+    rate = MOST_DROPOUT if settings.dropout == "auto" else float(settings.dropout)
+    spec = NetworkSpec(
+        n_features=rows.X.shape[1],  # with those that are made of dates
+        n_outputs=targets.n_outputs,
+        hidden_layer_sizes=settings.layer_sizes,
+        activation=settings.activation,
+        batch_norm=settings.batch_norm,
+        dropout=rate > 0,
+        output_activation="linear" if loss.of_logits else targets.output_activation(loss.name),
+        kernel_initializer=settings.kernel_initializer,
+        skip_connection=settings.skip_connection,
+        wide_columns=wide,
+        deep_columns=deep,
+        aux_output=settings.aux_output,
+        deep_plan=before.deep_plan if before else plan(deep, True),
+        wide_plan=before.wide_plan if before else plan(wide, False) if settings.skip_connection else None,
+        parametric_activation=settings.parametric_activation,
+        policy=before.policy if before else name_for_own_network(settings.policy),
+    )
+    if spec.deep_plan is None and settings.layer_sizes:
+        columns = range(spec.n_features)
+        check_half(rows.X, columns if deep is None else deep, rows.table.matrix_names or columns, spec.policy)
+    return blueprint_of_spec(spec, rate)
+
+
+def model_of_user(settings: Settings, rows: Any, seed: int) -> Blueprint:
+    """What the user's function builds, with initial weights that follow from the seed.
+
+    Parameters
+    ----------
+    settings : Settings
+    rows : FitRows
+    seed : int
+    """
+    columns, scaling = rows.paths["input_columns"], scaling_of(settings, rows.X)
+    scales = None
+    if scaling is not None:
+        scales = plan_columns(rows.parts, rows.training, None, {}, scaling, None, False, "error")
+    make = partial(_builder(settings, rows.targets, rows.meta, columns), seed, scales)
+    make = partial(build_under, settings.policy.name, make)
+    return blueprint_of_builder(make, rows.X.shape[1], columns if scales is None else None, scales)
+
+
+def _builder(settings: Settings, targets: Targets, meta: dict[str, Any], columns: Any) -> Callable:
+    """A function of a seed and a plan, or None, that calls the user's one."""
+    meta = {"n_outputs_": targets.n_outputs, **meta, **targets.meta()}
+    offers: dict[str, Callable[[], Any]] = {"meta": partial(dict, meta), "params": partial(dict, settings.params)}
+    taken = offers_taken(settings.model)
+    if "compile_kwargs" in taken:
+        told = with_rates(settings, settings.told)
+        optimizer = told.optimizer, told.routed["optimizer"], told.learning_rate, told.weight_decay
+        loss = told.loss, told.routed["loss"], *targets.default_loss(targets.n_outputs, told.label_smoothing)
+        offers["compile_kwargs"] = partial(compile_kwargs, optimizer, loss, told.metrics)
+    return partial(
+        call_builder,
+        settings.model,
+        {name: plain(value) for name, value in settings.builder_arguments.items()},
+        {name: offers[name] for name in taken},
+        meta["n_features_in_"],
+        columns,
+        targets.widths,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class AskedLoss:
+    """What the ``loss`` parameter asks for, for `sk_mlp._targets.base.LossAsked`, which says what its methods are.
+
+    Attributes
+    ----------
+    settings : Settings
+    raw, X
+        As the user passed it, and as a matrix.
+    meta : dict
+        What is known of the data.
+    """
+
+    settings: Settings
+    raw: Any
+    X: Matrix
+    meta: dict[str, Any]
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """Several quantiles of y, an output each; else empty."""
+        settings = self.settings
+        if settings.loss is None or "loss" in arguments_of(settings.model):
+            return ()
+        loss = resolve_loss(settings.loss, settings.routed["loss"], "mean_squared_error")
+        return loss.several if isinstance(loss, Quantile) else ()
+
+    def compares_classes(self, targets: Targets) -> bool:
+        """Whether the loss is one of classes, of which one is right in each row, or the model ends in a softmax."""
+        settings, loss = self.settings, self.settings.loss
+        if settings.model is not None:
+            make = _builder(settings, targets, self.meta, input_columns(self.raw, settings.input_columns))
+            sample = build_under(settings.policy.name, partial(make, 0, None))
+            if ends_in_probabilities(sample, of_classes=True):
+                return True
+            if "loss" in arguments_of(settings.model):
+                loss = None
+            if loss is None:
+                compiled = compiled_by_user(sample)
+                loss = compiled and compiled.loss
+        if loss is None:
+            return False
+        return loss_of_fit(replace(settings, loss=loss), targets, targets.n_outputs, None).name in OF_CLASSES
+
+
+def _plan(settings: Settings, rows: Any, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
+    """How a path encodes its columns."""
+    scaling = scaling_of(settings, rows.X)
+    if issparse(rows.X):
+        return None
+    embedding = settings.numerical_embedding if is_deep else None
+    if embedding == "auto":
+        embedding = "ple" if rows.X.shape[1] <= EMBEDDED_COLUMNS else None
+    learned = settings.learned_scale
+    if learned == "auto":
+        # Adam's steps on it are `SCALE_FACTOR` times as long; those of SGD would be longer by its square.
+        optimizer = resolve_optimizer(settings.optimizer, settings.routed["optimizer"])[0]
+        learned = scaling is not None and not issubclass(optimizer, SGD)
+    return plan_columns(
+        rows.parts,
+        rows.training,
+        columns,
+        rows.table.categories,
+        scaling,
+        embedding,
+        bool(learned) and is_deep,
+        settings.handle_missing,
+    )
+
+
+def _asks_for(settings: Settings, plan: ColumnPlan | None) -> bool:
+    """Whether a plan is what the settings ask for, as far as they do."""
+    has_numbers = plan is None or bool(plan.numeric)
+    embedding = settings.numerical_embedding
+    return all(
+        asked == "auto" or wanted == found
+        for asked, wanted, found in (
+            (settings.input_scaling, settings.input_scaling == "robust", bool(plan and plan.clip)),
+            (embedding, embedding if has_numbers else None, plan and plan.embedding),
+            (settings.learned_scale, bool(settings.learned_scale), bool(plan and plan.learned_scale)),
         )
+    )
 
-    def _scaling(self, X: Matrix) -> str | None:
-        """How numbers are scaled.
 
-        Raises
-        ------
-        ValueError
-            If that needs another kind of X.
-        """
-        wanted = {name: getattr(self, name) for name in ("input_scaling", "numerical_embedding", "learned_scale")}
-        for name, value in wanted.items():
-            if issparse(X) and value not in (None, False, "auto"):
-                raise ValueError(f"{name}={value!r} needs a dense X. Got a sparse matrix; set {name}=None or 'auto'.")
-        if self.input_scaling == "auto":
-            return None if issparse(X) else "robust"
-        return self.input_scaling
+def scaling_of(settings: Settings, X: Matrix) -> str | None:
+    """How numbers are scaled.
 
-    def _check_paths(self, sizes: tuple[int, ...]) -> None:
-        if self.input_columns is not None:
-            raise ValueError(
-                "input_columns names the columns of each input of a 'model'. Got model=None; use wide_features and "
-                "deep_features for the built-in network."
-            )
-        needs_hidden = {
-            "aux_output": self.aux_output,
-            "deep_features": self.deep_features is not None,
-            "wide_features": self.wide_features is not None,
-        }
-        for name, given in needs_hidden.items():
-            if given and not sizes:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} needs a deep path: at least one hidden layer. Got none."
-                )
-        if self.wide_features is not None and not self.skip_connection:
-            raise ValueError(
-                f"wide_features={self.wide_features!r} needs skip_connection=True, the path that they take. Got "
-                f"skip_connection={self.skip_connection!r}."
-            )
+    Raises
+    ------
+    ValueError
+        If that needs another kind of X.
+    """
+    for name in ("input_scaling", "numerical_embedding", "learned_scale"):
+        value = getattr(settings, name)
+        if issparse(X) and value not in (None, False, "auto"):
+            raise ValueError(f"{name}={value!r} needs a dense X. Got a sparse matrix; set {name}=None or 'auto'.")
+    if settings.input_scaling == "auto":
+        return None if issparse(X) else "robust"
+    return settings.input_scaling
 
-    def _path(self, X: Any, name: str) -> tuple[int, ...] | None:
-        columns = getattr(self, name)
-        numbers = None if columns is None else column_numbers(X, columns, name)
-        return with_features_of_dates(numbers, self.n_features_in_, self._dates)
 
-    def _learned(
-        self, blueprint: Blueprint, X: Matrix, y: NDArray, rows: NDArray, weights: NDArray, counts: NDArray
-    ) -> dict[str, NDArray]:
-        """What the training rows tell of X's columns, by the variable's layer and name; y is what the loss gets."""
-        spec = blueprint.spec
-        plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {"columns": blueprint.plan}
-        return {
-            f"{layer}/{name}": array
-            for layer, plan in plans.items()
-            if plan
-            for name, array in learn_columns(plan, X, y, rows, weights, counts, self._scaling(X)).items()
-        }
+def learned_columns(
+    settings: Settings, blueprint: Blueprint, rows: Any, y: NDArray, train: NDArray
+) -> dict[str, NDArray]:
+    """What some rows tell of X's columns, by the variable's layer and name.
 
-    def _shifted(
-        self, blueprint: Blueprint, X: Matrix, learned: list[dict[str, NDArray]]
-    ) -> tuple[NDArray | None, list[dict[str, NDArray]]]:
-        """What is to be subtracted from X, if anything, and what members have learned of the columns then, float32."""
-        shift = np.zeros(X.shape[1])
-        numeric = blueprint.numeric_columns if is_wide(X) else {}
-        for member in learned:
-            for layer, columns in numeric.items():
-                found = shift_of(member[f"{layer}/center"], member[f"{layer}/scale"])
-                shift[columns] = np.where(shift[columns] == 0, found, shift[columns])
-        less = {f"{layer}/{name}": shift[of] for layer, of in numeric.items() for name in ("fill", "center")}
-        in_float32 = [{k: (v - less.get(k, 0)).astype(np.float32) for k, v in member.items()} for member in learned]
-        return (shift if shift.any() else None), in_float32
+    Parameters
+    ----------
+    settings : Settings
+    blueprint : Blueprint
+    rows : FitRows
+    y : ndarray of shape (n_rows, n_columns)
+        What the loss gets.
+    train : ndarray of int
+        Numbers of these rows.
+    """
+    spec, X = blueprint.spec, rows.X
+    plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {"columns": blueprint.plan}
+    scaling = scaling_of(settings, X)
+    return {
+        f"{layer}/{name}": array
+        for layer, plan in plans.items()
+        if plan
+        for name, array in learn_columns(plan, X, y, train, rows.weights, rows.counts, scaling).items()
+    }
 
-    # What classification and regression do each in their own way
 
-    @abstractmethod
-    def _output_activation(self, targets: Targets) -> str:
-        """Activation of the built-in network's last layer."""
-
-    @abstractmethod
-    def _loss_defaults(self, targets: Targets, width: int) -> tuple[str, str]:
-        """Name of the loss for an output of this width, and what "focal" means, if anything."""
-
-    @abstractmethod
-    def _widths(self, targets: Targets) -> tuple[int, ...]:
-        """Widths that a builder's output may have."""
-
-    @abstractmethod
-    def _meta(self, targets: Targets) -> dict[str, Any]:
-        """What a builder is told of the targets."""
+def shifted(
+    blueprint: Blueprint, X: Matrix, learned: list[dict[str, NDArray]]
+) -> tuple[NDArray | None, list[dict[str, NDArray]]]:
+    """What is to be subtracted from X, if anything, and what members have learned of the columns then, float32."""
+    shift = np.zeros(X.shape[1])
+    numeric = blueprint.numeric_columns if is_wide(X) else {}
+    for member in learned:
+        for layer, columns in numeric.items():
+            found = shift_of(member[f"{layer}/center"], member[f"{layer}/scale"])
+            shift[columns] = np.where(shift[columns] == 0, found, shift[columns])
+    less = {f"{layer}/{name}": shift[of] for layer, of in numeric.items() for name in ("fill", "center")}
+    in_float32 = [{k: (v - less.get(k, 0)).astype(np.float32) for k, v in member.items()} for member in learned]
+    return (shift if shift.any() else None), in_float32

@@ -1,4 +1,4 @@
-"""A fitted network as a Keras model that takes the table itself, a column an input."""
+"""A fitted network as a Keras model: of the matrix in X's and y's units, or of the table, a column an input."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,73 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.settings import Settings, told_besides, with_compiled
+from sk_mlp._keras.loss import FunctionLoss
+from sk_mlp._network.build import averaged, model_of, weights_of, with_order, with_shift, with_units
+from sk_mlp._network.compiled import compile_like, compiled_by_user, ready_to_save
+from sk_mlp._network.fit_loss import loss_of_fit
+from sk_mlp._network.spec import Fitted
+from sk_mlp._network.user_model import fresh_optimizer
 from sk_mlp._tables.categories import Categories, as_type, holds_texts
 from sk_mlp._tables.dates import Dates
 from sk_mlp._tables.names import names_of_inputs
 from sk_mlp._tables.selection import to_inputs
+from sk_mlp._targets.base import Targets
 from sk_mlp.layers import CategoryCodes, DateFeatures, TableModel
+from sk_mlp.losses import losses_of_outputs
+
+
+def in_units(model: keras.Model, targets: Targets, shift: NDArray | None) -> keras.Model:
+    """The network as a model from X to y in their own units."""
+    if targets.is_standardised:
+        model = with_units(model, *targets.units)
+    if targets.quantiles:
+        model = with_order(model)
+    return model if shift is None else with_shift(model, shift)
+
+
+def trained_model(fitted: Fitted, settings: Settings) -> keras.Model:
+    """The trained network as a stock Keras model, compiled; an ensemble's output is the mean of its members'.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    settings : Settings
+        For what it is compiled with.
+    """
+    targets = fitted.targets
+    model, *others = [_member_model(fitted, m) for m in range(len(fitted.states))]
+    own = model
+    if others:
+        width = fitted.table.n_features if fitted.spec is None else fitted.spec.n_features
+        model = averaged([model, *others], width, fitted.columns)
+    model = in_units(model, targets, fitted.shift)
+    if compiled := compiled_by_user(own):
+        loss, metrics = told_besides(settings, compiled)
+        compile_like(model, own, None if loss is None else _stock_loss(settings, targets), metrics)
+    else:
+        if settings.model is not None:
+            settings = with_compiled(settings, None, has_weights=False)
+        arguments = settings.routed["optimizer"]
+        optimizer = fresh_optimizer(settings.optimizer, arguments, settings.learning_rate, settings.weight_decay)
+        two = fitted.spec is not None and fitted.spec.aux_output
+        losses = losses_of_outputs(_stock_loss(settings, targets), settings.aux_loss_weight if two else None)
+        model.compile(optimizer, **losses)
+    ready_to_save(model)
+    return model
+
+
+def _stock_loss(settings: Settings, targets: Targets) -> Any:
+    """The loss as whoever loads the model has it."""
+    loss = loss_of_fit(settings, targets, targets.n_outputs, None).keras
+    return loss.function if isinstance(loss, FunctionLoss) else loss
+
+
+def _member_model(fitted: Fitted, m: int) -> keras.Model:
+    model = model_of(fitted)
+    for variable, array in zip(weights_of(model), fitted.weights(m), strict=True):
+        variable.assign(array)
+    return model
 
 
 def model_of_table(

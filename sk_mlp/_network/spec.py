@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sk_mlp._network.layout import State, StateLayout
 from sk_mlp._tables.plan import ColumnPlan
+from sk_mlp._tables.table import Table
 from sk_mlp._targets.dropout import DropoutRule
 from sk_mlp._targets.intervals import HeldOut
 
@@ -137,12 +138,6 @@ class Blueprint:
     def n_heads(self) -> int:
         """2 with an auxiliary output, else 1."""
         return 2 if self.spec is not None and self.spec.aux_output else 1
-
-
-CHANGED = (
-    "The network or the optimizer has changed since the last fit, so training cannot go on from there. Set the "
-    "parameters back, or use warm_start=False and fit."
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +281,10 @@ class Fitted:
         None for a user's own model.
     make_model : callable () -> keras.Model or None
         Of a user's own model; the built-in network follows from the spec.
-    targets : ClassTargets or RegressionTargets
+    targets : Targets
+        What is known of y.
+    table : Table
+        What is known of X's columns.
     slots : tuple
         Name of the optimizer's class and the part of its configuration that decides what the state holds.
     loss_of_margins : bool
@@ -301,6 +299,12 @@ class Fitted:
         By which the output's logits are divided.
     shift : ndarray of shape (n_features,), float64, or None
         What is subtracted from X before it becomes float32, if anything.
+    history : dict of str to list of float
+        Figures of all members together, an entry an epoch.
+    member_histories : list of dict
+        Those of each member, its best epoch, and what has stopped it.
+    best_epoch : int
+        Number of the epoch that is kept, of all members the last one.
     dropout : float
         Rate of the built-in network's dropout layers, as Keras models of it have it.
     held_out : HeldOut or None
@@ -312,15 +316,30 @@ class Fitted:
     spec: NetworkSpec | None
     make_model: Callable[[], Any] | None
     targets: Any
+    table: Table
     slots: tuple
     loss_of_logits: bool
     loss_of_margins: bool
     columns: Any
     frozen: tuple[int, ...]
+    history: dict[str, list[float]]
+    member_histories: list[dict[str, Any]]
+    best_epoch: int
     temperature: float = 1.0
     shift: NDArray | None = None
     dropout: float = 0.0
     held_out: HeldOut | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """Public attributes of a fitted estimator, but the network."""
+        return {
+            **self.table.attributes(),
+            **self.targets.attributes(),
+            "history_": self.history,
+            "member_histories_": self.member_histories,
+            "n_iter_": len(self.history["loss"]),
+            "best_epoch_": self.best_epoch,
+        }
 
     def weights(self, m: int = 0) -> list[NDArray]:
         """Member m's variables of the network to predict with: trainable, then non-trainable ones."""

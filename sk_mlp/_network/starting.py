@@ -1,6 +1,7 @@
-"""Where training starts from: the lower layers of another fitted network, or of an autoencoder."""
+"""Where training starts from: X as networks take it, and initial weights."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -10,11 +11,15 @@ from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sk_mlp._keras.resolve import routed_to
+from sk_mlp._estimator.settings import Settings
 from sk_mlp._network.build import model_of, weights_of
+from sk_mlp._network.design import learned_columns, model_of_user, scaling_of, shifted
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
+from sk_mlp._tables.numbers import warn_of_lost_digits
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import Matrix, dense
+from sk_mlp._tables.sparse import warn_of_scales
+from sk_mlp._tables.table import Table
 from sk_mlp.layers import ColumnEncoding
 
 # What an autoencoder has in common with the network that starts from it.
@@ -41,89 +46,149 @@ SHARED = (
     "engine",
     "verbose",
 )
-Start = tuple[dict[int, NDArray], tuple[int, ...]]
+# What members begin with: initial values of variables, by number; those that are frozen in the first epochs; and the
+# autoencoder that they are taken from, if it is one.
+Initial = tuple[dict[int, NDArray], tuple[int, ...], Any]
 
 
-def initial_weights(
-    estimator: Any,
-    blueprint: Blueprint,
-    X: Matrix,
-    rows: NDArray,
-    X_unlabeled: Matrix | None,
-    seed: int,
-    regressor_class: type,
-    shift: NDArray | None,
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What members begin with.
+
+    Attributes
+    ----------
+    X : matrix
+        All rows, as networks train on them.
+    shift : ndarray of shape (n_features,) or None
+        What has been subtracted from X.
+    learned : list of dict
+        What each member's training rows tell of X's columns.
+    initial : list of dict
+        Each member's initial weights, as far as they are given.
+    frozen : tuple of int
+        Variables that are frozen in the first epochs.
+    autoencoder : estimator or None
+        That initial weights come from.
+    """
+
+    X: Matrix
+    shift: NDArray | None
+    learned: list[dict[str, NDArray]]
+    initial: list[dict[int, NDArray]]
+    frozen: tuple[int, ...]
+    autoencoder: Any = None
+
+
+def start_of_members(
+    settings: Settings, rows: Any, blueprint: Blueprint, y: NDArray, previous: Fitted | None, convert: Callable
 ) -> Start:
+    """X as networks train on it, and what members begin with.
+
+    Parameters
+    ----------
+    settings : Settings
+    rows : FitRows
+    blueprint : Blueprint
+    y : ndarray of shape (n_rows, n_columns)
+        What the loss gets.
+    previous : Fitted or None
+        What to go on from.
+    convert : callable
+        Does what `in_float32` does.
+    """
+    n, names = len(rows.seeds), rows.table.matrix_names
+    if previous:
+        X = convert(rows.parts, previous.shift, names)
+        return Start(X, previous.shift, [{}] * n, [{}] * n, previous.frozen)
+    _warn_of_numbers(settings, rows)
+    learned = [learned_columns(settings, blueprint, rows, y, train) for train, _ in rows.splits]
+    shift, learned = shifted(blueprint, rows.X, learned)
+    X = convert(rows.parts, shift, names)
+    features = X if shift is None else rows.X
+    initial, frozen, autoencoder = initial_weights(settings, rows, blueprint, features, shift)
+    starts = [initial] * n
+    if settings.model is not None:
+        starts[1:] = [start_of(model_of_user(settings, rows, seed).sample) for seed in rows.seeds[1:]]
+    return Start(X, shift, learned, starts, frozen, autoencoder)
+
+
+def _warn_of_numbers(settings: Settings, rows: Any) -> None:
+    """Warn of numbers that a network which takes X as it is can do little with."""
+    if issparse(rows.X) and settings.model is None:
+        warn_of_scales(rows.X)
+    elif not issparse(rows.X) and scaling_of(settings, rows.X) is None:
+        numeric = np.setdiff1d(np.arange(rows.X.shape[1]), list(rows.table.categories))
+        remedy = "Set input_scaling='robust', or put sklearn.preprocessing.StandardScaler before the network."
+        warn_of_lost_digits(rows.X, rows.training, numeric, rows.table.matrix_names, remedy)
+
+
+def initial_weights(settings: Settings, rows: Any, blueprint: Blueprint, X: Matrix, shift: NDArray | None) -> Initial:
     """Initial values by the variables' numbers, as ``init_from``, ``pretrain`` or a user's builder give them.
 
     Parameters
     ----------
-    estimator : estimator
-        Its parameters say what to start from; with ``pretrain`` it gets the attribute ``autoencoder_``.
+    settings : Settings
+    rows : FitRows
     blueprint : Blueprint
     X : matrix
         All rows; without a shift as the network gets them.
-    rows : ndarray of int
-        Which of them train.
-    X_unlabeled : matrix or None
-    seed : int
-    regressor_class : type
-        Of the autoencoder.
     shift : ndarray of shape (n_features,) or None
         What the network gets less than X.
-
-    Returns
-    -------
-    initial : dict of int to ndarray
-    frozen : tuple of int
-        Variables to freeze for the first epochs.
 
     Raises
     ------
     ValueError
         If there is no such start for this network.
     """
-    source, parameter = estimator.init_from, "init_from"
-    if estimator.pretrain is not None:
+    source, parameter = settings.init_from, "init_from"
+    if settings.pretrain is not None:
         if source is not None:
             raise ValueError(f"init_from and pretrain must not be given both. Got {source!r} and 'autoencoder'.")
         parameter = "pretrain"
     elif source is None:
-        if estimator.frozen_epochs or estimator.init_layers is not None:
+        if settings.frozen_epochs or settings.init_layers is not None:
             raise ValueError(
                 "frozen_epochs and init_layers need init_from or pretrain. Got "
-                f"frozen_epochs={estimator.frozen_epochs!r} and init_layers={estimator.init_layers!r} without."
+                f"frozen_epochs={settings.frozen_epochs!r} and init_layers={settings.init_layers!r} without."
             )
         if blueprint.sample is None:
-            return {}, ()
-        goes_on = estimator.warm_start and isinstance(estimator.model, keras.Model)
-        return start_of(blueprint.sample, estimator.model if goes_on else None), ()
+            return {}, (), None
+        goes_on = settings.warm_start and isinstance(settings.model, keras.Model)
+        return start_of(blueprint.sample, settings.model if goes_on else None), (), None
     spec = blueprint.spec
     if spec is None:
-        raise ValueError(f"{parameter} needs the built-in network. Got model={estimator.model!r}.")
+        raise ValueError(f"{parameter} needs the built-in network. Got model={settings.model!r}.")
     if not spec.hidden_layer_sizes:
         raise ValueError(f"{parameter} needs a network with at least one hidden layer. Got none.")
     if parameter == "pretrain":
-        source = autoencoder(estimator, spec, X, rows, X_unlabeled, seed, regressor_class, shift)
-        estimator.autoencoder_ = source
-    source = source.estimator if isinstance(source, FrozenEstimator) else source
-    categories = getattr(source, "_categories", estimator._categories)  # what is not fitted is refused below
-    if parameter == "init_from" and categories != estimator._categories:
+        source = trained = autoencoder(settings, rows, spec, X, shift)
+    else:
+        source, trained = source.estimator if isinstance(source, FrozenEstimator) else source, None
+        _check_same_columns(source, rows.table)
+    weights = _lower_layers(source, parameter, blueprint, settings.init_layers, shift)
+    return weights, tuple(weights) if settings.frozen_epochs else (), trained
+
+
+def _check_same_columns(source: Any, table: Table) -> None:
+    fitted = getattr(source, "_fitted", None)
+    theirs = getattr(fitted, "table", None)  # what is not fitted, or none of ours, is refused later
+    if theirs is None:
+        return
+    if theirs.categories != table.categories:
         raise ValueError(
             "init_from must have been fitted on the same categories, whose codes its weights belong to. Got "
-            f"{categories} instead of {estimator._categories}."
+            f"{theirs.categories} instead of {table.categories}."
         )
-    ours, theirs = _features_of_dates(estimator), _features_of_dates(source)
-    if parameter == "init_from" and hasattr(source, "_dates") and ours != theirs:
+    ours, others = _features_of_dates(table), _features_of_dates(theirs)
+    if ours != others:
         raise ValueError(
             "init_from must have been fitted on the same columns of dates, of which the same varies. Got "
-            f"{theirs} instead of {ours}."
+            f"{others} instead of {ours}."
         )
-    return _lower_layers(source, parameter, blueprint, estimator.init_layers, bool(estimator.frozen_epochs), shift)
 
 
-def _features_of_dates(estimator: Any) -> dict[int, tuple[str, ...]]:
-    return {number: date.features for number, date in getattr(estimator, "_dates", {}).items()}
+def _features_of_dates(table: Table) -> dict[int, tuple[str, ...]]:
+    return {number: date.features for number, date in table.dates.items()}
 
 
 def start_of(sample: keras.Model, source: keras.Model | None = None) -> dict[int, NDArray]:
@@ -135,46 +200,37 @@ def start_of(sample: keras.Model, source: keras.Model | None = None) -> dict[int
     return dict(zip(numbers, arrays if source else [arrays[i] for i in numbers], strict=True))
 
 
-def autoencoder(
-    estimator: Any,
-    spec: NetworkSpec,
-    X: Matrix,
-    rows: NDArray,
-    X_unlabeled: Matrix | None,
-    seed: int,
-    regressor_class: type,
-    shift: NDArray | None,
-) -> Any:
+def autoencoder(settings: Settings, rows: Any, spec: NetworkSpec, X: Matrix, shift: NDArray | None) -> Any:
     """A network that learns to put out the features that enter the deep path, through mirrored hidden layers.
 
     Where columns have a shift, it gets float64, to find such a shift itself.
     Hinton and Salakhutdinov 2006 (Science 313).
     """
-    if issparse(X) or issparse(X_unlabeled):
+    if issparse(X) or issparse(rows.X_unlabeled):
         raise ValueError(
             "pretrain='autoencoder' needs dense X, whose features it learns to put out. Got a sparse matrix; call "
             "toarray(), or reduce it by sklearn.decomposition.TruncatedSVD."
         )
     dtype = np.float32 if shift is None else np.float64
-    parts = [dense(part, dtype) for part in (X[rows], X_unlabeled) if part is not None]
+    parts = [dense(part, dtype) for part in (X[rows.training], rows.X_unlabeled) if part is not None]
     features = np.concatenate(parts)
     if spec.deep_columns is not None:
         features = features[:, list(spec.deep_columns)]
-    params = estimator._values()
-    optimizer = {name: value for name, value in params.items() if name.startswith("optimizer__")}
     sizes = spec.hidden_layer_sizes
-    settings = {
-        **{name: params[name] for name in SHARED},
+    own = {
+        **{name: getattr(settings, name) for name in SHARED},
         "hidden_layer_sizes": (*sizes, *sizes[-2::-1]),
         "numerical_embedding": spec.deep_plan.embedding if spec.deep_plan else None,  # "auto" counts all columns
         "dropout": 0.0,
         "lr_schedule": None,
         "ensemble_size": 1,
-        "random_state": seed,
+        "random_state": rows.seeds[0],
+        **{f"optimizer__{name}": value for name, value in settings.routed["optimizer"].items()},
+        **settings.routed["pretrain"],
     }
-    settings |= optimizer | routed_to(params, "pretrain")
     try:
-        return regressor_class(**settings).fit(features, features[:, 0] if features.shape[1] == 1 else features)
+        regressor = settings.owner._regressor_class()(**own)
+        return regressor.fit(features, features[:, 0] if features.shape[1] == 1 else features)
     except (TypeError, ValueError) as error:
         raise ValueError(f"pretrain='autoencoder' could not be trained: {error}") from error
 
@@ -188,8 +244,8 @@ def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
 
 
 def _lower_layers(
-    source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, freeze: bool, shift: NDArray | None
-) -> Start:
+    source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, shift: NDArray | None
+) -> dict[int, NDArray]:
     """The lowest layers of a fitted estimator's network."""
     spec: Any = blueprint.spec
     hint = " Within a search, which clones the values it tries, wrap it in sklearn.frozen.FrozenEstimator."
@@ -228,7 +284,7 @@ def _lower_layers(
         (weights[i] + between).astype(np.float32) if names[i] in ("columns/fill", "columns/center") else weights[i]
         for i in _lower_variables(model_of(fitted), n)
     ]
-    return dict(zip(numbers, arrays, strict=True)), tuple(numbers) if freeze else ()
+    return dict(zip(numbers, arrays, strict=True))
 
 
 def _shifts_of(plan: ColumnPlan | None, shift: NDArray | None) -> NDArray | float:

@@ -1,7 +1,7 @@
 """The network of a fit: one of ours, or what the user's own builder returns."""
 
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +9,9 @@ import keras
 from keras.src.models.functional import Functional
 
 from sk_mlp._keras.copies import copied, unknown_to_keras
+from sk_mlp._keras.loss import resolve_loss
 from sk_mlp._keras.policy import exact, under_policy
-from sk_mlp._keras.resolve import resolve_loss, resolve_optimizer
+from sk_mlp._keras.resolve import resolve_optimizer
 from sk_mlp._keras.seeds import seeded
 from sk_mlp._network.build import layers_of
 from sk_mlp._network.builder_arguments import arguments_of, name_of
@@ -19,9 +20,8 @@ from sk_mlp._network.mapped_layers import dropout_layers
 from sk_mlp._network.spec import Blueprint
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import to_inputs
-from sk_mlp.engine.structure import structure_of_model
+from sk_mlp.engine.structure import structure_of_user_model
 from sk_mlp.layers import ColumnEncoding
-from sk_mlp.losses import losses_of_outputs
 
 
 def blueprint_of_builder(
@@ -37,11 +37,6 @@ def blueprint_of_builder(
         decays = told.optimizer._use_weight_decay
         exempt = tuple(i for i, variable in enumerate(model.trainable_variables) if not decays(variable))
     return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt, plan)
-
-
-def structure_of_user_model(model: keras.Model, columns: Any) -> Hashable:
-    """Equal for models of one structure, with the same columns in each input."""
-    return structure_of_model(model), repr(columns)
 
 
 def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
@@ -65,18 +60,22 @@ def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
         ) from error
 
 
-def compile_arguments(params: Mapping[str, Any], loss: keras.losses.Loss, aux_share: float | None) -> dict[str, Any]:
-    """Fresh optimizer and losses, as the estimator's parameters describe them, for ``model.compile``."""
-    optimizer_class, config = resolve_optimizer(params)
-    decay = {"weight_decay": float(params["weight_decay"])} if params["weight_decay"] else {}
-    optimizer = optimizer_class(**config, learning_rate=float(params["learning_rate"]), **decay)
-    return {"optimizer": optimizer, **losses_of_outputs(loss, aux_share)}
+def fresh_optimizer(optimizer: Any, arguments: Mapping[str, Any], rate: Any, decay: Any) -> keras.optimizers.Optimizer:
+    """The optimizer that the parameters describe, for ``model.compile``."""
+    cls, config = resolve_optimizer(optimizer, arguments)
+    return cls(**config, learning_rate=float(rate), **({"weight_decay": float(decay)} if decay else {}))
 
 
-def compile_kwargs(params: Mapping[str, Any], loss_defaults: tuple[str, str]) -> dict[str, Any]:
-    """What the estimator's parameters say for ``model.compile``, as scikeras has it."""
-    loss = resolve_loss(params, *loss_defaults)
-    return {**compile_arguments(params, loss, None), "metrics": params["metrics"]}
+def compile_kwargs(optimizer: tuple, loss: tuple, metrics: Any) -> dict[str, Any]:
+    """What the parameters say for ``model.compile``, as scikeras has it.
+
+    Parameters
+    ----------
+    optimizer, loss : tuple
+        Arguments of `fresh_optimizer` and `resolve_loss`.
+    metrics
+    """
+    return {"optimizer": fresh_optimizer(*optimizer), "loss": resolve_loss(*loss), "metrics": metrics}
 
 
 _returned: weakref.WeakSet = weakref.WeakSet()  # models that builders have returned
@@ -84,12 +83,12 @@ _returned: weakref.WeakSet = weakref.WeakSet()  # models that builders have retu
 
 def call_builder(
     source: Any,
-    seed: int,
     arguments: Mapping[str, Any],
     offers: Mapping[str, Callable[[], Any]],
     n_features: int,
     columns: Any,
     widths: tuple[int, ...],
+    seed: int,
     plan: ColumnPlan | None,
 ) -> keras.Model:
     """Build the user's model and check that it fits the data.
@@ -98,8 +97,6 @@ def call_builder(
     ----------
     source : callable or keras.Model
         Of a model, a copy with new weights is made.
-    seed : int
-        What all that Keras draws without a seed follows from.
     arguments : mapping
         Of the callable, as the user has set them.
     offers : mapping of str to callable
@@ -109,6 +106,8 @@ def call_builder(
         Columns of X for each input.
     widths : tuple of int
         Output widths that fit y.
+    seed : int
+        What all that Keras draws without a seed follows from.
     plan : ColumnPlan or None
         How X is scaled before, within the model that is returned, which then takes all columns in one input.
 

@@ -12,7 +12,7 @@ from sk_mlp._onnx.graph import Graph
 from sk_mlp._onnx.network import Weights, network_output
 from sk_mlp._onnx.outputs import add_class_outputs, add_number_output, probabilities_of
 from sk_mlp._onnx.table import MATRIX, Table, matrix_of
-from sk_mlp._targets.kinds import ClassTargets
+from sk_mlp._targets.labels import LabelTargets
 from sk_mlp._version import __version__
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}  # of 2022, as the version of the format: what runtimes since then read
@@ -32,7 +32,7 @@ class Source:
     spec : NetworkSpec
     weights : dict of str to ndarray
         By layer and variable, float64, with a leading axis of members.
-    targets : ClassTargets or RegressionTargets
+    targets : Targets
     loss_of_logits, loss_of_margins : bool
         As in `sk_mlp._network.spec.Fitted`.
     """
@@ -50,12 +50,12 @@ def source_of(estimator: Any) -> Source:
     """Read a fitted estimator with the built-in network."""
     fitted = estimator._fitted
     members = [fitted.named_weights(m) for m in range(len(fitted.states))]
-    names = getattr(estimator, "feature_names_in_", None)
+    seen = fitted.table
     table = Table(
-        n_columns=estimator.n_features_in_,
-        names=None if names is None else tuple(map(str, names)),
-        categories=estimator._categories,
-        dates=estimator._dates,
+        n_columns=seen.n_features,
+        names=None if seen.names is None else tuple(map(str, seen.names)),
+        categories=seen.categories,
+        dates=seen.dates,
         shift=np.zeros(fitted.spec.n_features) if fitted.shift is None else fitted.shift,
     )
     return Source(
@@ -73,7 +73,7 @@ def model_of(source: Source) -> onnx.ModelProto:
     """The model: the table's inputs, the network, and the outputs that `sk_mlp.to_onnx` describes."""
     inputs = [MATRIX] if source.table.is_matrix else list(source.table.column_names)
     check_names(inputs)
-    is_classifier = isinstance(source.targets, ClassTargets)
+    is_classifier = isinstance(source.targets, LabelTargets)
     outputs = [free_name(name, inputs) for name in (OF_CLASSIFIERS if is_classifier else OF_REGRESSORS)]
     graph = Graph(reserved=[*inputs, *outputs])
     output = network_output(source.spec, source.weights, matrix_of(graph, source.table))

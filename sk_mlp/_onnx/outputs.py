@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sk_mlp._onnx.graph import Graph, Value, joined
 from sk_mlp._onnx.network import ACTIVATIONS
+from sk_mlp._targets.labels import DummyTargets
 
 
 def probabilities_of(targets: Any, output: Value, width: int, from_logits: bool, of_margins: bool) -> Value:
@@ -55,7 +56,7 @@ def labels_of(targets: Any, probabilities: Value) -> tuple[Value, Any, list[int 
     if targets.kind == "multilabel":
         return probabilities.exceeds(0.5).cast(np.int64), np.int64, [None, len(targets.classes)]
     best = graph.node("ArgMax", probabilities, axis=1, keepdims=0)
-    if targets.as_dummies:
+    if isinstance(targets, DummyTargets):
         n = len(targets.classes)
         return graph.constant(np.eye(n, dtype=np.int64)).take(best, axis=0), np.int64, [None, n]
     values = label_values(targets.classes)

@@ -5,13 +5,13 @@ lies far from 0, compared with its spread, is subtracted in float64 first: the *
 learns of such a column is of the numbers less their shift.
 """
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
+from sk_mlp._estimator.messages import warn
 from sk_mlp._tables.selection import Matrix, stacked
 
 # Types that checks of X leave as they are. What is of none of these becomes the first.
@@ -166,9 +166,7 @@ def warn_of_lost_digits(X: NDArray, rows: NDArray, numeric: NDArray, names: Iter
     if lost.any():
         names = list(names) or range(X.shape[1])
         found = _some([names[numeric[j]] for j in np.flatnonzero(lost)])
-        warnings.warn(
+        warn(
             f"The columns {found} of X lose digits that tell rows apart, for the network takes X as float32 as it is, "
-            f"and their numbers differ by little compared with their size. {remedy}",
-            UserWarning,
-            stacklevel=7,
+            f"and their numbers differ by little compared with their size. {remedy}"
         )

@@ -4,57 +4,18 @@ The same numbers as by the estimators' checks, which are scikit-learn's. tests/t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
-from sk_mlp._tables.categories import Categories
 from sk_mlp._tables.columns import as_array, as_table, columns_of, frame_of, is_plain, names_of
-from sk_mlp._tables.dates import Dates
 from sk_mlp._tables.matrix import to_numbers
 from sk_mlp._tables.numbers import DENSE, SPARSE, check_finite, in_float32
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.sparse import dense_frame
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """The columns of X, as `fit` has seen them.
-
-    Attributes
-    ----------
-    n_features : int
-    names : tuple of str or None
-        None where X had none.
-    categories : dict of int to tuple
-        Values of each categorical column, by its number, in the order of their codes.
-    dates : dict of int to DateColumn
-    allows_missing : bool
-        Whether numbers may be missing.
-    is_dense : bool
-        Whether the network takes dense X only.
-    """
-
-    n_features: int
-    names: tuple[str, ...] | None
-    categories: Categories
-    dates: Dates
-    allows_missing: bool
-    is_dense: bool = False
-
-    @property
-    def is_mixed(self) -> bool:
-        """Whether there are other columns than those of numbers."""
-        return bool(self.categories or self.dates)
-
-    @property
-    def matrix_names(self) -> list[str]:
-        """Names of the matrix's columns, if X's have any: those made of a date have its name."""
-        names = list(self.names or ())
-        return names + [names[number] for number, date in self.dates.items() for _ in date.features[1:] if names]
+from sk_mlp._tables.table import Table
 
 
 def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:

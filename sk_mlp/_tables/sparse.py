@@ -2,11 +2,12 @@
 
 import os
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
+
+from sk_mlp._estimator.messages import warn
 
 UNLIKE = 100.0  # times the largest number of another column
 
@@ -80,10 +81,8 @@ def warn_of_scales(X: csr_array) -> None:
     np.maximum.at(largest, X.indices, np.abs(X.data))
     largest = largest[largest > 0]
     if len(largest) and largest.max() > UNLIKE * largest.min():
-        warnings.warn(
+        warn(
             f"The columns of X differ in scale by a factor of {largest.max() / largest.min():.0f}, and a sparse matrix "
             "is taken as it is. Put sklearn.preprocessing.MaxAbsScaler before the network, or pass a dense X, whose "
-            "columns are scaled by default.",
-            UserWarning,
-            stacklevel=7,
+            "columns are scaled by default."
         )

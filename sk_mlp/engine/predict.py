@@ -7,6 +7,7 @@ shape: the call is on chunks of one shape.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import keras
@@ -14,9 +15,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from sk_mlp._network.build import weights_of
+from sk_mlp._estimator.fork import refuse_after_fork
+from sk_mlp._network.build import model_of, weights_of
+from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.selection import Matrix, dense, to_inputs
 from sk_mlp.engine.step import take_columns
+from sk_mlp.engine.structure import structure_of_user_model
 
 CHUNK = 4096  # rows that are dense float32 at a time
 TRACED_CHUNK = 256
@@ -89,3 +93,23 @@ class ModelFunctions:
 
 
 MODEL_FUNCTIONS = ModelFunctions(size=32)
+
+
+def model_outputs(fitted: Fitted, live: dict[str, Any], X: Matrix) -> list[NDArray]:
+    """Output of each member of a user's own model.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    live : dict
+        Objects made from it, by name: keeps what is made here.
+    X : matrix
+    """
+    refuse_after_fork("Prediction by a 'model' of one's own")
+    if "predict" not in live:
+        columns = fitted.columns
+        structure = live.get("structure") or structure_of_user_model(model_of(fitted), columns)
+        function = MODEL_FUNCTIONS.get(structure, partial(model_of, fitted), fitted.table.n_features, columns)
+        live["predict"] = function, [[tf.constant(a) for a in fitted.weights(m)] for m in range(len(fitted.states))]
+    function, weights = live["predict"]
+    return [function(of_member, X) for of_member in weights]

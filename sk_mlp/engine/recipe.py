@@ -12,9 +12,10 @@ import numpy as np
 from keras.src.backend.tensorflow.optimizer import TFOptimizer
 from keras.src.optimizers.base_optimizer import BaseOptimizer
 
+from sk_mlp._estimator.messages import CHANGED
 from sk_mlp._network.build import random_variables, seed_states, weights_of
 from sk_mlp._network.layout import State, StateLayout
-from sk_mlp._network.spec import CHANGED, Blueprint, Member
+from sk_mlp._network.spec import Blueprint, Member
 
 # Numbers of an optimizer that its update rule only calculates with: they are data. What also decides what the rule does
 # (amsgrad, nesterov, clipnorm, ...) is part of the program's structure, and so is whether momentum is zero.

@@ -199,3 +199,8 @@ def _names(code: types.CodeType) -> set[str]:
     """Names that a function's code and the functions within it look up."""
     nested = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
     return set(code.co_names).union(*(_names(constant) for constant in nested))
+
+
+def structure_of_user_model(model: keras.Model, columns: Any) -> Hashable:
+    """Equal for models of one structure, with the same columns in each input."""
+    return structure_of_model(model), repr(columns)

@@ -123,7 +123,8 @@ def _rows(mlp: Any, X: Any, y: Any) -> Rows:
     X, y = _safe_indexing(X, chosen), None if y is None else y[chosen]
     numbers = mlp._check_numbers(X)
     numbers = numbers.toarray() if issparse(numbers) else numbers
-    names = [str(name) for name in mlp._column_names] or [f"x{number}" for number in range(numbers.shape[1])]
+    known = mlp._fitted.table.matrix_names
+    names = [str(name) for name in known] or [f"x{number}" for number in range(numbers.shape[1])]
     return Rows(X, y, numbers, names)
 
 
@@ -181,9 +182,9 @@ def _of_rows_of(mlp: Any, rows: Rows) -> Iterator[Finding]:
     if len(fitted.states) > 1:
         kind = "classifier" if is_classifier(mlp) else "regressor"
         yield from _of_rows.disagreement(_disagreement(mlp, rows), kind)
-    if mlp._categories:
-        yield from _of_rows.unknown_categories(list(columns_of(as_table(rows.X))), mlp._categories)
-    numeric = np.setdiff1d(np.arange(rows.numbers.shape[1]), list(mlp._categories))
+    if fitted.table.categories:
+        yield from _of_rows.unknown_categories(list(columns_of(as_table(rows.X))), fitted.table.categories)
+    numeric = np.setdiff1d(np.arange(rows.numbers.shape[1]), list(fitted.table.categories))
     shift = None if fitted.shift is None else fitted.shift[numeric]
     names = [rows.names[number] for number in numeric]
     yield from _of_rows.lost_digits(rows.numbers[:, numeric], shift, names)

@@ -19,9 +19,9 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
+from sk_mlp._estimator.fitted import fitted_of, learned_of
 from sk_mlp._estimator.mlflow import unlogged_fits
-from sk_mlp._estimator.running import run_task
-from sk_mlp._estimator.sklearn_callbacks import fit_tasks
+from sk_mlp._estimator.training import trained
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
@@ -191,10 +191,9 @@ class Session:
                 run.until = before
 
     def _sort_in(self, fit: Fit, deferred: DeferredFit) -> None:
-        recipe, worker = deferred.task.recipe, deferred.worker
-        if reason := why_not_compilable(recipe, []):
+        if reason := why_not_compilable(deferred.task.recipe, []):
             self._alone(fit, reason, partial(_train_alone, deferred))
-        elif worker.engine == "keras":
+        elif deferred.task.settings.engine == "keras":
             self._alone(fit, "engine='keras'", partial(_train_alone, deferred))
         elif deferred.task.has_callbacks:
             self._alone(fit, "callbacks", partial(_train_alone, deferred))
@@ -235,7 +234,8 @@ class Session:
                     self._alone(fit, errors[runs[0]], partial(_train_alone, deferred))
                 elif any(before[run] < run.n_rows for run in runs):
                     with fit.timed():
-                        deferred.finish([run.outcome() for run in runs])
+                        fitted = fitted_of(deferred.task, [run.outcome() for run in runs])
+                        deferred.finish(learned_of(deferred.task, fitted))
             with fit.timed():
                 while self._rest[fit]:
                     with unlogged_fits():
@@ -283,5 +283,4 @@ def _first_line(error: Exception | None) -> str:
 
 
 def _train_alone(deferred: DeferredFit) -> None:
-    with fit_tasks(deferred.worker, deferred.task) as tasks:
-        deferred.finish(run_task(deferred.worker, deferred.task, tasks))
+    deferred.finish(trained(deferred.task))

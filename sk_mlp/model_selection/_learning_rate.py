@@ -1,6 +1,6 @@
 """Finding the learning rate by a sweep over many of them in one short training run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from sklearn.utils._param_validation import Interval, validate_params
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_matplotlib
-from sk_mlp._estimator.rows import GivenRows
+from sk_mlp._estimator.given import GivenRows
+from sk_mlp._estimator.settings import settings_of
+from sk_mlp._estimator.training import prepared
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
 from sk_mlp.exceptions import NotCompilableError
@@ -165,8 +167,8 @@ def find_learning_rate(
             raise ValueError(f"estimator must end in a KerasMLPClassifier or KerasMLPRegressor. Got {estimator[-1]!r}.")
         X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    given = GivenRows(X, y, sample_weight)
-    task = clone(estimator)._prepare(given, stop_early=False, last_epoch=1)
+    settings = replace(settings_of(estimator), early_stopping=False, last_epoch=1)
+    task = prepared(settings, GivenRows(X, y, sample_weight), clone(estimator))
     reason = why_not_compilable(task.recipe, [])
     if reason:
         raise NotCompilableError(f"find_learning_rate needs the compiled engine, which cannot train this: {reason}")

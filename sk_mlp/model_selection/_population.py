@@ -1,5 +1,6 @@
 """scikit-learn's searches, whose candidates and folds are trained together."""
 
+import copy
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -57,21 +58,22 @@ class PopulationSearch(BaseSearchCV):
         self._validate_params()
         data = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
-        before = self.estimator, self.n_jobs, self.cv
-        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
-        self._stage, self._data = Stage(self.estimator), (*data, routed, self.n_jobs)
-        self._checkpoint = None
-        self.estimator, self.n_jobs, self.cv = self._stage.estimator, 1, cv
+        # scikit-learn's search runs on a copy, whose estimator hands out fitted clones. This one stays as it is.
+        search: Any = copy.copy(self)
+        search._stage, search._data = Stage(self.estimator), (*data, routed, self.n_jobs)
+        search._checkpoint = None
+        search.estimator, search.n_jobs = search._stage.estimator, 1
+        search.cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
         try:
             # joblib's Dask backend ignores n_jobs=1: it would send scikit-learn's tasks, which only score what is
             # fitted, and all rows with them. Their Parallel object keeps the backend in whose context it is made.
-            with ExitStack() as self._sequential:
-                self._sequential.enter_context(joblib.parallel_config(backend="sequential"))
-                return super().fit(X, y, **params)
+            with ExitStack() as search._sequential:
+                search._sequential.enter_context(joblib.parallel_config(backend="sequential"))
+                super(PopulationSearch, search).fit(X, y, **params)
         finally:
-            self._stage.close()
-            self.estimator, self.n_jobs, self.cv = before
-            del self._stage, self._data, self._checkpoint, self._sequential
+            search._stage.close()
+        self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_")})
+        return self
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         self._sequential.close()  # by now it is made, and what follows belongs into the caller's context

@@ -1,0 +1,228 @@
+"""y of numbers. Plain numpy."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sk_mlp._estimator.messages import CHANGED
+from sk_mlp._targets.base import LossAsked, LossFacts, Targets
+from sk_mlp._targets.dropout import DropoutRule, once_stalled
+
+RATIOS, LOGARITHMS = "mean_absolute_percentage_error", "mean_squared_logarithmic_error"
+POSITIVE = {"poisson", LOGARITHMS}  # of which the built-in network returns positive numbers only
+
+# Of y's variance. Where less is left unexplained there is next to no noise to learn by heart, so the held-out rows are
+# worth more as training rows than for telling when to stop. Fewer rows cannot tell.
+NEARLY_EXPLAINED = 0.01
+FEWEST_ROWS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class NumberTargets(Targets):
+    """Numbers, of one column or several.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_outputs,), float64, in y's units
+    one_dimensional : bool
+        Whether predictions are returned as (n_samples,).
+    quantiles : tuple of float
+        Of y, that are the network's outputs, where a loss asks for several; else empty.
+    """
+
+    mean: NDArray
+    scale: NDArray
+    one_dimensional: bool
+    quantiles: tuple[float, ...] = ()
+
+    kind = "numbers"
+    first_dropout = 0.0
+    has_intervals = True
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.quantiles) or len(self.mean)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the output of a user's own model may have."""
+        return (self.n_outputs,)
+
+    @property
+    def is_standardised(self) -> bool:
+        """Whether the network sees other numbers than y's own."""
+        return bool(self.mean.any() or (self.scale != 1).any())
+
+    @property
+    def units(self) -> tuple[NDArray, NDArray]:
+        """Mean and scale of y."""
+        return self.mean, self.scale
+
+    def check(self, y: Any, name: str = "y") -> NDArray:
+        """Return y as (n_samples, n_columns), or say what is wrong with its shape."""
+        y = y.reshape(len(y), -1)
+        if y.shape[1] != len(self.mean):
+            raise ValueError(f"{name} must have {len(self.mean)} columns, as in fit. Got {y.shape[1]}.")
+        return y
+
+    def with_units(self, y: NDArray, rows: NDArray, weights: NDArray, loss: LossFacts, standardises: bool) -> Targets:
+        """Targets with the mean and the scale that go with the loss; those that it is not standardised for have none.
+
+        Losses of ratios need y's origin: there y is divided by its typical size alone.
+        """
+        is_linear = loss.name not in POSITIVE if loss.is_built_in else loss.lets_any_number_through()
+        loss.check_of_numbers(self.n_outputs, is_linear)
+        takes_scale = standardises and (is_linear or loss.is_built_in)
+        if loss.name == "poisson":
+            mean, scale = np.zeros(len(self.mean)), np.average(y[rows], axis=0, weights=weights)
+            if (y < 0).any() or not np.all(scale):
+                raise ValueError(
+                    "y must be at least 0, and no column of its training rows 0 throughout, for loss='poisson'. "
+                    f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
+                )
+        elif takes_scale and (loss.name == RATIOS or (loss.name == LOGARITHMS and loss.is_built_in)):
+            mean, scale = np.zeros(len(self.mean)), _typical(loss.name, y[rows], weights)
+        else:
+            learned = number_targets(y[rows], weights, standardise=takes_scale)
+            mean, scale = learned.mean, learned.scale
+        return replace(self, mean=mean, scale=scale)
+
+    def default_loss(self, width: int, smoothing: float) -> tuple[str, str]:
+        """The mean squared error; there is no focal one."""
+        return "mean_squared_error", ""
+
+    def output_activation(self, loss: str) -> str:
+        """An exponential for losses of ratios."""
+        return "exponential" if loss in POSITIVE else "linear"
+
+    def encoded(self, y: NDArray, width: int, loss: LossFacts) -> tuple[NDArray, str | None]:
+        """(n_samples, n_columns) in y's units to float32 with mean 0 and variance 1; the layout has no name."""
+        if loss.name == RATIOS and not np.all(y):
+            zeros = np.sum(y == 0)
+            raise ValueError(f"y must not be 0 for loss={loss.name!r}, which divides by it. Got {zeros} zeros.")
+        if loss.name == LOGARITHMS and (y < 0).any():
+            raise ValueError(f"y must be at least 0 for loss={loss.name!r}. Got numbers from {y.min(axis=0)}.")
+        return self.encode(y), None
+
+    def encode(self, y: NDArray) -> NDArray:
+        """(n_samples, n_columns) in y's units to float32 with mean 0 and variance 1."""
+        return ((y - self.mean) / self.scale).astype(np.float32)
+
+    def decode(self, output: NDArray) -> NDArray:
+        """Output of the network, (n_samples, n_outputs), to y's units, float64.
+
+        Quantiles are sorted in each row, which makes none of them worse (Chernozhukov, Fernandez-Val and Galichon 2010,
+        doi:10.3982/ECTA7880).
+        """
+        output = np.sort(output, axis=1) if self.quantiles else output
+        y = output.astype(np.float64, copy=False) * self.scale + self.mean
+        return y[:, 0] if self.one_dimensional else y
+
+    def decode_spread(self, spread: NDArray) -> NDArray:
+        """A spread of outputs, (n_samples, n_outputs), to y's units, float64."""
+        spread = spread * self.scale
+        return spread[:, 0] if self.one_dimensional else spread
+
+    def hyper(self, loss: LossFacts, layout: str | None, width: int) -> dict[str, float]:
+        """y's units, where the loss is not the same, times a constant, for y less its mean over its scale."""
+        if not self.is_standardised or loss.name in ("poisson", RATIOS) or loss.is_of_differences(self.n_outputs):
+            return {}
+        units = {"y_mean": self.mean, "y_scale": self.scale}
+        hyper = {f"{kind}/{i}": float(number) for kind, numbers in units.items() for i, number in enumerate(numbers)}
+        # Else the gradient vanishes with y's unit: log(1 + y) is y where y is small.
+        if loss.name == LOGARITHMS:
+            slope = self.scale / (1 + np.maximum(self.mean, self.scale))
+            return {**hyper, "gradient_scale": float(1 / np.mean(slope**2))}
+        mean, scale = (np.asarray([part], np.float32) for part in (self.mean, self.scale))
+        of_one_deviation = float(np.mean(loss.of(mean + scale, mean)))
+        known = np.isfinite(of_one_deviation) and of_one_deviation > 0
+        return {**hyper, "gradient_scale": 1 / of_one_deviation if known else 1.0}
+
+    def loss_is_standardised(self, loss: LossFacts) -> bool:
+        """Whether the history's losses are those of a standardised y, and not as the loss's own meaning has them."""
+        return self.is_standardised and loss.name != RATIOS and not self.hyper(loss, None, self.n_outputs)
+
+    def loss_has_unit(self, hyper: dict[str, float]) -> bool:
+        """Whether 1 is a large loss: not where it is in the units of y."""
+        return self.is_standardised and "y_scale/0" not in hyper
+
+    def class_weights(self, class_weight: Any, y: NDArray, weights: NDArray) -> NDArray | float:
+        """Numbers have none."""
+        return 1.0
+
+    def strata(self, y: NDArray) -> NDArray | None:
+        """Numbers have none."""
+        return None
+
+    def dropout_rule(self, loss: LossFacts, y: NDArray, weights: NDArray, standardises: bool) -> DropoutRule | None:
+        """None until the member has stalled, where the losses are shares of y's variance."""
+        return once_stalled if standardises and loss.name == "mean_squared_error" else None
+
+    def join_below(self, loss: LossFacts, y: NDArray, weights: NDArray, parts: tuple[NDArray, NDArray]) -> float:
+        """A share of y's variance, where all rows weigh the same and are enough to tell."""
+        can_tell = loss.is_plain_square and min(map(len, parts)) >= FEWEST_ROWS
+        if not can_tell or np.ptp(weights):  # each part's weights have a mean of 1
+            return -np.inf
+        return NEARLY_EXPLAINED * float(min(np.mean(np.var(y[part], axis=0)) for part in parts))
+
+    def meta(self) -> dict[str, Any]:
+        """The type of target, in scikit-learn's words."""
+        return {"target_type_": "continuous" if self.n_outputs == 1 else "continuous-multioutput"}
+
+    def attributes(self) -> dict[str, Any]:
+        """``n_outputs_``."""
+        return {"n_outputs_": self.n_outputs}
+
+
+def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> tuple[NumberTargets, NDArray]:
+    """Targets as far as y's shape and the loss tell, or those of the last fit, and y in their shape.
+
+    `NumberTargets.with_units` learns the rest from the rows that train. Numbers have no classes.
+
+    Raises
+    ------
+    ValueError
+        If the loss is not one of such a y.
+    """
+    if y.ndim == 2 and y.shape[1] == 1:
+        from sklearn.utils.validation import column_or_1d  # not to be imported where nothing is trained
+
+        y = column_or_1d(y, warn=True)
+    targets = previous or number_targets(y, np.ones(len(y)), standardise=False)
+    quantiles = asked.quantiles
+    if quantiles and len(targets.mean) > 1:
+        raise ValueError(
+            f"y must have one column for a loss of several quantiles. Got {len(targets.mean)}; wrap the estimator "
+            "in sklearn.multioutput.MultiOutputRegressor, or ask for one quantile."
+        )
+    if previous and quantiles != previous.quantiles:
+        raise ValueError(CHANGED)
+    if quantiles:
+        targets = replace(targets, quantiles=quantiles, one_dimensional=False)
+    return targets, targets.check(y)
+
+
+def number_targets(y: NDArray, weights: NDArray, standardise: bool) -> NumberTargets:
+    """Learn the weighted mean and standard deviation of y, (n_samples,) or (n_samples, n_outputs).
+
+    With ``standardise=False`` the network sees y as it is: mean 0, scale 1.
+    """
+    columns = y.reshape(len(y), -1).astype(np.float64)
+    mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
+    if standardise:
+        mean = np.average(columns, axis=0, weights=weights)
+        scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+        # A constant column keeps scale 1, also where rounding leaves a deviation of some 1e-16 of the mean.
+        scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
+    return NumberTargets(mean, scale, one_dimensional=y.ndim == 1)
+
+
+def _typical(name: str, y: NDArray, weights: NDArray) -> NDArray:
+    """The size of y's columns that goes with a loss of ratios, (n_outputs,): by which they are divided."""
+    if name == RATIOS:
+        return np.exp(np.average(np.log(np.abs(np.where(y == 0, 1, y))), axis=0, weights=weights))
+    size = np.expm1(np.average(np.log1p(np.maximum(y, 0)), axis=0, weights=weights))
+    return np.where(size > 0, size, 1.0)
