@@ -35,7 +35,7 @@ class Predictor:
     ----------
     n_features_in_ : int
         Number of columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,), object
+    feature_names_in_ : ndarray of shape (n_features,), object
         Names of the columns, if those of `fit` had names that are strings.
     classes_ : ndarray of shape (n_classes,)
         Labels, of a classifier. Where labels come as a matrix, the numbers of its columns.

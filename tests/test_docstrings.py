@@ -65,6 +65,17 @@ def test_public_names_follow_numpydoc(name):
 
 
 @pytest.mark.parametrize("name", public_names())
+def test_names_that_end_in_an_underscore_are_no_links(name):
+    public = found(name)
+    methods = public_methods(public) if inspect.isclass(public) else []
+    for documented in [public, *(inspect.getattr_static(public, method) for method in methods)]:
+        text = re.sub(r"``.*?``|`.*?`", "", inspect.getdoc(documented) or "", flags=re.DOTALL)
+        text = re.sub(r"^(\w+, )*\w+_( :|$)|^>>> .*|^\.\.\. .*", "", text, flags=re.MULTILINE)  # entries, examples
+        links = re.findall(r"\b\w+_(?!\w)", text)
+        assert not links, f"{name}, {documented}: ``{links[0]}`` is a link that leads nowhere in reStructuredText"
+
+
+@pytest.mark.parametrize("name", public_names())
 def test_public_methods_are_annotated(name):
     public = found(name)
     if not inspect.isclass(public):
