@@ -42,8 +42,7 @@ class ColumnEncoding(keras.layers.Layer):
     """Columns of X, categories by their codes, to the features that a network's first hidden layer gets.
 
     Missing numbers are filled, all are scaled, smoothly clipped and embedded; categories become columns of 0 and 1, or
-    embeddings if there are many. ``sk_mlp._tables.plan.encode`` is the same in numpy, and tells the names
-    of the variables.
+    embeddings if there are many. ``sk_mlp._tables.encoding`` is the same in numpy.
 
     Parameters
     ----------

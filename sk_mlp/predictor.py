@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._network.forward import network_output
+from sk_mlp._network.forward import forward_of
 from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.reading import read_table
+from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
 
 __all__ = ["Predictor"]
@@ -96,12 +97,9 @@ class Predictor:
             raise ValueError(NO_PREDICTOR)
         return cls(fitted, fitted.table, getattr(fitted.targets, "classes", None))
 
-    def _outputs(self, X: Any) -> list[NDArray]:
-        """Output of each member, of shape (n_samples, width)."""
-        fitted = self._fitted
-        assert fitted.spec is not None
-        matrix = read_table(X, self._table, fitted.shift)
-        return [network_output(fitted.spec, fitted.named_weights(m), matrix) for m in range(len(fitted.states))]
+    def _matrix(self, X: Any) -> Matrix:
+        """X as what the networks take."""
+        return read_table(X, self._table, self._fitted.shift)
 
     def _decoded(self, output: NDArray) -> NDArray:
         """An output as probabilities of a classifier, or in y's units."""
@@ -161,11 +159,10 @@ class Predictor:
         ndarray of shape (n_members, n_samples, ...), float64
             Each member's probabilities, or numbers in y's units.
         """
-        return np.stack([self._decoded(output) for output in self._outputs(X)])
+        return np.stack([self._decoded(output) for output in forward_of(self._fitted).of_members(self._matrix(X))])
 
     def _mean(self, X: Any) -> NDArray:
-        outputs = self._outputs(X)
-        return self._decoded(outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0))
+        return self._decoded(forward_of(self._fitted).mean(self._matrix(X)))
 
 
 NO_PREDICTOR = (

@@ -29,6 +29,7 @@ LAYERS = [
     {"_tables.matrix", "_tables.table", "_estimator.hold_out"},
     {"_tables.reading"},
     {"_tables.plan", "_estimator.checks"},
+    {"_tables.encoding"},
     {"_network.layout"},
     {"_network.spec"},
     {"_network.forward"},

@@ -29,7 +29,7 @@ from sk_mlp._estimator.mlflow import logged_fit
 from sk_mlp._estimator.parameters import Parameters
 from sk_mlp._estimator.sklearn_versions import CallbackSupportMixin
 from sk_mlp._network.builder_arguments import is_model
-from sk_mlp._network.forward import network_output
+from sk_mlp._network.forward import forward_of
 from sk_mlp._tables.selection import Matrix
 
 if TYPE_CHECKING:
@@ -296,6 +296,9 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
 
     def _output(self, X: Any) -> NDArray:
         """Output of the network, of shape (n_samples, width)."""
+        check_is_fitted(self)
+        if self._fitted.spec is not None:
+            return forward_of(self._fitted).mean(self._check_X(X))
         outputs = self._outputs(X)
         return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
 
@@ -304,7 +307,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         check_is_fitted(self)
         X, fitted = self._check_X(X), self._fitted
         if fitted.spec is not None:
-            return [network_output(fitted.spec, fitted.named_weights(m), X) for m in range(len(fitted.states))]
+            return list(forward_of(fitted).of_members(X))
         from sk_mlp.engine.predict import model_outputs
 
         return model_outputs(fitted, self._live, X)

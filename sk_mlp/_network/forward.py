@@ -1,23 +1,40 @@
-"""Forward pass of the built-in network, from its weights: plain numpy.
+"""Outputs of the built-in network from its weights, for all members of an ensemble at once: plain numpy.
 
-A call into TensorFlow costs some 0.5 ms whatever the work; the built-in network is a few matrix products. A row's
-prediction must not depend on the rows beside it, but in float32 a matrix product's rounding depends on its shape: numpy
-works in float64, as scikit-learn does.
+A call into TensorFlow costs some 0.5 ms whatever the work; the built-in network is a few matrix products.
+
+A row's output must not depend on the rows beside it, nor on how many threads there are. But the last bits of a matrix
+product do: BLAS has other instructions for what is left over at the edges, and divides large products among threads. So
+all products of a layer have one shape, whatever X is: `LANES` rows, which fill the processor's vectors, times so few
+outputs that no thread is asked for. Then all rows go through the same instructions, in whichever place they stand.
+`tests/test_forward.py` holds the products to that. Several threads of our own take other rows each.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from itertools import pairwise, repeat
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from scipy.special import erf, expit, softmax
 
-from sk_mlp._network.spec import NetworkSpec
-from sk_mlp._tables.plan import ColumnPlan, encode
+from sk_mlp._network.spec import Fitted, NetworkSpec
+from sk_mlp._tables.encoding import LANES, ColumnEncoder, in_lanes
+from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import Matrix
 
-CHUNK = 4096  # rows, so that a layer's output stays in the processor's cache
+CHUNK = 2**17  # numbers of a layer, of all members, that are computed at a time: they stay in the processor's cache
+FEW_CHUNKS = 3  # for which no threads are started
+MOST = (2**19 - 1) // LANES  # weights of one product: OpenBLAS takes threads from 2**19 multiplications on
+MOST_INPUTS = 4096  # of one product
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 NORM_EPSILON = 1e-3  # Keras' default of BatchNormalization
+
+Weights = dict[str, NDArray]  # by layer and variable, such as "hidden_1/kernel"
 
 
 def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
@@ -26,11 +43,17 @@ def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
 
 def _mish(z: NDArray) -> NDArray:
     """z tanh(log(1 + e^z)), with a single exponential."""
-    e = np.exp(np.minimum(z, 20.0))  # beyond, tanh is 1
-    n = e * (e + 2)
-    return z * (n / (n + 2))
+    e = np.minimum(z, 20)  # beyond, tanh is 1
+    np.exp(e, out=e)
+    n = e + 2
+    n *= e
+    np.add(n, 2, out=e)
+    n /= e
+    n *= z
+    return n
 
 
+# Of arrays whose last axis but one is that of the neurons; some write to them.
 ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "linear": lambda z: z,
     "exponential": np.exp,
@@ -43,68 +66,232 @@ ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
     "mish": _mish,
     "tanh": np.tanh,
     "sigmoid": expit,
-    "softmax": lambda z: softmax(z, axis=1),
+    "softmax": lambda z: softmax(z, axis=-2),
 }
 
 
-def network_output(spec: NetworkSpec, weights: dict[str, NDArray], X: NDArray) -> NDArray:
-    """Output of a built-in network.
+def network_output(spec: NetworkSpec, weights: Weights, X: Matrix) -> NDArray:
+    """Output of a single network, (n_samples, n_outputs), float64: as `Forward.of_members` has it."""
+    return Forward(spec, [weights]).of_members(X)[0]
+
+
+def forward_of(fitted: Fitted) -> "Forward":
+    """The outputs of the built-in networks that an estimator has fitted, made at the first call."""
+    assert fitted.spec is not None
+    if fitted not in _MADE:
+        members = [fitted.named_weights(m) for m in range(len(fitted.states))]
+        _MADE[fitted] = Forward(fitted.spec, members)
+    return _MADE[fitted]
+
+
+_MADE: "WeakKeyDictionary[Fitted, Forward]" = WeakKeyDictionary()
+
+
+class Forward:
+    """The outputs of networks of one structure. It does not change once it is made: threads may share it.
 
     Parameters
     ----------
     spec : NetworkSpec
         ``activation`` is a key of `ACTIVATIONS`.
-    weights : dict of str to ndarray, float32
-        By layer and variable, such as "hidden_1/kernel".
-    X : ndarray or csr_array of shape (n_samples, n_features)
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_outputs), float64
-        Of the main output.
+    members : list of dict of str to ndarray, float32
+        Each network's weights by layer and variable, such as "hidden_1/kernel".
     """
-    weights = {name: array.astype(np.float64) for name, array in weights.items()}
-    n = X.shape[0]
-    return np.concatenate(
-        [_chunk_output(spec, weights, X[i : i + CHUNK].astype(np.float64)) for i in range(0, n, CHUNK)]
-    )
+
+    def __init__(self, spec: NetworkSpec, members: Sequence[Weights]):
+        depth, self._n_members, self._n_outputs = len(spec.hidden_layer_sizes), len(members), spec.n_outputs
+        self._activation, self._output_activation = ACTIVATIONS[spec.activation], ACTIVATIONS[spec.output_activation]
+        kernels = [_hidden_kernel(spec, members, i) for i in range(1, depth + 1)] + [_stacked(members, "output/kernel")]
+        self._biases = [_hidden_bias(spec, members, i) for i in range(1, depth + 1)] + [_bias(members, "output/bias")]
+        shares = spec.parametric_activation
+        self._shares = [_bias(members, f"activation_{i}/share") if shares else None for i in range(1, depth + 1)]
+        self._wide: Callable | None = None
+        if depth:
+            n = spec.hidden_layer_sizes[-1]
+            if spec.skip_connection:
+                kernel = kernels[-1][:, :-n]
+                self._wide = _FirstProduct(spec.wide_columns, spec.wide_plan, "wide_columns", members, kernel)
+            kernels[-1] = kernels[-1][:, -n:]
+        columns = spec.deep_columns if depth else None
+        self._products: list[Callable] = [_FirstProduct(columns, spec.deep_plan, "columns", members, kernels[0])]
+        self._products += [_Product(kernel) for kernel in kernels[1:]]
+        widest = len(members) * max(spec.n_deep, *spec.hidden_layer_sizes, spec.n_outputs)
+        self._n_rows = LANES * max(1, CHUNK // (LANES * widest))  # of a chunk
+
+    def of_members(self, X: Matrix) -> NDArray:
+        """Each member's output, (n_members, n_samples, n_outputs), float64, of X of shape (n_samples, n_features)."""
+        outputs = np.empty((self._n_members, X.shape[0], self._n_outputs))
+        for part, output in self._parts(X):
+            outputs[:, part] = output.transpose(0, 1, 3, 2).reshape(len(output), -1, self._n_outputs)[
+                :, : part.stop - part.start
+            ]
+        return outputs
+
+    def mean(self, X: Matrix) -> NDArray:
+        """The mean of the members' outputs, (n_samples, n_outputs), float64."""
+        means = np.empty((X.shape[0], self._n_outputs))
+        for part, output in self._parts(X):
+            mean = output[0]
+            for other in output[1:]:  # not numpy's sum, which takes another order for a single row
+                mean += other
+            mean /= len(output)
+            means[part] = mean.transpose(0, 2, 1).reshape(-1, self._n_outputs)[: part.stop - part.start]
+        return means
+
+    def _parts(self, X: Matrix) -> Iterator[tuple[slice, NDArray]]:
+        """Outputs of some rows, (n_members, n_blocks, n_outputs, LANES), and which rows these are, for all rows."""
+        n = X.shape[0]
+        parts = [slice(begin, min(begin + self._n_rows, n)) for begin in range(0, n, self._n_rows)]
+        n_threads = min(_n_threads(), len(parts)) if len(parts) > FEW_CHUNKS else 1
+        if n_threads == 1:
+            yield from zip(parts, map(self._output, repeat(X), parts), strict=False)
+            return
+        with ThreadPoolExecutor(n_threads) as threads:
+            yield from zip(parts, threads.map(self._output, repeat(X), parts), strict=False)
+
+    def _output(self, X: Matrix, part: slice) -> NDArray:
+        with np.errstate(all="ignore"):  # of what is too large, as in Keras
+            rows = X[part].astype(np.float32) if issparse(X) else in_lanes(X[part])
+            z = self._products[0](rows)
+            z += self._biases[0]
+            for product, bias, share in zip(self._products[1:], self._biases[1:], self._shares, strict=True):
+                if share is None:
+                    h = self._activation(z)
+                else:
+                    h = self._activation(z.copy())
+                    h -= z
+                    h *= share
+                    h += z
+                z = product(h)
+                z += bias
+            if self._wide is not None:
+                z += self._wide(rows)
+            return self._output_activation(z.astype(np.float64))
 
 
-def _of_layer(weights: dict[str, NDArray], layer: str) -> dict[str, NDArray]:
+def _n_threads() -> int:
+    """As many as this process has processors; or OMP_NUM_THREADS, which joblib sets in its workers, if that is less."""
+    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(int(asked), n_processors)) if asked.isdigit() else n_processors
+
+
+def _stacked(members: Sequence[Weights], name: str) -> NDArray:
+    """A variable of all members, float64."""
+    return np.stack([weights[name] for weights in members]).astype(np.float64)
+
+
+def _bias(members: Sequence[Weights], name: str) -> NDArray:
+    """A number for each neuron of each member, as it is added to what the product is."""
+    return _in_place(_stacked(members, name))
+
+
+def _in_place(numbers: NDArray) -> NDArray:
+    return np.ascontiguousarray(numbers[:, None, :, None], np.float32)
+
+
+def _norm_factor(members: Sequence[Weights], i: int) -> NDArray:
+    """What batch normalization multiplies by."""
+    variance = _stacked(members, f"batch_norm_{i}/moving_variance")
+    return _stacked(members, f"batch_norm_{i}/gamma") / np.sqrt(variance + NORM_EPSILON)
+
+
+def _hidden_kernel(spec: NetworkSpec, members: Sequence[Weights], i: int) -> NDArray:
+    """Weights of a hidden layer, and of the normalization after it, (n_members, n_inputs, n)."""
+    kernel = _stacked(members, f"hidden_{i}/kernel")
+    return kernel * _norm_factor(members, i)[:, None] if spec.batch_norm else kernel
+
+
+def _hidden_bias(spec: NetworkSpec, members: Sequence[Weights], i: int) -> NDArray:
+    if not spec.batch_norm:
+        return _bias(members, f"hidden_{i}/bias")
+    mean = _stacked(members, f"batch_norm_{i}/moving_mean")
+    return _in_place(_stacked(members, f"batch_norm_{i}/beta") - mean * _norm_factor(members, i))
+
+
+class _Product:
+    """A layer's product with what is in lanes, in pieces of few enough weights.
+
+    Parameters
+    ----------
+    kernel : ndarray of shape (n_members, n_inputs, n)
+    """
+
+    def __init__(self, kernel: NDArray):
+        self._n = kernel.shape[2]
+        if self._n == 1:  # BLAS has another function for that
+            kernel = np.concatenate([kernel, np.zeros_like(kernel)], axis=2)
+        outputs_first = np.ascontiguousarray(kernel.transpose(0, 2, 1), np.float32)[:, None]
+        self._n_outputs, n_inputs = outputs_first.shape[2:]
+        inputs = _divided(n_inputs, MOST_INPUTS)
+        outputs = _divided(self._n_outputs, MOST // max(part.stop - part.start for part in inputs))
+        self._pieces = [(o, [(i, outputs_first[:, :, o, i]) for i in inputs]) for o in outputs]
+
+    def __call__(self, h: NDArray) -> NDArray:
+        """(n_members or 1, n_blocks, n_inputs, LANES) to (n_members, n_blocks, n, LANES)."""
+        _, ((_, first), *_) = self._pieces[0]
+        result = np.empty((len(first), h.shape[1], self._n_outputs, LANES), np.float32)
+        for outputs, ((inputs, weights), *others) in self._pieces:
+            np.matmul(weights, h[:, :, inputs], out=result[:, :, outputs])
+            for inputs, weights in others:
+                result[:, :, outputs] += weights @ h[:, :, inputs]
+        return result[:, :, : self._n]
+
+
+def _divided(n: int, most: int) -> list[slice]:
+    """0 to n in parts, as equal as they can be, of at most so many."""
+    ends = np.linspace(0, n, max(1, -(-n // most)) + 1).astype(int).tolist()
+    return [slice(begin, end) for begin, end in pairwise(ends)]
+
+
+class _FirstProduct:
+    """A layer's product with some columns of X, as they are or encoded.
+
+    Parameters
+    ----------
+    columns : tuple of int or None
+        None for all, or for those of the plan.
+    plan : ColumnPlan or None
+    layer : str
+        Name of the layer that encodes them.
+    members : list of dict of str to ndarray
+    kernel : ndarray of shape (n_members, n_inputs, n)
+    """
+
+    def __init__(
+        self,
+        columns: tuple[int, ...] | None,
+        plan: ColumnPlan | None,
+        layer: str,
+        members: Sequence[Weights],
+        kernel: NDArray,
+    ):
+        self._columns = None if columns is None or plan is not None else list(columns)
+        self._encoder = (
+            None if plan is None else ColumnEncoder(plan, [_of_layer(weights, layer) for weights in members])
+        )
+        kernel = kernel if self._encoder is None else self._encoder.folded(kernel)
+        self._kernel = kernel.astype(np.float32)
+
+    @cached_property
+    def _of_lanes(self) -> _Product:
+        return _Product(self._kernel)
+
+    @cached_property
+    def _side_by_side(self) -> NDArray:
+        return np.ascontiguousarray(self._kernel.transpose(1, 0, 2), np.float32).reshape(self._kernel.shape[1], -1)
+
+    def __call__(self, rows: Any) -> NDArray:
+        """Rows, in lanes or a csr_array, both float32, to (n_members, n_blocks, n, LANES)."""
+        if issparse(rows):  # scipy multiplies a row by itself
+            rows = rows if self._columns is None else rows[:, self._columns]
+            product = in_lanes(rows @ self._side_by_side)
+            n_members, _, n = self._kernel.shape
+            return product.reshape(-1, n_members, n, LANES).transpose(1, 0, 2, 3)
+        if self._encoder is not None:
+            return self._of_lanes(self._encoder(rows))
+        return self._of_lanes((rows if self._columns is None else rows[:, self._columns])[None])
+
+
+def _of_layer(weights: Weights, layer: str) -> Weights:
     return {name.partition("/")[2]: array for name, array in weights.items() if name.startswith(layer + "/")}
-
-
-def _path(
-    inputs: Matrix, columns: tuple[int, ...] | None, plan: ColumnPlan | None, weights: dict[str, NDArray]
-) -> Matrix:
-    if plan is not None:
-        return encode(plan, weights, inputs)
-    return inputs if columns is None else inputs[:, list(columns)]
-
-
-def _chunk_output(spec: NetworkSpec, weights: dict[str, NDArray], inputs: Matrix) -> NDArray:
-    depth = len(spec.hidden_layer_sizes)
-    columns = spec.deep_columns if depth else None
-    h = _path(inputs, columns, spec.deep_plan, _of_layer(weights, "columns"))
-    for i in range(1, depth + 1):
-        h = h @ weights[f"hidden_{i}/kernel"]
-        if not spec.batch_norm:
-            h += weights[f"hidden_{i}/bias"]
-        else:
-            norm = _of_layer(weights, f"batch_norm_{i}")
-            factor = norm["gamma"] / np.sqrt(norm["moving_variance"] + NORM_EPSILON)
-            h = h * factor + (norm["beta"] - norm["moving_mean"] * factor)
-        if spec.parametric_activation:
-            h = h + weights[f"activation_{i}/share"] * (ACTIVATIONS[spec.activation](h.copy()) - h)
-        else:
-            h = ACTIVATIONS[spec.activation](h)
-    kernel, bias = weights["output/kernel"], weights["output/bias"]
-    if spec.skip_connection and depth:
-        wide = _path(inputs, spec.wide_columns, spec.wide_plan, _of_layer(weights, "wide_columns"))
-        z = wide @ kernel[: wide.shape[1]] + h @ kernel[wide.shape[1] :] + bias
-    else:
-        z = h @ kernel + bias
-    # A large product's last bits depend on the number of threads that BLAS has; none of them means anything.
-    with np.errstate(over="ignore"):
-        z = z.astype(np.float32).astype(np.float64)
-    return ACTIVATIONS[spec.output_activation](z)

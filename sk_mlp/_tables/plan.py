@@ -1,6 +1,6 @@
-"""What a network does with the columns of X before its first hidden layer: plan, learned numbers, and the arithmetic.
+"""What a network does with the columns of X before its first hidden layer: the plan, and what it learns of them.
 
-Plain numpy; `sk_mlp.layers.ColumnEncoding` is the same arithmetic as a layer.
+Plain numpy; `sk_mlp._tables.encoding` and `sk_mlp.layers.ColumnEncoding` have the arithmetic.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ CATEGORY_DIM = 8
 N_FREQUENCIES, PERIODIC_DIM = 16, 3
 PIECEWISE_DIM = 6
 SMALLEST_BIN = 1e-6
+SCALE_FACTOR = 96.0  # of the learned scale's learning rate, by Adam
 CLIP = 3.0
 LARGEST, LARGEST_SCALE = 1e9, 1e30  # of a scaled number, and of what scales it: float32 ends at 3e38, its root at 2e19
 SAMPLE = 50_000  # rows, at most, that quantiles and bins are taken of
@@ -235,72 +236,3 @@ def _location_and_scale(
 def smooth_clip(z: NDArray, clip: bool) -> NDArray:
     """Numbers within (-3, 3), those near 0 nearly as they are (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491)."""
     return z / np.sqrt(1 + (z / CLIP) ** 2) if clip else z
-
-
-def encode(plan: ColumnPlan, weights: dict[str, NDArray], X: NDArray) -> NDArray:
-    """Rows as the first hidden layer gets them.
-
-    Parameters
-    ----------
-    plan : ColumnPlan
-    weights : dict of str to ndarray
-        The layer's variables.
-    X : ndarray of shape (n_rows, n_columns), float64
-
-    Returns
-    -------
-    ndarray of shape (n_rows, ``plan.width``), float64
-    """
-    parts = []
-    if plan.numeric:
-        z = X[:, list(plan.numeric)]
-        missing = np.isnan(z)
-        z = smooth_clip((np.where(missing, weights["fill"], z) - weights["center"]) * weights["scale"], plan.clip)
-        parts.append(z)
-        if plan.embedding:
-            mixed = _mixed_bins(weights, z) if plan.embedding == "ple" else _mixed_waves(plan, weights, z)
-            mixed += weights["mixing_bias"]
-            mixed = np.maximum(mixed, 0) if plan.embedding != "pbld" else mixed
-            parts.append(mixed.reshape(len(X), -1))
-        if plan.indicators:
-            parts.append(missing[:, list(plan.indicators)])
-    if plan.slots:
-        columns, ones, others = np.array(plan.slots).T
-        values = X[:, columns]
-        parts.append(((values == ones) * 1.0 - (values == others)) * weights["known"])
-    for i, (column, n) in enumerate(plan.embedded):
-        codes = np.clip(X[:, column], -1, n - 1).astype(int) + 1
-        table = weights[f"category_{i}"] * weights[f"category_known_{i}"][:, None]
-        parts.append(table[codes])
-    h = np.concatenate(parts, axis=1)
-    return h * weights["factor"] * SCALE_FACTOR if plan.learned_scale else h
-
-
-SCALE_FACTOR = 96.0  # of the learned scale's learning rate, by Adam
-
-
-def _mixed_waves(plan: ColumnPlan, weights: dict[str, NDArray], z: NDArray) -> NDArray:
-    """Cosines and sines of each scaled number, mixed: (n_rows, n_numeric, embedding_dim)."""
-    angle = 2 * np.pi * z.T[..., None] * weights["frequency"][:, None]
-    if plan.embedding == "pbld":
-        waves = np.cos(angle + weights["phase"][:, None])
-    else:
-        waves = np.concatenate([np.cos(angle), np.sin(angle)], axis=-1)
-    return (waves @ weights["mixing"]).transpose(1, 0, 2)
-
-
-def _mixed_bins(weights: dict[str, NDArray], z: NDArray) -> NDArray:
-    """How far each scaled number has come through each bin, mixed: (n_rows, n_numeric, embedding_dim).
-
-    All bins below a number count in full and those above not at all, so their sums are taken beforehand.
-    """
-    mixed = np.empty((*z.shape, PIECEWISE_DIM))
-    for column, (bounds, mixing) in enumerate(zip(weights["boundaries"], weights["mixing"], strict=True)):
-        n = max(1, int(np.count_nonzero(np.diff(bounds) > 0)))  # bins, without those that only fill up the array
-        x = z[:, column]
-        b = np.clip(np.searchsorted(bounds[: n + 1], x, side="right") - 1, 0, n - 1)
-        share = np.clip((x - bounds[b]) / np.maximum(bounds[b + 1] - bounds[b], SMALLEST_BIN), 0, 1)
-        below = np.cumsum(mixing[:n], axis=0) - mixing[:n]
-        has_bins = bounds[n] > bounds[0]
-        mixed[:, column] = (below[b] + share[:, None] * mixing[b]) * has_bins
-    return mixed
