@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sk_mlp._files.forms import NotKept
 from sk_mlp._files.values import Reader, Writer, missing
-from sk_mlp._network.forward import network_output
+from sk_mlp._network.forward import forward_of
 from sk_mlp._network.spec import Fitted, NetworkSpec
 from sk_mlp._targets.base import Targets
 from sk_mlp.exceptions import ModelFileError
@@ -163,8 +163,7 @@ def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
         raise ModelFileError("It is damaged: the weights are not those of the network.")
     if spec is not None:  # a network that does not fit its weights fails here, rather than when it is used
         row = np.zeros((1, spec.n_features), np.float32)
-        outputs = [network_output(spec, fitted.named_weights(m), row) for m in range(len(fitted.states))]
-        if {output.shape for output in outputs} != {(1, spec.n_outputs)}:
+        if forward_of(fitted).of_members(row).shape != (len(fitted.states), 1, spec.n_outputs):
             raise ModelFileError("It is damaged: the network's outputs are not as many as it says.")
     return learned
 

@@ -99,9 +99,10 @@ class Forward:
     """
 
     def __init__(self, spec: NetworkSpec, members: Sequence[Weights]):
-        depth, self._n_members, self._n_outputs = len(spec.hidden_layer_sizes), len(members), spec.n_outputs
+        depth, self._n_members = len(spec.hidden_layer_sizes), len(members)
         self._activation, self._output_activation = ACTIVATIONS[spec.activation], ACTIVATIONS[spec.output_activation]
         kernels = [_hidden_kernel(spec, members, i) for i in range(1, depth + 1)] + [_stacked(members, "output/kernel")]
+        self._n_outputs = kernels[-1].shape[2]
         self._biases = [_hidden_bias(spec, members, i) for i in range(1, depth + 1)] + [_bias(members, "output/bias")]
         shares = spec.parametric_activation
         self._shares = [_bias(members, f"activation_{i}/share") if shares else None for i in range(1, depth + 1)]
@@ -115,7 +116,7 @@ class Forward:
         columns = spec.deep_columns if depth else None
         self._products: list[Callable] = [_FirstProduct(columns, spec.deep_plan, "columns", members, kernels[0])]
         self._products += [_Product(kernel) for kernel in kernels[1:]]
-        widest = len(members) * max(spec.n_deep, *spec.hidden_layer_sizes, spec.n_outputs)
+        widest = len(members) * max(spec.n_deep, *spec.hidden_layer_sizes, self._n_outputs)
         self._n_rows = LANES * max(1, CHUNK // (LANES * widest))  # of a chunk
 
     def of_members(self, X: Matrix) -> NDArray:
