@@ -6,6 +6,7 @@ from typing import Any
 from sk_mlp._files import archive
 from sk_mlp._files.estimators import check_given, check_kept, content_of, estimator_of, learned_of, versions
 from sk_mlp._files.values import Reader, Writer
+from sk_mlp._files.whole import checked_path
 from sk_mlp.exceptions import ModelFileError
 from sk_mlp.predictor import NO_PREDICTOR, Predictor
 
@@ -62,7 +63,7 @@ def save_model(estimator: Any, path: Any) -> None:
     True
     """
     check_kept(estimator)
-    place = archive.checked_path(path)
+    place = checked_path(path)
     writer = Writer()
     content = content_of(estimator, writer)
     content |= {"needs": list(writer.named), "versions": versions()}
@@ -110,7 +111,7 @@ def load_model(
     >>> from sk_mlp import load_model
     >>> load_model("of_last_year.mlp")  # doctest: +SKIP
     """
-    place = archive.checked_path(path)
+    place = checked_path(path)
     given = {} if custom_objects is None else custom_objects
     if not isinstance(given, Mapping):
         raise TypeError(f"The 'custom_objects' parameter must be a dict of names. Got {custom_objects!r} instead.")
@@ -152,7 +153,7 @@ def load_predictor(path: Any, *, max_bytes: int = archive.MAX_BYTES) -> Predicto
     >>> from sk_mlp import load_predictor
     >>> load_predictor("of_last_year.mlp").predict([[5.1, 3.5, 1.4, 0.2]])  # doctest: +SKIP
     """
-    place = archive.checked_path(path)
+    place = checked_path(path)
     content, arrays = archive.read(place, KIND, max_bytes)
     with archive.refusing(path):
         if content["learned"]["_fitted"]["Fitted"]["spec"] is None:

@@ -12,6 +12,7 @@ LAYERS = [
     {
         "_version",
         "exceptions",
+        "_files.whole",
         "_keras.compat",
         "_estimator.defaults",
         "_estimator.extras",

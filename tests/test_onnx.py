@@ -366,9 +366,11 @@ def test_labels_and_categories_that_onnx_has_not(tmp_path):
 
 def test_paths(tmp_path, monkeypatch):
     mlp = plain_classifier(**QUICK).fit(X, Y)
-    for path in (tmp_path, "", tmp_path / "none" / "model.onnx"):
-        with pytest.raises(ValueError, match=r"'path' parameter must name a file in a folder that exists"):
+    for path in (tmp_path, ""):
+        with pytest.raises(ValueError, match=r"'path' parameter must be a file's. Got the folder"):
             to_onnx(mlp, path)
+    with pytest.raises(FileNotFoundError, match=r"The folder .*none' does not exist; make it first"):
+        to_onnx(mlp, tmp_path / "none" / "model.onnx")
     for path in (None, 3, b"model.onnx"):
         with pytest.raises(TypeError, match=r"'path' parameter must be a str or path-like"):
             to_onnx(mlp, path)

@@ -11,7 +11,6 @@ import io
 import json
 import os
 import re
-import secrets
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._files.whole import write_whole
 from sk_mlp.exceptions import ModelFileError
 
 FORMAT = 1  # raised when earlier versions of this package could not read the file, or would read it wrongly
@@ -30,29 +30,8 @@ MAX_TEXT = 2**26  # bytes, which as Python objects take some times more
 DATE = (1980, 1, 1, 0, 0, 0)  # of all members, so that a model's file is always the same
 
 
-def checked_path(path: Any) -> Path:
-    """A path, if it can be one of a file.
-
-    Raises
-    ------
-    TypeError
-        If it is no path.
-    ValueError
-        If it is a folder.
-    """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"The 'path' parameter must be a str or path-like. Got {path!r} instead.")
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"The 'path' parameter must be a file's. Got the folder {os.fspath(path)!r} instead.")
-    return path
-
-
 def write(path: Path, kind: str, content: Any, arrays: list[NDArray]) -> None:
-    """Write a file of this kind; ``content`` is what JSON knows.
-
-    The file is written beside its place, and moved there when the disk has all of it: an interruption, or a full disk,
-    leaves what there was before.
+    """Write a file of this kind, as `write_whole` does; ``content`` is what JSON knows.
 
     Raises
     ------
@@ -61,22 +40,7 @@ def write(path: Path, kind: str, content: Any, arrays: list[NDArray]) -> None:
     ValueError
         If the content is too long.
     """
-    path = Path(os.path.realpath(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"The folder {os.fspath(path.parent)!r} does not exist; make it first.")
-    packed = packed_bytes(kind, content, arrays)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(beside, "xb") as file:
-            file.write(packed)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise
-    _sync_folder(path.parent)
+    write_whole(path, packed_bytes(kind, content, arrays))
 
 
 def packed_bytes(kind: str, content: Any, arrays: list[NDArray]) -> bytes:
@@ -103,16 +67,6 @@ def _npy(array: NDArray) -> bytes:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the disk know the new name; not every system opens folders."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def read(path: Path, kind: str, max_bytes: int = MAX_BYTES) -> tuple[Any, list[NDArray]]:

@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_installed
-from sk_mlp._estimator.files import write_file
+from sk_mlp._files.whole import checked_path, write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -59,7 +59,9 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
         If it is no such estimator, or path is no path.
     ValueError
         If the network is a ``model`` of the user's own; if labels or categories are neither strings nor numbers, or
-        columns have the same name; and if path is a folder, or in a folder that does not exist.
+        columns have the same name; and if path is a folder.
+    FileNotFoundError
+        If path is in a folder that does not exist.
     NotFittedError
         If the estimator is not fitted.
     ImportError
@@ -90,11 +92,12 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
     True
     """
     check_exportable(estimator)
+    place = checked_path(path)
     check_installed("onnx", "to_onnx")
     from sk_mlp._onnx.model import model_of, source_of
 
     model = model_of(source_of(estimator))
-    write_file(path, model.SerializeToString())
+    write_whole(place, model.SerializeToString())
     return model
 
 

@@ -1,0 +1,68 @@
+"""Files that are there whole, or as they were before."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+
+def checked_path(path: Any) -> Path:
+    """A path, if it can be one of a file.
+
+    Raises
+    ------
+    TypeError
+        If it is no path.
+    ValueError
+        If it is a folder.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"The 'path' parameter must be a str or path-like. Got {path!r} instead.")
+    path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"The 'path' parameter must be a file's. Got the folder {os.fspath(path)!r} instead.")
+    return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place, and move it there when the disk has all of it.
+
+    An interruption, or a full disk, leaves what there was before.
+
+    Parameters
+    ----------
+    path : Path
+        A link is followed.
+    content : bytes
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    """
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {os.fspath(path.parent)!r} does not exist; make it first.")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(beside, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk know the new name; not every system opens folders."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
