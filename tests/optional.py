@@ -15,6 +15,7 @@ EXTRAS = {
     "polars": "frames",
     "psutil": "test",
     "pyarrow": "test",
+    "tensorboard": "tensorboard",
 }
 
 

@@ -27,6 +27,8 @@ def blocks(page: Path) -> list[str]:
 def run(page: Path) -> None:
     code = "".join(blocks(page))
     imported = {name for name in EXTRAS if re.search(rf"^(from|import) {name}\b", code, re.MULTILINE)}
+    if "TensorBoard(" in code:
+        imported.add("tensorboard")
     for name in sorted(imported | {"pandas", "matplotlib"}):  # of scikit-learn's `as_frame`, of displays
         needed(name)
     import matplotlib.pyplot as plt
