@@ -13,6 +13,7 @@ import tensorflow as tf
 from optional import pd
 from plain import plain_regressor
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
@@ -210,13 +211,36 @@ def test_learning_rate_in_single_precision():
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 @pytest.mark.parametrize(
     ("name", "near"),
-    [("n_neuron", "n_neurons"), ("learnin_rate", "learning_rate"), ("hidden_layer_size", "hidden_layer_sizes")],
+    [("n_neuron", "n_neurons"), ("learnin_rate", "learning_rate"), ("optimzer__momentum", "optimizer")],
 )
 def test_unknown_keyword(estimator, name, near):
-    mlp = estimator(**{name: 3})
-    expected = rf"Invalid parameter '{name}' for estimator {estimator.__name__}\. Did you mean '{near}'\?"
-    with pytest.raises(ValueError, match=expected):
-        mlp.fit(X, y_for(estimator))
+    begin = rf"{estimator.__name__}.__init__\(\) got an unexpected keyword argument '{name}'\."
+    hint = rf" Did you mean '{near}'\?" if "__" not in name else ".* named model__..., optimizer__..., "
+    with pytest.raises(TypeError, match=begin + hint):
+        estimator(**{name: 3})
+
+
+def test_names_of_scikit_learn_are_translated_at_once():
+    with pytest.raises(TypeError, match=r"'alpha'\. .* alpha is weight_decay; max_iter is epochs\."):
+        KerasMLPClassifier(alpha=1e-4, max_iter=10)
+
+
+def test_names_are_judged_when_it_is_known_what_a_model_takes():
+    def build(units=3):
+        return keras.Sequential([keras.layers.Dense(units), keras.layers.Dense(1)])
+
+    with pytest.raises(TypeError, match=r"'unit'\. Did you mean 'units'\? build\(\) takes \['units'\]\."):
+        KerasMLPRegressor(build, unit=3)
+    with pytest.raises(TypeError, match="'unit'"):
+        KerasMLPRegressor(keras.Sequential([keras.layers.Dense(1)]), unit=3)
+    unknown = type("Unknown", (), {"__call__": build, "__signature__": "of nothing"})()
+    with pytest.raises(ValueError, match="Invalid parameter 'unit' for estimator KerasMLPRegressor"):
+        KerasMLPRegressor(unknown, unit=3).fit(X, TARGET)
+    mlp = KerasMLPRegressor(build, units=3).set_params(model=None)
+    copied = clone(mlp)  # nothing is built yet, and the model may be set again
+    assert copied.set_params(model=build).get_params()["units"] == 3
+    with pytest.raises(ValueError, match="Invalid parameter 'units' for estimator KerasMLPRegressor"):
+        mlp.fit(X, TARGET)
 
 
 @pytest.mark.parametrize("name", ["epochs_", "_epochs", "n_iter_", "_fitted", "predict"])

@@ -189,8 +189,8 @@ def test_any_keyword_reaches_a_builder_by_its_prefix_only():
         return build_plain(**kwargs)
 
     assert widths(regressor(build, model__units=3).fit(X, Y)) == [3, 1]
-    with pytest.raises(ValueError, match="Invalid parameter 'units'"):
-        regressor(build, units=3).fit(X, Y)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'units'"):
+        regressor(build, units=3)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ def test_any_keyword_reaches_a_builder_by_its_prefix_only():
         ),
         ({"hidden_layer_sizes": (8,)}, "hidden_layer_sizes=.8,. applies only to the built-in network"),
         ({"batch_norm": True}, "batch_norm=True applies only"),
-        ({"n_neuron": 3}, "Invalid parameter 'n_neuron' .* Did you mean 'n_neurons'.*takes .*'input_shape'"),
-        ({"inputshape": 3}, "Invalid parameter 'inputshape' .* Did you mean 'input_shape'"),
+        ({"n_neuron": 3}, "unexpected keyword argument 'n_neuron'.* Did you mean 'n_neurons'.*takes .*'input_shape'"),
+        ({"inputshape": 3}, "unexpected keyword argument 'inputshape'.* Did you mean 'input_shape'"),
         ({"model__n_neuron": 3}, "unexpected keyword argument 'n_neuron'.*Did you mean 'n_neurons'"),
         ({"n_hidden": 1, "model__n_hidden": 2}, "n_hidden and model__n_hidden are the same argument"),
         ({"optimizer": "adam"}, "optimizer='adam' must not contradict what the model has been compiled with, SGD"),
@@ -214,8 +214,9 @@ def test_any_keyword_reaches_a_builder_by_its_prefix_only():
     ids=lambda value: "" if isinstance(value, str) else next(iter(value)),
 )
 def test_what_a_model_cannot_do_is_refused_by_name(params, message):
-    mlp = regressor(**params)
+    mlp = None
     with pytest.raises((ValueError, TypeError), match=message):
+        mlp = regressor(**params)
         mlp.fit(X, Y)
     assert not hasattr(mlp, "n_features_in_")
 

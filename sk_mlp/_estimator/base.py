@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.metadata_routing import MetadataRequest
 from sklearn.utils.validation import check_is_fitted
 
@@ -66,13 +66,14 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         bare = self._copy(keep_fitted=False)
         vars(bare).update(dict.fromkeys(shared))
         # What is not set is not passed on, so that a builder's defaults are not taken for values that the user has set.
-        named = bare._names_set() | set(bare._routed)
-        given = {name: value for name, value in bare._values().items() if name in named}
-        if copies := _copies():
-            given = {name: copies.carried(value) for name, value in given.items()}
+        copies = _copies()
+        apart: Callable[[Any], Any] = copies.carried if copies else lambda value: value
+        given = {name: apart(value) for name, value in bare._own_values().items() if name in bare._names_set()}
         vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
+        # Not to the constructor, which refuses what the model, that may have been set since, does not take.
+        cloned._routed = {name: clone(apart(value), safe=False) for name, value in self._routed.items()}
         if policy := _noted_policy(self):
             cloned._policy = policy
         return cloned

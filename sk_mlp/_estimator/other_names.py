@@ -1,5 +1,7 @@
 """Names that other packages have for what is here."""
 
+from collections.abc import Iterable
+
 # Earlier names, of Keras' wrappers and of scikeras.
 ALIASES = {"build_fn": "model", "validation_split": "validation_fraction"}
 # What Keras' models and wrappers have, and where it is here.
@@ -26,3 +28,9 @@ IN_SCIKIT_LEARN = {
     "n_iter_no_change": "patience",
     "max_fun": "nothing, as no optimizer counts calls of the loss",
 }
+
+
+def translated(names: Iterable[str]) -> str:
+    """What names of scikit-learn's multilayer perceptrons are called here, as a sentence; empty if there are none."""
+    others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in names if name in IN_SCIKIT_LEARN)
+    return others and f" Of the names of scikit-learn's MLP: {others}."

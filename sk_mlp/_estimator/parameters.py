@@ -12,9 +12,17 @@ from typing import Any, Self
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 
-from sk_mlp._estimator.messages import did_you_mean
-from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES
-from sk_mlp._network.builder_arguments import OF_TRAINING, OWNABLE, REQUIRED, arguments_of, name_of, offers_taken
+from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES, translated
+from sk_mlp._network.builder_arguments import (
+    OF_TRAINING,
+    OWNABLE,
+    REQUIRED,
+    arguments_of,
+    has_known_arguments,
+    is_routed,
+    known_names,
+    offers_taken,
+)
 from sk_mlp._network.forward import ACTIVATIONS
 
 # The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
@@ -33,7 +41,6 @@ PLAIN_MLP: dict[str, Any] = {
     "patience": 10,
     "ensemble_size": 1,
 }
-ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
 AUTO = StrOptions({"auto"})
 # Classes of Keras that parameters may be of, besides what their constraints say.
 KERAS_TYPES = {
@@ -198,10 +205,19 @@ class Parameters(BaseEstimator, ABC):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
-        # Not as attributes: scikit-learn allows none besides those of the signature. Names are judged by fit.
-        self._routed = {}
+        self._routed = {}  # not as attributes: scikit-learn allows none besides those of the signature
+        self._take_routed(routed)
+
+    def _take_routed(self, routed: dict) -> None:
+        """Keep what the signature lacks; raise an error for what the builder, as far as one can see, lacks as well."""
         self._take_aliases(routed, {name for name in ALIASES.values() if name in self._names_set()})
         self._routed = routed
+        arguments = arguments_of(self.model)
+        unexpected = [name for name in self._routed if not is_routed(name) and name not in arguments]
+        if unexpected and has_known_arguments(self.model):
+            advice = translated(unexpected) or known_names(unexpected[0], _signature(type(self)), self.model)
+            wrong = f"got an unexpected keyword argument {unexpected[0]!r}"
+            raise TypeError(f"{type(self).__name__}.__init__() {wrong}.{advice}")
 
     def _take_aliases(self, params: dict, taken: Collection[str]) -> None:
         """Set parameters that are given by an earlier name; ``taken`` are those that are given by their own."""
@@ -210,7 +226,7 @@ class Parameters(BaseEstimator, ABC):
             if name in taken:
                 raise ValueError(f"{alias} is another name of {name!r}, so only one may be given. Got both.")
             if alias == "build_fn":
-                warnings.warn(f"{alias!r} is an earlier name: use {name!r}.", FutureWarning, stacklevel=4)
+                warnings.warn(f"{alias!r} is an earlier name: use {name!r}.", FutureWarning, stacklevel=5)
             setattr(self, name, value)
 
     def __getattr__(self, name):
@@ -291,23 +307,16 @@ class Parameters(BaseEstimator, ABC):
 
     def _refuse_scikit_learns(self, names: Iterable[str]) -> None:
         """Raise an error for names of scikit-learn's MLP, with the translation of each."""
-        translated = [name for name in names if name in IN_SCIKIT_LEARN]
-        if translated:
-            others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in translated)
+        theirs = [name for name in names if name in IN_SCIKIT_LEARN]
+        if theirs:
             raise ValueError(
-                f"Invalid parameter {translated[0]!r} for estimator {type(self).__name__}. Of the names of "
-                f"scikit-learn's MLP: {others}."
+                f"Invalid parameter {theirs[0]!r} for estimator {type(self).__name__}.{translated(theirs)}"
             )
 
     def _unknown(self, name: str, model: Any) -> ValueError:
         """The error for a name that is no parameter, nor an argument of the model's builder."""
-        arguments = arguments_of(model)
-        of_model = f" {name_of(model)} takes {list(arguments)}." if arguments else ""
-        return ValueError(
-            f"Invalid parameter {name!r} for estimator {type(self).__name__}."
-            f"{did_you_mean(name, [*_signature(type(self)), *arguments])}{of_model}"
-            f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
-        )
+        advice = known_names(name, _signature(type(self)), model)
+        return ValueError(f"Invalid parameter {name!r} for estimator {type(self).__name__}.{advice}")
 
     @classmethod
     def _check_values(cls, values: dict[str, Any]) -> None:
@@ -385,8 +394,3 @@ def _constraints(cls: type) -> dict[str, list]:
 
 def _is_default(value: Any, default: Any) -> bool:
     return value is default or (type(value) is type(default) in (str, int, float, bool) and value == default)
-
-
-def is_routed(name: str) -> bool:
-    """Whether a parameter's name says what it is an argument of."""
-    return name.split("__")[0] in ROUTED and "__" in name

@@ -13,7 +13,6 @@ import numpy as np
 
 from sk_mlp._estimator.defaults import WITH_A_MODEL
 from sk_mlp._estimator.fit_words import NO_WORDS, FitWords
-from sk_mlp._estimator.parameters import ROUTED, is_routed
 from sk_mlp._estimator.rates import RATES, settled_rates
 from sk_mlp._keras.policy import policy_of_fit
 from sk_mlp._keras.resolve import resolve_optimizer
@@ -22,8 +21,10 @@ from sk_mlp._network.builder_arguments import (
     OF_COMPILE,
     OF_THE_BUILT_IN,
     OWNABLE,
+    ROUTED,
     arguments_of,
     chosen,
+    is_routed,
     name_of,
 )
 from sk_mlp._network.compiled import Compiled, flat

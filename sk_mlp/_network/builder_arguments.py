@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sk_mlp._estimator.messages import did_you_mean
@@ -34,6 +34,8 @@ OF_THE_BUILT_IN = {
 # What ``model.compile`` is told: a model's builder may have arguments of these names, of any kind.
 OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
 OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
+# What arguments may be passed on to, by parameters named destination__argument.
+ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
 OF_TRAINING = ("batch_size", "epochs", "patience")  # "auto" of these gives way to a builder's default
 
 
@@ -55,6 +57,11 @@ def arguments_of(model: Any) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.name not in (*OFFERED, "model")}
 
 
+def has_known_arguments(model: Any) -> bool:
+    """Whether Python can say which arguments a builder takes; None and a keras.Model itself take none."""
+    return _signature_of(model) is not None
+
+
 def offers_taken(model: Any) -> list[str]:
     """Which of the estimator's offers a builder has an argument for."""
     return [p.name for p in _parameters(model) if p.kind in NAMED and p.name in OFFERED]
@@ -66,12 +73,31 @@ def takes_any(model: Any) -> bool:
 
 
 def _parameters(model: Any) -> list[inspect.Parameter]:
+    return _signature_of(model) or []
+
+
+def _signature_of(model: Any) -> list[inspect.Parameter] | None:
     if model is None or is_model(model):
         return []
     try:
         return list(inspect.signature(model).parameters.values())
-    except (TypeError, ValueError):  # such as of a function that is compiled
-        return []
+    except (TypeError, ValueError):  # such as of a function that is compiled, and of what is no function
+        return None
+
+
+def is_routed(name: str) -> bool:
+    """Whether a parameter's name says what it is an argument of."""
+    return name.split("__")[0] in ROUTED and "__" in name
+
+
+def known_names(name: str, own: Iterable[str], model: Any) -> str:
+    """Sentences for whoever has given an unknown name; ``own`` are the estimator's, besides the builder's."""
+    arguments = arguments_of(model)
+    of_model = f" {name_of(model)} takes {list(arguments)}." if arguments else ""
+    return (
+        f"{did_you_mean(name, [*own, *arguments])}{of_model}"
+        f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
+    )
 
 
 def name_of(model: Any) -> str:
