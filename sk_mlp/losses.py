@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from keras.src.utils.naming import to_snake_case
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
+
+from sk_mlp._keras.inner import to_snake_case
 
 __all__ = ["Quantile"]
 

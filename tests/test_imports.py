@@ -1,11 +1,15 @@
 """Imports point down the list of layers only, and nothing of scikeras leaks out of `_keras.compat`."""
 
 import ast
+import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sk_mlp.engine.run import Run
 
 PACKAGE = Path(__file__).parents[1] / "sk_mlp"
 LAYERS = [
@@ -14,6 +18,7 @@ LAYERS = [
         "exceptions",
         "_files.whole",
         "_keras.compat",
+        "_keras.inner",
         "_estimator.defaults",
         "_estimator.extras",
         "_estimator.files",
@@ -23,6 +28,8 @@ LAYERS = [
         "_estimator.messages",
         "_estimator.mlflow",
         "_estimator.sklearn_versions",
+        "_network.activations",
+        "_network.names",
     },
     {"_estimator.other_names", "_tables.columns"},
     {"_tables.bins", "_tables.names", "_tables.selection", "_tables.sparse", "_targets", "_estimator.split"},
@@ -114,8 +121,21 @@ def test_who_imports_what_from_outside(path):
     packages = {name.split(".")[0] for name in imported(path)}
     if module(path) != "_keras.compat":
         assert "scikeras" not in packages
+    if module(path) != "_keras.inner":
+        assert not [name for name in imported(path) if name.startswith("keras.src")]
     if module(path).split(".")[0] in ("_tables", "_targets"):
         assert not packages & {"tensorflow", "keras", "matplotlib"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_run_is_changed_by_its_methods(path):
+    if module(path) == "engine.run":
+        return
+    fields = {field.name for field in dataclasses.fields(Run)}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in fields:
+            owner = ast.unparse(node.value)
+            assert not re.fullmatch(r"\w*run|slots\[.*\]", owner), f"{path.name}:{node.lineno} sets {owner}.{node.attr}"
 
 
 def test_the_forward_pass_needs_no_tensorflow():

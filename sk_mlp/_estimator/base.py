@@ -30,6 +30,7 @@ from sk_mlp._estimator.parameters import Parameters
 from sk_mlp._estimator.sklearn_versions import CallbackSupportMixin
 from sk_mlp._network.builder_arguments import is_model
 from sk_mlp._network.forward import forward_of
+from sk_mlp._network.names import COLUMNS, variables_of
 from sk_mlp._tables.selection import Matrix
 
 if TYPE_CHECKING:
@@ -379,12 +380,12 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         fitted = self._fitted
         members = (fitted.named_weights(m) for m in range(len(fitted.states)))
         # A model of the user's own has all columns scaled, or none.
-        numeric = fitted.spec.numeric_columns.get("columns", []) if fitted.spec else np.arange(self.n_features_in_)
+        numeric = fitted.spec.numeric_columns.get(COLUMNS, []) if fitted.spec else np.arange(self.n_features_in_)
         shift = np.zeros(len(numeric)) if fitted.shift is None else fitted.shift[numeric]
         back = {"fill": shift, "center": shift, "scale": 0.0}
         return [
-            {name: weights[f"columns/{name}"] + less for name, less in back.items() if f"columns/{name}" in weights}
-            for weights in members
+            {name: learned[name] + less for name, less in back.items() if name in learned}
+            for learned in (variables_of(COLUMNS, weights) for weights in members)
         ]
 
     @property

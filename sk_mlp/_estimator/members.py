@@ -14,6 +14,7 @@ from sk_mlp._estimator.rows import FitRows
 from sk_mlp._estimator.settings import Settings
 from sk_mlp._keras.callbacks import FitCallbacks, rule_of
 from sk_mlp._keras.metrics import ideal_of, sign_of
+from sk_mlp._network.names import dropout_rate
 from sk_mlp._network.spec import Member, Rows
 from sk_mlp._network.starting import Start
 from sk_mlp.engine.recipe import Recipe, optimizer_data
@@ -88,7 +89,7 @@ def hyper_of(network: Network, recipe: Recipe) -> dict[str, float]:
         **({"aux_loss_weight": settings.aux_loss_weight} if blueprint.n_heads > 1 else {}),
         **optimizer_data(recipe.optimizer_config),
         **{
-            f"dropout/{number}": targets.first_dropout if adapts else rate
+            dropout_rate(number): targets.first_dropout if adapts else rate
             for number, rate in enumerate(blueprint.rates)
         },
     }

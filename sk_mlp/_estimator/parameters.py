@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
 
 from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES, translated
+from sk_mlp._network.activations import HIDDEN_ACTIVATIONS
 from sk_mlp._network.builder_arguments import (
     OF_TRAINING,
     OWNABLE,
@@ -23,7 +24,6 @@ from sk_mlp._network.builder_arguments import (
     known_names,
     offers_taken,
 )
-from sk_mlp._network.forward import ACTIVATIONS
 
 # The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
 PLAIN_MLP: dict[str, Any] = {
@@ -66,7 +66,7 @@ class Parameters(BaseEstimator, ABC):
         "n_hidden": [Interval(Integral, 0, None, closed="left"), AUTO],
         "n_neurons": [Interval(Integral, 1, None, closed="left"), AUTO],
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "activation": [StrOptions({"auto", *ACTIVATIONS} - {"exponential", "linear", "softmax"})],
+        "activation": [StrOptions({"auto", *HIDDEN_ACTIVATIONS})],
         "parametric_activation": ["boolean", AUTO],
         "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "batch_norm": ["boolean", AUTO],

@@ -47,7 +47,7 @@ class FitTasks:
     def begin_member(self, run: Run) -> None:
         """Begin a member's first task; let it stop where a hook has stopped the members before."""
         if self._stopped_at is not None:
-            run.member = replace(run.member, epochs=min(run.member.epochs, self._stopped_at))
+            run.end_with(self._stopped_at)
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
@@ -59,7 +59,8 @@ class FitTasks:
         # Weights that are not finite make no estimator: the fit is going to keep earlier ones.
         fitted = None if run.stopped_by == "non-finite" else partial(self._attributes, population, run)
         if self._epoch.call_on_fit_task_end(**self._task.hook_arguments, reconstruction_attributes=fitted):
-            run.stopped_by, self._stopped_at = run.stopped_by or "callback", run.epoch
+            run.stop()
+            self._stopped_at = run.epoch
         if not run.stopped_by:
             self._begin_epoch()
 

@@ -8,8 +8,8 @@ from types import FunctionType
 from typing import Any
 
 import keras
-from keras.src.saving import saving_lib
 
+from sk_mlp._keras.inner import saving_lib
 from sk_mlp._network.build import layers_of
 from sk_mlp._network.compiled import Compiled, compile_as, compiled_by_user
 from sk_mlp._network.spec import Fitted

@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._keras.inner import to_snake_case
 from sk_mlp._keras.routing import classes_without_arguments, made
 from sk_mlp.losses import Quantile, keras_name
 

@@ -3,8 +3,7 @@
 import inspect
 from typing import Any
 
-from keras.src.utils.naming import to_snake_case
-
+from sk_mlp._keras.inner import to_snake_case
 from sk_mlp.losses import function_of
 
 # What metrics of Keras', by the names of their classes and functions, are defined for.

@@ -8,9 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._keras.inner import to_snake_case
 from sk_mlp._keras.metric_forms import FORMS, keras_name
 from sk_mlp._keras.metric_layouts import Output, laid_out
 from sk_mlp._keras.routing import arguments_of, leaves_of, made, routed_arguments

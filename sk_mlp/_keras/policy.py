@@ -9,11 +9,11 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common import global_state
 from scipy.sparse import issparse
 
 from sk_mlp._estimator.fork import refuse_after_fork
 from sk_mlp._estimator.messages import warn
+from sk_mlp._keras.inner import global_state
 
 KEY = "dtype_policy"  # under which Keras keeps the thread's own
 OWN_NETWORKS = ("float32", "float64", "mixed_bfloat16", "mixed_float16")  # those of fewer bits in weights do not train

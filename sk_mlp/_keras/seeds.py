@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-from keras.src.backend.common import global_state
-from keras.src.random import seed_generator
+
+from sk_mlp._keras.inner import global_state, seed_generator
 
 OWN_GENERATOR = "global_seed_generator"  # under which Keras keeps the thread's own
 

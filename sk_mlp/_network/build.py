@@ -8,19 +8,30 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.initializers import GlorotUniform, HeNormal, LecunNormal
+from keras.initializers import GlorotUniform
 from keras.layers import Activation, BatchNormalization, Concatenate, Dense, Dropout, Input
 from keras.random import SeedGenerator
-from keras.src.utils.naming import to_snake_case
 
 from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._keras.inner import to_snake_case
 from sk_mlp._keras.policy import build_under, exact, under_policy
+from sk_mlp._network.activations import ACTIVATIONS
+from sk_mlp._network.names import (
+    ACTIVATION,
+    AUX_OUTPUT,
+    BATCH_NORM,
+    COLUMNS,
+    DROPOUT,
+    HIDDEN,
+    OUTPUT,
+    WIDE_COLUMNS,
+    at_depth,
+)
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import to_inputs
 from sk_mlp.layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation, SortedOutputs
 
-HE_ACTIVATIONS = {"relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "swish", "mish", "softplus"}
 INITIALIZERS = {
     to_snake_case(name): cls
     for name, cls in vars(keras.initializers).items()
@@ -28,16 +39,6 @@ INITIALIZERS = {
 }
 # Keras' 0.99 needs some 500 steps until the statistics follow the data: on small data, fits would be over by then.
 NORM_MOMENTUM = 0.9
-
-
-def hidden_initializer(activation: str) -> keras.Initializer:
-    """Initial weights that keep the variance of a layer's outputs: He for relu's family, LeCun for selu, else Glorot.
-
-    He et al. 2015 (arXiv 1502.01852), Klambauer et al. 2017 (arXiv 1706.02515), Glorot and Bengio 2010.
-    """
-    if activation in HE_ACTIVATIONS:
-        return HeNormal(seed=ANY_SEED)
-    return LecunNormal(seed=ANY_SEED) if activation == "selu" else GlorotUniform(seed=ANY_SEED)
 
 
 def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
@@ -48,9 +49,8 @@ def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
     ValueError
         For an unknown name.
     """
-    if spec.kernel_initializer == "auto":
-        return hidden_initializer(spec.activation)
-    cls = INITIALIZERS.get(spec.kernel_initializer)
+    by_default = ACTIVATIONS[spec.activation].initializer
+    cls = INITIALIZERS.get(by_default if spec.kernel_initializer == "auto" else spec.kernel_initializer)
     if cls is None:
         raise unknown_name("kernel_initializer", spec.kernel_initializer, ["auto", *INITIALIZERS])
     return cls(**({"seed": ANY_SEED} if "seed" in inspect.signature(cls).parameters else {}))
@@ -80,14 +80,14 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
         # Batch normalization subtracts any bias again; Adam would blow up the rounding errors of its zero gradient.
         half = {"dtype": spec.policy}
         layers.append(
-            Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=f"hidden_{i}", **half)
+            Dense(width, use_bias=not spec.batch_norm, kernel_initializer=initializer, name=at_depth(HIDDEN, i), **half)
         )
         if spec.batch_norm:
-            layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=f"batch_norm_{i}", **half))
+            layers.append(BatchNormalization(momentum=NORM_MOMENTUM, name=at_depth(BATCH_NORM, i), **half))
         activation = ParametricActivation if spec.parametric_activation else Activation
-        layers.append(activation(spec.activation, name=f"activation_{i}", **half))
+        layers.append(activation(spec.activation, name=at_depth(ACTIVATION, i), **half))
         if spec.dropout:
-            layers.append(Dropout(dropout, seed=ANY_SEED, name=f"dropout_{i}", **half))
+            layers.append(Dropout(dropout, seed=ANY_SEED, name=at_depth(DROPOUT, i), **half))
     output, aux_output = (
         Dense(
             spec.n_outputs,
@@ -95,18 +95,18 @@ def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
             kernel_initializer=GlorotUniform(seed=ANY_SEED),
             name=name,
         )
-        for name in ("output", "aux_output")
+        for name in (OUTPUT, AUX_OUTPUT)
     )
     if not layers or not (spec.skip_connection or spec.aux_output or spec.deep_columns):
-        encoding = [] if spec.deep_plan is None else [ColumnEncoding(asdict(spec.deep_plan), name="columns")]
+        encoding = [] if spec.deep_plan is None else [ColumnEncoding(asdict(spec.deep_plan), name=COLUMNS)]
         return keras.Sequential([inputs, *encoding, *layers, output], name="mlp")
-    hidden = _path(inputs, spec.deep_columns, spec.deep_plan, "columns")
+    hidden = _path(inputs, spec.deep_columns, spec.deep_plan, COLUMNS)
     for layer in layers:
         hidden = layer(hidden)
     joined = hidden
     if spec.skip_connection:
         joined = Concatenate(name="wide_and_deep")(
-            [_path(inputs, spec.wide_columns, spec.wide_plan, "wide_columns"), hidden]
+            [_path(inputs, spec.wide_columns, spec.wide_plan, WIDE_COLUMNS), hidden]
         )
     outputs = [output(joined), aux_output(hidden)] if spec.aux_output else output(joined)
     return keras.Model(inputs, outputs, name="mlp")

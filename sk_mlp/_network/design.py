@@ -20,6 +20,7 @@ from sk_mlp._network.build import blueprint_of_spec, ends_in_probabilities
 from sk_mlp._network.builder_arguments import arguments_of, offers_taken
 from sk_mlp._network.compiled import compiled_by_user
 from sk_mlp._network.fit_loss import loss_of_fit
+from sk_mlp._network.names import COLUMNS, WIDE_COLUMNS, variable
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._network.user_model import blueprint_of_builder, call_builder, compile_kwargs
 from sk_mlp._tables.matrix import with_features_of_dates
@@ -285,10 +286,10 @@ def learned_columns(
         Numbers of these rows.
     """
     spec, X = blueprint.spec, rows.X
-    plans = {"columns": spec.deep_plan, "wide_columns": spec.wide_plan} if spec else {"columns": blueprint.plan}
+    plans = {COLUMNS: spec.deep_plan, WIDE_COLUMNS: spec.wide_plan} if spec else {COLUMNS: blueprint.plan}
     scaling = scaling_of(settings, X)
     return {
-        f"{layer}/{name}": array
+        variable(layer, name): array
         for layer, plan in plans.items()
         if plan
         for name, array in learn_columns(plan, X, y, train, rows.weights, rows.counts, scaling).items()

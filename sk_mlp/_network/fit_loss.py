@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.utils.naming import to_snake_case
 from numpy.typing import NDArray
 
+from sk_mlp._keras.inner import to_snake_case
 from sk_mlp._keras.loss import (
     HINGES,
     check_loss_of_classes,

@@ -20,8 +20,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from scipy.special import erf, expit, softmax
 
+from sk_mlp._network.activations import ACTIVATIONS
+from sk_mlp._network.names import ACTIVATION, BATCH_NORM, COLUMNS, HIDDEN, OUTPUT, WIDE_COLUMNS, at_depth, variable, variables_of
 from sk_mlp._network.spec import Fitted, NetworkSpec
 from sk_mlp._tables.encoding import LANES, ColumnEncoder, in_lanes
 from sk_mlp._tables.plan import ColumnPlan
@@ -31,43 +32,9 @@ CHUNK = 2**17  # numbers of a layer, of all members, that are computed at a time
 FEW_CHUNKS = 3  # for which no threads are started
 MOST = (2**19 - 1) // LANES  # weights of one product: OpenBLAS takes threads from 2**19 multiplications on
 MOST_INPUTS = 4096  # of one product
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 NORM_EPSILON = 1e-3  # Keras' default of BatchNormalization
 
 Weights = dict[str, NDArray]  # by layer and variable, such as "hidden_1/kernel"
-
-
-def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
-    return np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
-
-
-def _mish(z: NDArray) -> NDArray:
-    """z tanh(log(1 + e^z)), with a single exponential."""
-    e = np.minimum(z, 20)  # beyond, tanh is 1
-    np.exp(e, out=e)
-    n = e + 2
-    n *= e
-    np.add(n, 2, out=e)
-    n /= e
-    n *= z
-    return n
-
-
-# Of arrays whose last axis but one is that of the neurons; some write to them.
-ACTIVATIONS: dict[str, Callable[[NDArray], NDArray]] = {
-    "linear": lambda z: z,
-    "exponential": np.exp,
-    "relu": lambda z: np.maximum(z, 0, out=z),
-    "leaky_relu": lambda z: np.maximum(z, 0.2 * z),
-    "elu": _elu,
-    "selu": lambda z: SELU_SCALE * _elu(z, SELU_ALPHA),
-    "gelu": lambda z: 0.5 * z * (1 + erf(z * 0.5**0.5)),
-    "silu": lambda z: z * expit(z),
-    "mish": _mish,
-    "tanh": np.tanh,
-    "sigmoid": expit,
-    "softmax": lambda z: softmax(z, axis=-2),
-}
 
 
 def network_output(spec: NetworkSpec, weights: Weights, X: Matrix) -> NDArray:
@@ -93,28 +60,28 @@ class Forward:
     Parameters
     ----------
     spec : NetworkSpec
-        ``activation`` is a key of `ACTIVATIONS`.
     members : list of dict of str to ndarray, float32
         Each network's weights by layer and variable, such as "hidden_1/kernel".
     """
 
     def __init__(self, spec: NetworkSpec, members: Sequence[Weights]):
         depth, self._n_members = len(spec.hidden_layer_sizes), len(members)
-        self._activation, self._output_activation = ACTIVATIONS[spec.activation], ACTIVATIONS[spec.output_activation]
-        kernels = [_hidden_kernel(spec, members, i) for i in range(1, depth + 1)] + [_stacked(members, "output/kernel")]
+        self._activation = ACTIVATIONS[spec.activation].function
+        self._output_activation = ACTIVATIONS[spec.output_activation].function
+        kernels = [_hidden_kernel(spec, members, i) for i in range(1, depth + 1)] + [_stacked(members, variable(OUTPUT, "kernel"))]
         self._n_outputs = kernels[-1].shape[2]
-        self._biases = [_hidden_bias(spec, members, i) for i in range(1, depth + 1)] + [_bias(members, "output/bias")]
+        self._biases = [_hidden_bias(spec, members, i) for i in range(1, depth + 1)] + [_bias(members, variable(OUTPUT, "bias"))]
         shares = spec.parametric_activation
-        self._shares = [_bias(members, f"activation_{i}/share") if shares else None for i in range(1, depth + 1)]
+        self._shares = [_bias(members, variable(at_depth(ACTIVATION, i), "share")) if shares else None for i in range(1, depth + 1)]
         self._wide: Callable | None = None
         if depth:
             n = spec.hidden_layer_sizes[-1]
             if spec.skip_connection:
                 kernel = kernels[-1][:, :-n]
-                self._wide = _FirstProduct(spec.wide_columns, spec.wide_plan, "wide_columns", members, kernel)
+                self._wide = _FirstProduct(spec.wide_columns, spec.wide_plan, WIDE_COLUMNS, members, kernel)
             kernels[-1] = kernels[-1][:, -n:]
         columns = spec.deep_columns if depth else None
-        self._products: list[Callable] = [_FirstProduct(columns, spec.deep_plan, "columns", members, kernels[0])]
+        self._products: list[Callable] = [_FirstProduct(columns, spec.deep_plan, COLUMNS, members, kernels[0])]
         self._products += [_Product(kernel) for kernel in kernels[1:]]
         widest = len(members) * max(spec.n_deep, *spec.hidden_layer_sizes, self._n_outputs)
         self._n_rows = LANES * max(1, CHUNK // (LANES * widest))  # of a chunk
@@ -193,21 +160,21 @@ def _in_place(numbers: NDArray) -> NDArray:
 
 def _norm_factor(members: Sequence[Weights], i: int) -> NDArray:
     """What batch normalization multiplies by."""
-    variance = _stacked(members, f"batch_norm_{i}/moving_variance")
-    return _stacked(members, f"batch_norm_{i}/gamma") / np.sqrt(variance + NORM_EPSILON)
+    variance = _stacked(members, variable(at_depth(BATCH_NORM, i), "moving_variance"))
+    return _stacked(members, variable(at_depth(BATCH_NORM, i), "gamma")) / np.sqrt(variance + NORM_EPSILON)
 
 
 def _hidden_kernel(spec: NetworkSpec, members: Sequence[Weights], i: int) -> NDArray:
     """Weights of a hidden layer, and of the normalization after it, (n_members, n_inputs, n)."""
-    kernel = _stacked(members, f"hidden_{i}/kernel")
+    kernel = _stacked(members, variable(at_depth(HIDDEN, i), "kernel"))
     return kernel * _norm_factor(members, i)[:, None] if spec.batch_norm else kernel
 
 
 def _hidden_bias(spec: NetworkSpec, members: Sequence[Weights], i: int) -> NDArray:
     if not spec.batch_norm:
-        return _bias(members, f"hidden_{i}/bias")
-    mean = _stacked(members, f"batch_norm_{i}/moving_mean")
-    return _in_place(_stacked(members, f"batch_norm_{i}/beta") - mean * _norm_factor(members, i))
+        return _bias(members, variable(at_depth(HIDDEN, i), "bias"))
+    mean = _stacked(members, variable(at_depth(BATCH_NORM, i), "moving_mean"))
+    return _in_place(_stacked(members, variable(at_depth(BATCH_NORM, i), "beta")) - mean * _norm_factor(members, i))
 
 
 class _Product:
@@ -269,7 +236,7 @@ class _FirstProduct:
     ):
         self._columns = None if columns is None or plan is not None else list(columns)
         self._encoder = (
-            None if plan is None else ColumnEncoder(plan, [_of_layer(weights, layer) for weights in members])
+            None if plan is None else ColumnEncoder(plan, [variables_of(layer, weights) for weights in members])
         )
         kernel = kernel if self._encoder is None else self._encoder.folded(kernel)
         self._kernel = kernel.astype(np.float32)
@@ -292,7 +259,3 @@ class _FirstProduct:
         if self._encoder is not None:
             return self._of_lanes(self._encoder(rows))
         return self._of_lanes((rows if self._columns is None else rows[:, self._columns])[None])
-
-
-def _of_layer(weights: Weights, layer: str) -> Weights:
-    return {name.partition("/")[2]: array for name, array in weights.items() if name.startswith(layer + "/")}

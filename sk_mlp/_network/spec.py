@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._network.layout import State, StateLayout
+from sk_mlp._network.names import COLUMNS, OUTPUT, WIDE_COLUMNS, variable
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.table import Table
 from sk_mlp._targets.dropout import DropoutRule
@@ -72,7 +73,7 @@ class NetworkSpec:
     @property
     def numeric_columns(self) -> dict[str, list[int]]:
         """The columns of numbers that layers encode, by the layer's name."""
-        plans = {"columns": self.deep_plan, "wide_columns": self.wide_plan}
+        plans = {COLUMNS: self.deep_plan, WIDE_COLUMNS: self.wide_plan}
         return {layer: list(plan.numeric) for layer, plan in plans.items() if plan and plan.numeric}
 
     @property
@@ -132,7 +133,7 @@ class Blueprint:
         """Columns of X that are numbers to be scaled, by the layer that does it."""
         if self.spec is not None:
             return self.spec.numeric_columns
-        return {"columns": list(self.plan.numeric)} if self.plan else {}
+        return {COLUMNS: list(self.plan.numeric)} if self.plan else {}
 
     @property
     def n_heads(self) -> int:
@@ -346,8 +347,9 @@ class Fitted:
         arrays = self.layout.weights(self.states[m])
         if self.temperature == 1:
             return arrays
-        names = zip(arrays, self.layout.names, strict=False)
-        return [array / np.float32(self.temperature) if name.startswith("output/") else array for array, name in names]
+        by_name = zip(self.layout.names, arrays, strict=False)
+        scaled, of_output = np.float32(self.temperature), variable(OUTPUT, "")
+        return [array / scaled if name.startswith(of_output) else array for name, array in by_name]
 
     def named_weights(self, m: int) -> dict[str, NDArray]:
         """Member m's variables by layer and name."""

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sk_mlp._estimator.settings import Settings
 from sk_mlp._network.build import model_of, weights_of
 from sk_mlp._network.design import learned_columns, model_of_user, scaling_of, shifted
+from sk_mlp._network.names import COLUMNS, DEEP, at_depth, variable
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._tables.numbers import warn_of_lost_digits
 from sk_mlp._tables.plan import ColumnPlan
@@ -238,8 +239,7 @@ def autoencoder(settings: Settings, rows: Any, spec: NetworkSpec, X: Matrix, shi
 def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
     """Numbers of the variables of the lowest hidden layers, norms included."""
     numbers = {id(variable): number for number, variable in enumerate(weights_of(model))}
-    names = {f"{kind}_{i}" for i in range(1, n_layers + 1) for kind in ("hidden", "batch_norm", "activation")}
-    names.add("columns")
+    names = {at_depth(kind, depth) for depth in range(1, n_layers + 1) for kind in DEEP} | {COLUMNS}
     return [numbers[id(variable)] for layer in model.layers if layer.name in names for variable in layer.variables]
 
 
@@ -280,8 +280,9 @@ def _lower_layers(
     numbers = _lower_variables(blueprint.make(), n)
     weights, names = fitted.weights(), fitted.layout.names
     between = _shifts_of(theirs.deep_plan, fitted.shift) - _shifts_of(spec.deep_plan, shift)
+    shifted = [variable(COLUMNS, name) for name in ("fill", "center")]
     arrays = [
-        (weights[i] + between).astype(np.float32) if names[i] in ("columns/fill", "columns/center") else weights[i]
+        (weights[i] + between).astype(np.float32) if names[i] in shifted else weights[i]
         for i in _lower_variables(model_of(fitted), n)
     ]
     return dict(zip(numbers, arrays, strict=True))

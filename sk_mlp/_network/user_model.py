@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
 
 from sk_mlp._keras.copies import copied, unknown_to_keras
+from sk_mlp._keras.inner import Functional
 from sk_mlp._keras.loss import resolve_loss
 from sk_mlp._keras.policy import exact, under_policy
 from sk_mlp._keras.resolve import resolve_optimizer
@@ -17,6 +17,7 @@ from sk_mlp._network.build import layers_of
 from sk_mlp._network.builder_arguments import arguments_of, name_of
 from sk_mlp._network.compiled import compile_like, compiled_by_user
 from sk_mlp._network.mapped_layers import dropout_layers
+from sk_mlp._network.names import COLUMNS
 from sk_mlp._network.spec import Blueprint
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import to_inputs
@@ -145,7 +146,7 @@ def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns:
     """A model that scales X's columns before they go into the inputs of another one, which is a part of it."""
     with under_policy(exact(model.dtype_policy.name)):  # of half precision is what comes after
         features = keras.Input((n_features,), name="features")
-        scaled = ColumnEncoding(asdict(plan), name="columns")(features)
+        scaled = ColumnEncoding(asdict(plan), name=COLUMNS)(features)
         parts = to_inputs(scaled, columns, lambda x, numbers: keras.ops.take(x, list(numbers), axis=1))
         scaling = keras.Model(features, model(parts), name=model.name)
     compile_like(scaling, model)

@@ -8,7 +8,19 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._network.forward import NORM_EPSILON, SELU_ALPHA, SELU_SCALE
+from sk_mlp._network.activations import SELU_ALPHA, SELU_SCALE
+from sk_mlp._network.forward import NORM_EPSILON
+from sk_mlp._network.names import (
+    ACTIVATION,
+    BATCH_NORM,
+    COLUMNS,
+    HIDDEN,
+    OUTPUT,
+    WIDE_COLUMNS,
+    at_depth,
+    variable,
+    variables_of,
+)
 from sk_mlp._network.spec import NetworkSpec
 from sk_mlp._onnx.graph import Value, joined, last_at_most, padded
 from sk_mlp._tables.plan import CLIP, PIECEWISE_DIM, SCALE_FACTOR, SMALLEST_BIN, ColumnPlan
@@ -61,30 +73,28 @@ def network_output(spec: NetworkSpec, weights: Weights, X: Value) -> Value:
     X : Value of shape (n_rows, n_features)
     """
     depth = len(spec.hidden_layer_sizes)
-    h = _path(X, spec.deep_columns if depth else None, spec.deep_plan, _of_layer(weights, "columns"))
+    h = _path(X, spec.deep_columns if depth else None, spec.deep_plan, variables_of(COLUMNS, weights))
     for i in range(1, depth + 1):
-        h = h @ weights[f"hidden_{i}/kernel"]
+        h = h @ weights[variable(at_depth(HIDDEN, i), "kernel")]
         if not spec.batch_norm:
-            h = h + weights[f"hidden_{i}/bias"][:, None]
+            h = h + weights[variable(at_depth(HIDDEN, i), "bias")][:, None]
         else:
-            norm = _of_layer(weights, f"batch_norm_{i}")
+            norm = variables_of(at_depth(BATCH_NORM, i), weights)
             factor = norm["gamma"] / np.sqrt(norm["moving_variance"] + NORM_EPSILON)
             h = h * factor[:, None] + (norm["beta"] - norm["moving_mean"] * factor)[:, None]
         active = ACTIVATIONS[spec.activation](h)
-        h = h + (active - h) * weights[f"activation_{i}/share"][:, None] if spec.parametric_activation else active
-    kernel, bias = weights["output/kernel"], weights["output/bias"][:, None]
+        if spec.parametric_activation:
+            active = h + (active - h) * weights[variable(at_depth(ACTIVATION, i), "share")][:, None]
+        h = active
+    kernel, bias = weights[variable(OUTPUT, "kernel")], weights[variable(OUTPUT, "bias")][:, None]
     if spec.skip_connection and depth:
         n_wide = kernel.shape[1] - spec.hidden_layer_sizes[-1]
-        wide = _path(X, spec.wide_columns, spec.wide_plan, _of_layer(weights, "wide_columns"))
+        wide = _path(X, spec.wide_columns, spec.wide_plan, variables_of(WIDE_COLUMNS, weights))
         z = wide @ kernel[:, :n_wide] + h @ kernel[:, n_wide:] + bias
     else:
         z = h @ kernel + bias
     z = z.cast(np.float32).cast(np.float64)  # as in numpy: what comes after is of the same numbers, to the last bit
     return X.graph.node("ReduceMean", ACTIVATIONS[spec.output_activation](z), axes=[0], keepdims=0)
-
-
-def _of_layer(weights: Weights, layer: str) -> Weights:
-    return {name.partition("/")[2]: array for name, array in weights.items() if name.startswith(layer + "/")}
 
 
 def _path(X: Value, columns: tuple[int, ...] | None, plan: ColumnPlan | None, weights: Weights) -> Value:

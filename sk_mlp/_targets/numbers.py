@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._estimator.messages import CHANGED
+from sk_mlp._network.names import Y_MEAN, Y_SCALE, n_columns_of, of_column
 from sk_mlp._targets.base import LossAsked, LossFacts, Targets
 from sk_mlp._targets.dropout import DropoutRule, once_stalled
 
@@ -130,8 +131,8 @@ class NumberTargets(Targets):
         """y's units, where the loss is not the same, times a constant, for y less its mean over its scale."""
         if not self.is_standardised or loss.name in ("poisson", RATIOS) or loss.is_of_differences(self.n_outputs):
             return {}
-        units = {"y_mean": self.mean, "y_scale": self.scale}
-        hyper = {f"{kind}/{i}": float(number) for kind, numbers in units.items() for i, number in enumerate(numbers)}
+        units = {Y_MEAN: self.mean, Y_SCALE: self.scale}
+        hyper = {of_column(name, i): float(part) for name, parts in units.items() for i, part in enumerate(parts)}
         # Else the gradient vanishes with y's unit: log(1 + y) is y where y is small.
         if loss.name == LOGARITHMS:
             slope = self.scale / (1 + np.maximum(self.mean, self.scale))
@@ -147,7 +148,7 @@ class NumberTargets(Targets):
 
     def loss_has_unit(self, hyper: dict[str, float]) -> bool:
         """Whether 1 is a large loss: not where it is in the units of y."""
-        return self.is_standardised and "y_scale/0" not in hyper
+        return self.is_standardised and not n_columns_of(hyper)
 
     def class_weights(self, class_weight: Any, y: NDArray, weights: NDArray) -> NDArray | float:
         """Numbers have none."""

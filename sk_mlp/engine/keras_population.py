@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sk_mlp._network.layout import State
 from sk_mlp._network.mapped_layers import Batch, dropout_layers, engine_layers
+from sk_mlp._network.names import dropout_rate, n_columns_of
 from sk_mlp._network.spec import Member, Rows
 from sk_mlp._tables.selection import dense, to_inputs
 from sk_mlp.engine.population import Population, epoch_order, evaluation_rows
@@ -73,14 +74,14 @@ class KerasPopulation(Population):
         run = runs[0]
         self._run = run
         start = self.parts.start(run.member, run.state)
-        run.layout, run.state, run.kept = self.parts.layout, None, run.kept or start
+        run.enter(self.parts.layout, start)
         self.parts.write(start)
 
     def run_epoch(self, epochs: dict[int, int], rates: dict[int, NDArray]) -> dict[str, NDArray]:
         member, epoch = self._run.member, epochs[0]
         model = self.parts.model
         for number, layer in enumerate(dropout_layers(model)):
-            rate = self._run.hyper[f"dropout/{number}"]
+            rate = self._run.hyper[dropout_rate(number)]
             if layer.rate != rate:
                 layer.rate, model.train_function = rate, None  # which is traced with the rate as a constant
         order = epoch_order(member, epoch, self._recipe.shuffle)
@@ -230,7 +231,7 @@ class StepRates(keras.callbacks.Callback):
 def as_trained(loss: keras.losses.Loss, hyper: dict[str, float], n_columns: int) -> keras.losses.Loss:
     """The loss as `losses_as_trained` has it, the loss itself if it may; of smoothed labels by its own argument."""
     is_binary = n_columns > 1 and keras_name(loss).startswith("binary_")
-    if "label_smoothing" not in hyper and "y_scale/0" not in hyper and not is_binary:
+    if "label_smoothing" not in hyper and not n_columns_of(hyper) and not is_binary:
         return loss
     config = loss.get_config() if "label_smoothing" in hyper else {}
     if "label_smoothing" in config and not is_binary:

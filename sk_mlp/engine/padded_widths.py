@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._network.build import blueprint_of_spec
+from sk_mlp._network.names import AUX_OUTPUT, DEEP, OUTPUT, depth_of
 from sk_mlp._network.spec import NetworkSpec
 from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
@@ -75,10 +76,10 @@ def narrowed(parts: Parts, recipe: Recipe) -> Parts:
 def _narrower_shape(name: str, shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Shape of a variable, by layer and name as `build_network` gives them, with hidden layers of these sizes."""
     layer, _, variable = name.partition("/")
-    kind, _, number = layer.rpartition("_")
-    n_before = len(sizes) if layer in ("output", "aux_output") else 0
-    if kind in ("hidden", "batch_norm", "activation"):
-        n_before = int(number) - 1
+    kind, depth = depth_of(layer)
+    n_before = len(sizes) if layer in (OUTPUT, AUX_OUTPUT) else 0
+    if kind in DEEP:
+        n_before = depth - 1
         shape = (*shape[:-1], sizes[n_before])
     return (sizes[n_before - 1], *shape[1:]) if variable == "kernel" and n_before else shape
 

@@ -191,12 +191,12 @@ class CompiledPopulation(Population):
         for m, run in runs.items():
             member, rows = run.member, run.member.rows
             if run.layout and run.state:  # it has been in a population before
-                started[m] = run.state
+                started[m], layout = run.state, run.layout
             else:
                 parts = self._parts_of(run.recipe)
-                started[m], run.layout = parts.start(member, run.state), parts.layout
-            run.state, run.kept = None, run.kept or started[m]
-            self._runs[m], self._layouts[m] = run, run.layout
+                started[m], layout = parts.start(member, run.state), parts.layout
+            run.enter(layout, started[m])
+            self._runs[m], self._layouts[m] = run, layout
             self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
             self._units[m] = rows.y_mean, rows.y_scale
             evaluated = evaluation_rows(member)

@@ -9,10 +9,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.tensorflow.optimizer import TFOptimizer
-from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from sk_mlp._estimator.messages import CHANGED
+from sk_mlp._keras.inner import BaseOptimizer, TFOptimizer
 from sk_mlp._network.build import random_variables, seed_states, weights_of
 from sk_mlp._network.layout import State, StateLayout
 from sk_mlp._network.spec import Blueprint, Member

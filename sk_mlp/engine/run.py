@@ -1,15 +1,22 @@
 """One member's way through training: its history, when it stops, and which epoch's state it keeps."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from sk_mlp._network.layout import State, StateLayout
+from sk_mlp._network.names import is_dropout_rate
 from sk_mlp._network.spec import Member, Trained
 from sk_mlp.engine.recipe import Recipe
 
 RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal
 STALL = 8  # epochs without improvement, after which a member counts as stalled
+
+SAVED = (
+    *("layout", "epoch", "state", "kept", "best_epoch", "improved_at", "best", "history"),
+    *("stopped_by", "has_stalled", "has_joined", "n_rows"),
+)
 
 
 @dataclass(eq=False)
@@ -86,7 +93,7 @@ class Run:
         if not self.member.dropout_rule:
             return self.member.hyper
         rate = self.member.dropout_rule(self.history.get("val_loss", []), self.has_stalled)
-        return {name: rate if name.startswith("dropout/") else n for name, n in self.member.hyper.items()}
+        return {name: rate if is_dropout_rate(name) else n for name, n in self.member.hyper.items()}
 
     @property
     def is_done(self) -> bool:
@@ -97,6 +104,43 @@ class Run:
     def epochs_left(self) -> int:
         """How many epochs it may still have until it is done."""
         return 0 if self.is_done else int(min(self.member.epochs, self.until) - self.epoch)
+
+    def enter(self, layout: StateLayout, start: State) -> None:
+        """Begin, or go on, in a population, which has the state from now on."""
+        self.layout, self.state, self.kept = layout, None, self.kept or start
+
+    def leave(self, state: State | None, kept: State | None) -> None:
+        """Leave a population with the present state and, if there is another one than before, that to keep."""
+        self.state, self.kept = state, kept or self.kept
+
+    def pause_before(self, epoch: float) -> None:
+        """Pause when this epoch would be next."""
+        self.until = epoch
+
+    def end_with(self, n_epochs: int) -> None:
+        """Have no more than so many epochs."""
+        self.member = replace(self.member, epochs=min(self.member.epochs, n_epochs))
+
+    def stop(self) -> None:
+        """Stop, as a callback asks for."""
+        self.stopped_by = self.stopped_by or "callback"
+
+    def keep_epoch(self, epoch: int) -> None:
+        """Count this epoch as the one that is kept: a callback has set its weights."""
+        self.best_epoch = epoch
+
+    def saved(self) -> dict[str, Any]:
+        """What `restore` takes."""
+        return {name: getattr(self, name) for name in SAVED}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go to where a run of the same member was."""
+        n_seen, had_joined = len(self.history.get("loss", ())), self.has_joined
+        vars(self).update(saved)
+        if self.has_joined and not had_joined:
+            self.member = self.member.joined()
+        for value in self.history.get(self.member.monitor, ())[n_seen:]:
+            self.member.schedule.observe(self.member.sign * value)
 
     def update(self, logs: dict[str, float]) -> bool:
         """Take in the figures of an epoch.

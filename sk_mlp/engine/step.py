@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from sk_mlp._network.mapped_layers import Batch, engine_layers, scramble
+from sk_mlp._network.names import Y_MEAN, Y_SCALE, dropout_rates, n_columns_of, of_column
 from sk_mlp._tables.selection import to_inputs
 from sk_mlp.engine.recipe import OPTIMIZER_DATA, Parts
 from sk_mlp.engine.variable_groups import Grouping
@@ -56,10 +57,10 @@ def losses_as_trained(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor, 
 
     A ``gradient_scale`` makes the gradient larger, and leaves the loss as it is.
     """
-    n_columns = sum(name.startswith("y_scale/") for name in hyper)
+    n_columns = n_columns_of(hyper)
     if not n_columns:
         return row_losses(loss, y, output)
-    mean, scale = (tf.stack([hyper[f"{name}/{i}"] for i in range(n_columns)]) for name in ("y_mean", "y_scale"))
+    mean, scale = (tf.stack([hyper[of_column(name, i)] for i in range(n_columns)]) for name in (Y_MEAN, Y_SCALE))
     losses = row_losses(loss, y * scale + mean, tf.cast(output, y.dtype) * scale + mean)
     if "gradient_scale" not in hyper:
         return losses
@@ -197,7 +198,7 @@ def train_step(
     slots = values[grouping.n_weights :]
     slots[grouping.index(optimizer._learning_rate) - grouping.n_weights] = learning_rate
     iteration = values[grouping.index(optimizer._iterations)]
-    rates = {int(name.split("/")[1]): rate for name, rate in hyper.items() if name.startswith("dropout/")}
+    rates = dropout_rates(hyper)
     noise = scramble(seed + scramble(tf.cast(iteration, tf.int32))) if rates else None
     share = weight if parts.weighs_norm else real
     with (

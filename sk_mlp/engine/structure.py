@@ -15,8 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.models.functional import Functional
 
+from sk_mlp._keras.inner import Functional
 from sk_mlp._network.build import layers_of
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)

@@ -75,7 +75,7 @@ def train(
         if bridge:
             bridge.call(population, "on_epoch_end", slots[0].epoch - 1, slots[0].latest)
             if bridge.stop:
-                slots[0].stopped_by = slots[0].stopped_by or "callback"
+                slots[0].stop()
         if report:
             for run in slots.values():
                 report(run)
@@ -88,11 +88,10 @@ def train(
         if bridge and leaving and bridge.call(population, "on_train_end"):
             kept, changed = population.states, {0}  # a callback has restored weights of its own choice
             if bridge.restored_epoch is not None:
-                slots[0].best_epoch = bridge.restored_epoch
+                slots[0].keep_epoch(bridge.restored_epoch)
         for m in leaving:
             run = slots.pop(m)
-            if m in changed:
-                run.kept = population.extract(kept, m)
-            run.state = None if run.stopped_by else population.extract(population.states, m)
+            state = None if run.stopped_by else population.extract(population.states, m)
+            run.leave(state, population.extract(kept, m) if m in changed else None)
             if ended and run.is_done:
                 ended(run)

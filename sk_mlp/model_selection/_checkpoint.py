@@ -17,10 +17,6 @@ from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
 FORMAT = "3"  # of what is kept of a run
-SAVED = (
-    *("layout", "epoch", "state", "kept", "best_epoch", "improved_at", "best", "history"),
-    *("stopped_by", "has_stalled", "has_joined", "n_rows"),
-)
 
 
 class Checkpoint:
@@ -72,7 +68,7 @@ class Checkpoint:
 
     def save(self, run: Run, name: str, candidate: str) -> None:
         """Keep a run under a name."""
-        content = pickle.dumps({"candidate": candidate, **{field: getattr(run, field) for field in SAVED}})
+        content = pickle.dumps({"candidate": candidate, **run.saved()})
         self._write(self.folder / name, hashlib.sha256(content).digest() + content)
 
     def restore(self, run: Run, name: str, candidate: str) -> None:
@@ -89,12 +85,7 @@ class Checkpoint:
                 "checkpoint_dir must hold the checkpoint of the same search. "
                 f"{self._found} other candidates; a search that is to go on needs an integer random_state."
             )
-        n_seen, had_joined = len(run.history.get("loss", ())), run.has_joined
-        vars(run).update(saved)
-        if run.has_joined and not had_joined:
-            run.member = run.member.joined()
-        for value in run.history.get(run.member.monitor, ())[n_seen:]:
-            run.member.schedule.observe(run.member.sign * value)
+        run.restore(saved)
 
     @staticmethod
     def _write(path: Path, content: bytes) -> None:

@@ -188,7 +188,7 @@ class Session:
         """Let fits pause before this epoch."""
         for fit in fits:
             for run in self._runs_of(fit):
-                run.until = before
+                run.pause_before(before)
 
     def _sort_in(self, fit: Fit, deferred: DeferredFit) -> None:
         if reason := why_not_compilable(deferred.task.recipe, []):
