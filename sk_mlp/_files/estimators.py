@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sk_mlp._files.forms import NotKept
 from sk_mlp._files.values import Reader, Writer, missing
 from sk_mlp._network.forward import forward_of
+from sk_mlp._network.names import HIDDEN, OUTPUT, at_depth, variable
 from sk_mlp._network.spec import Fitted, NetworkSpec
 from sk_mlp._targets.base import Targets
 from sk_mlp.exceptions import ModelFileError
@@ -171,8 +172,8 @@ def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
 def fits(spec: NetworkSpec, weights: Mapping[str, NDArray]) -> bool:
     """Whether the layers are as wide as the network's description says."""
     widths = [spec.n_deep, *spec.hidden_layer_sizes]
-    shapes = [weights[f"hidden_{i}/kernel"].shape for i in range(1, len(widths))]
-    return shapes == list(pairwise(widths)) and weights["output/kernel"].shape[1:] == (spec.n_outputs,)
+    shapes = [weights[variable(at_depth(HIDDEN, i), "kernel")].shape for i in range(1, len(widths))]
+    return shapes == list(pairwise(widths)) and weights[variable(OUTPUT, "kernel")].shape[1:] == (spec.n_outputs,)
 
 
 def estimator_of(content: Any, reader: Reader) -> Any:

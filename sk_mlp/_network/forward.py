@@ -22,7 +22,17 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sk_mlp._network.activations import ACTIVATIONS
-from sk_mlp._network.names import ACTIVATION, BATCH_NORM, COLUMNS, HIDDEN, OUTPUT, WIDE_COLUMNS, at_depth, variable, variables_of
+from sk_mlp._network.names import (
+    ACTIVATION,
+    BATCH_NORM,
+    COLUMNS,
+    HIDDEN,
+    OUTPUT,
+    WIDE_COLUMNS,
+    at_depth,
+    variable,
+    variables_of,
+)
 from sk_mlp._network.spec import Fitted, NetworkSpec
 from sk_mlp._tables.encoding import LANES, ColumnEncoder, in_lanes
 from sk_mlp._tables.plan import ColumnPlan
@@ -68,11 +78,17 @@ class Forward:
         depth, self._n_members = len(spec.hidden_layer_sizes), len(members)
         self._activation = ACTIVATIONS[spec.activation].function
         self._output_activation = ACTIVATIONS[spec.output_activation].function
-        kernels = [_hidden_kernel(spec, members, i) for i in range(1, depth + 1)] + [_stacked(members, variable(OUTPUT, "kernel"))]
+        kernels = [_hidden_kernel(spec, members, i) for i in range(1, depth + 1)] + [
+            _stacked(members, variable(OUTPUT, "kernel"))
+        ]
         self._n_outputs = kernels[-1].shape[2]
-        self._biases = [_hidden_bias(spec, members, i) for i in range(1, depth + 1)] + [_bias(members, variable(OUTPUT, "bias"))]
+        self._biases = [_hidden_bias(spec, members, i) for i in range(1, depth + 1)] + [
+            _bias(members, variable(OUTPUT, "bias"))
+        ]
         shares = spec.parametric_activation
-        self._shares = [_bias(members, variable(at_depth(ACTIVATION, i), "share")) if shares else None for i in range(1, depth + 1)]
+        self._shares = [
+            _bias(members, variable(at_depth(ACTIVATION, i), "share")) if shares else None for i in range(1, depth + 1)
+        ]
         self._wide: Callable | None = None
         if depth:
             n = spec.hidden_layer_sizes[-1]
