@@ -92,7 +92,7 @@ def main() -> int:
     print(environment())
     tolerance = 0.3 if smoke else 0.05
     sizes = {"1x8": 1, "5000x8": 500 if smoke else 5000, "10000x784": 1000 if smoke else 10_000}
-    targets = {"1x8": {"sk_mlp": Target("<=", 0.5, " ms")}, "5000x8": {"scikit-learn": Target(">=", 0.5, "x")}}
+    targets = {"1x8": {"sk_mlp": Target("<=", 0.12, " ms")}, "5000x8": {"scikit-learn": Target(">=", 0.67, "x")}}
     for load, n_rows, work, epochs in (
         (housing, 5000, Work(False, (8, 30, 30, 1), 32, 0.1), 20),
         (images, 10_000, Work(True, (784, 300, 100, 10), 32, 0.0), 4),
