@@ -59,21 +59,22 @@ def codes_of(column: Column, categories: tuple[Any, ...], warn: bool) -> NDArray
     ndarray of shape (n_rows,), float64
         `MISSING` and `UNKNOWN` mean what is none of them.
     """
-    values, missing = column.values()
+    values, missing, numbers = column.numbered_values()
     known = {value: code for code, value in enumerate(categories)}
     try:
-        codes = np.array([known.get(value, UNKNOWN) for value in values], np.float64)
+        of_values = np.array([known.get(value, UNKNOWN) for value in values], np.float64)
     except TypeError as error:
         raise ValueError(f"{column} must hold strings, numbers or bools. Got {error}.") from error
-    codes[missing] = MISSING
+    of_values[missing] = MISSING
+    others = np.flatnonzero(of_values == UNKNOWN)
+    if len(others):
+        alike = _alike({values[number] for number in others}, categories)
+        of_values[others] = [alike.get(values[number], UNKNOWN) for number in others]
+    codes = of_values[numbers]
     unknown = np.flatnonzero(codes == UNKNOWN)
-    if len(unknown):
-        alike = _alike({values[row] for row in unknown}, categories)
-        codes[unknown] = [alike.get(values[row], UNKNOWN) for row in unknown]
-        unknown = unknown[codes[unknown] == UNKNOWN]
-    n_values = int(np.count_nonzero(~missing))
+    n_values = int(np.count_nonzero(codes != MISSING))
     if warn and len(unknown) >= FEWEST_UNKNOWN and 2 * len(unknown) > n_values:
-        examples = list(dict.fromkeys(values[row] for row in unknown))
+        examples = list(dict.fromkeys(values[number] for number in numbers[unknown]))
         warnings.warn(
             f"{column} has {len(unknown)} values out of {n_values} that are none of the categories "
             f"which fit has learned: {_some(examples)}. Learned were {_some(categories)}.",

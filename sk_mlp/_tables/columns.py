@@ -159,6 +159,19 @@ class Column:
         missing[~missing] = _are_missing([value for value, gone in zip(values, missing, strict=True) if not gone])
         return values, missing
 
+    def numbered_values(self) -> tuple[list, NDArray, NDArray]:
+        """Values, which of them are missing, and the number of each row's value: pandas' categories once each."""
+        native = None if isinstance(self.data, np.ndarray) else self.data.to_native()
+        if nw.dependencies.is_pandas_series(native) and type(native.dtype).__name__ == "CategoricalDtype":
+            values = [*native.dtype.categories.tolist(), None]
+            return (
+                values,
+                np.arange(1 - len(values), 1) == 0,
+                np.asarray(native.array.codes),
+            )  # -1, the last, is missing
+        values, missing = self.values()
+        return values, missing, np.arange(len(values))
+
     def numbers(self) -> NDArray:
         """Numbers, and seconds for what lasts, nan where they are missing: float64.
 
