@@ -21,7 +21,6 @@ LAYERS = [
         "_keras.inner",
         "_estimator.defaults",
         "_estimator.extras",
-        "_estimator.files",
         "_estimator.fork",
         "_estimator.given",
         "_estimator.html",

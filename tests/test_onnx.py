@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import subprocess
 import sys
 from itertools import pairwise
 
@@ -393,3 +395,29 @@ def test_without_onnx(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"to_onnx requires onnx.*sk_mlp\[onnx\]"):
         to_onnx(plain_classifier(**QUICK).fit(X, Y), tmp_path / "model")
+
+
+WITHOUT_KERAS = """
+import pickle, sys
+import sk_mlp
+
+class Without:  # among what finds modules
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in ("tensorflow", "keras"):
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Without)
+with open(sys.argv[1], "rb") as file:
+    sk_mlp.to_onnx(pickle.load(file), sys.argv[2])
+"""
+
+
+def test_neither_keras_nor_tensorflow_is_needed(tmp_path):
+    mlp = plain_classifier(**QUICK).fit(X, Y)
+    model = to_onnx(mlp, tmp_path / "here.onnx")
+    (tmp_path / "mlp.pickle").write_bytes(pickle.dumps(mlp))
+    arguments = [sys.executable, "-c", WITHOUT_KERAS, tmp_path / "mlp.pickle", tmp_path / "there.onnx"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert onnx.load(tmp_path / "there.onnx") == model

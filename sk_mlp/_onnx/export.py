@@ -19,7 +19,7 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
 
     The graph takes the table as `fit` did, with all that the estimator does to it: categories by their values, dates,
     missing numbers, scaling and embeddings, all members of an ensemble, temperature and y's units. It agrees with
-    ``predict_proba`` and `predict` to 1e-6, relative to the size of y in a regression. Nothing is checked in it: where
+    ``predict_proba`` to 1e-6 and with `predict` to 1e-5 of the size of y. Nothing is checked in it: where
     the estimator would raise an error, such as for nan with ``handle_missing="error"``, it may give nan.
 
     Inputs are named as ``skl2onnx`` names them. If X had names of columns in `fit`, there is one input a column, by its
@@ -75,8 +75,9 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
 
     Notes
     -----
-    The graph is of operators of ONNX' opset 17, and computes in float64, as the estimator does. It needs memory for all
-    rows at once: pass large tables in parts of some 10,000 rows.
+    The graph is of operators of ONNX' opset 17, and computes in float64: how it differs from the estimator is the
+    rounding of the estimator's own float32 products. It needs memory for all rows at once: pass large tables in parts
+    of some 10,000 rows.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """An ONNX graph in the making: values that are computed with as with arrays, each operation a node.
 
-Numbers are float64 throughout, as in `sk_mlp._network.forward`, so that rounding does not depend on the runtime.
+Numbers are float64 throughout: narrow bins need it, and rounding does not depend on the runtime then.
 """
 
 from collections.abc import Sequence

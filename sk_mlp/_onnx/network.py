@@ -93,7 +93,7 @@ def network_output(spec: NetworkSpec, weights: Weights, X: Value) -> Value:
         z = wide @ kernel[:, :n_wide] + h @ kernel[:, n_wide:] + bias
     else:
         z = h @ kernel + bias
-    z = z.cast(np.float32).cast(np.float64)  # as in numpy: what comes after is of the same numbers, to the last bit
+    z = z.cast(np.float32).cast(np.float64)  # as in numpy
     return X.graph.node("ReduceMean", ACTIVATIONS[spec.output_activation](z), axes=[0], keepdims=0)
 
 
