@@ -18,6 +18,7 @@ SPLIT = {"X": X[30:], "y": TARGET[30:], "X_val": X[:30], "y_val": TARGET[:30]}
 ESTIMATORS = [(plain_regressor, TARGET), (plain_classifier, LABELS)]
 
 both_engines = pytest.mark.parametrize("engine", ["compiled", "keras"])
+pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 def regressor(**params):

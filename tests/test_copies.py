@@ -277,7 +277,7 @@ def test_classes_of_keras_are_as_they_were(before, after):
 @pytest.mark.slow
 def test_copies_where_scikeras_has_changed_keras():
     program = f"import scikeras, pytest, sys\nsys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', {__file__!r}, "
-    program += "'-k', 'model_that_is_a_parameter or own_classes', '-n', '0']))"
+    program += "'-k', 'compiled or own_classes', '-n', '0']))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout[-3000:]
 

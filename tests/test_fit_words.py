@@ -85,10 +85,14 @@ def test_callbacks_are_called_beside_the_estimators_own(monkeypatch):
     assert Count.epochs == 9
 
 
-@pytest.mark.parametrize("restores", [True, False])
-@pytest.mark.parametrize("monitor", ["val_loss", "loss", "val_mae"])
-@pytest.mark.parametrize("engine", ["auto", "keras"])
-def test_early_stopping_of_the_users_replaces_ours(restores, monitor, engine):
+@pytest.mark.parametrize(
+    ("engine", "monitor", "restores"),
+    [
+        *(("auto", monitor, restores) for monitor in ("val_loss", "loss", "val_mae") for restores in (True, False)),
+        *(("keras", "val_mae", restores) for restores in (True, False)),
+    ],
+)
+def test_early_stopping_of_the_users_replaces_ours(engine, monitor, restores):
     """As Keras itself does it: `ByKeras` is called by Keras' own code."""
 
     class ByKeras(keras.callbacks.EarlyStopping):

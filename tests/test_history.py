@@ -16,6 +16,7 @@ X, LABELS = load_wine(return_X_y=True)
 X = scale(X)
 Y = X[:, 0] * X[:, 1]
 SMALL = {"n_hidden": 1, "n_neurons": 4, "random_state": 0}
+pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 def trained(best_epoch, **history):

@@ -43,6 +43,7 @@ NAMES = ["regressor", "classifier"]
 routing = pytest.mark.skipif(
     parse_version(sklearn.__version__) < parse_version("1.8"), reason="GridSearchCV itself raises"
 )
+pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 def splits(estimator, y=Y, X=X, **data):

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sk_mlp.inspection import LossCurveDisplay
 
 TRAIN, VALIDATION = [0.9, 0.5, 0.3, 0.2], [0.8, 0.5, 0.4, 0.6]
+pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 @pytest.fixture(autouse=True)

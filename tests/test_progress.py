@@ -21,6 +21,7 @@ from sk_mlp.model_selection import PopulationGridSearchCV
 
 X, LABELS = load_iris(return_X_y=True)
 NUMBER = r"\d[\d.e+-]*"
+pytestmark = pytest.mark.usefixtures("no_xla")
 
 
 def classifier(**params):

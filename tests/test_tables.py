@@ -14,7 +14,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
+from sk_mlp._network.names import COLUMNS, variables_of
 from sk_mlp._tables import plan
+from sk_mlp._tables.encoding import ColumnEncoder, in_lanes
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -191,9 +193,9 @@ def test_a_number_above_all_trained_ones_counts_as_the_largest_of_them():
     encoding = net.model_.get_layer("columns")
     of_keras = np.asarray(encoding(np.array([[2.0], [3.0]], np.float32)))[:, 1:]  # the first is the number itself
     np.testing.assert_array_equal(of_keras[1], of_keras[0])
-    weights = {weight.name: np.asarray(weight) for weight in encoding.weights}
-    largest, above = plan._mixed_bins(weights, np.array([[2.0], [3.0]]))
-    np.testing.assert_array_equal(above, largest)
+    learned = variables_of(COLUMNS, net._fitted.named_weights(0))
+    in_numpy = ColumnEncoder(net._fitted.spec.deep_plan, [learned])(in_lanes(np.array([[2.0], [3.0]], np.float32)))
+    np.testing.assert_array_equal(in_numpy[0, 0, 1:, 1], in_numpy[0, 0, 1:, 0])
 
 
 FORMS = [
