@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.defaults import BUILT_IN
+from sk_mlp._network.forward import mean_of
 from sk_mlp._targets.intervals import interval
 from sk_mlp._targets.numbers import learn_numbers
 
@@ -411,17 +412,17 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         ValueError
             For ``return_std=True`` with a single network.
         """
-        outputs = self._outputs(X)
-        targets = self._fitted.targets
-        mean = outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
         if not return_std:
-            return targets.decode(mean)
+            return self._fitted.targets.decode(self._output(X))
+        outputs, targets = self._outputs(X), self._fitted.targets
         if len(outputs) == 1:
             raise ValueError(
                 "return_std=True needs an ensemble of networks, whose predictions differ. Got a single one; set "
                 "ensemble_size to 2 or more."
             )
-        return targets.decode(mean), targets.decode_spread(np.std(outputs, axis=0))
+        mean = mean_of(outputs)
+        variance = mean_of([np.square(output - mean) for output in outputs])
+        return targets.decode(mean), targets.decode_spread(np.sqrt(variance))
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions by R², or those of several quantiles by the mean of their D².

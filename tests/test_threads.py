@@ -13,12 +13,21 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 4)).astype(np.float32)
 Y = X[:, 0] * X[:, 1]
 SMALL = {"n_hidden": 1, "n_neurons": 8, "epochs": 3, "random_state": 0}
-ENSEMBLE = SMALL | {"input_scaling": "robust", "numerical_embedding": "ple", "ensemble_size": 3, "activation": "mish"}
+ENSEMBLE = SMALL | {"input_scaling": "robust", "numerical_embedding": "ple", "ensemble_size": 8, "activation": "mish"}
 
 
 @pytest.fixture(scope="module")
 def fitted():
     return plain_regressor(**ENSEMBLE).fit(X, Y)
+
+
+def test_a_row_is_predicted_alone_as_among_others(fitted):
+    """Also its mean: numpy adds up eight numbers in another order than eight rows of them."""
+    together = fitted.predict(X[:60], return_std=True)
+    for i in range(60):
+        alone = fitted.predict(X[i : i + 1], return_std=True)
+        assert (alone[0][0], alone[1][0]) == (together[0][i], together[1][i])
+        assert fitted.predict(X[i : i + 1])[0] == together[0][i]
 
 
 def test_threads_predict_while_others_fit(fitted, monkeypatch):

@@ -29,7 +29,7 @@ from sk_mlp._estimator.mlflow import logged_fit
 from sk_mlp._estimator.parameters import Parameters
 from sk_mlp._estimator.sklearn_versions import CallbackSupportMixin
 from sk_mlp._network.builder_arguments import is_model
-from sk_mlp._network.forward import forward_of
+from sk_mlp._network.forward import forward_of, mean_of
 from sk_mlp._network.names import COLUMNS, variables_of
 from sk_mlp._tables.selection import Matrix
 
@@ -301,8 +301,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         check_is_fitted(self)
         if self._fitted.spec is not None:
             return forward_of(self._fitted).mean(self._check_X(X))
-        outputs = self._outputs(X)
-        return outputs[0] if len(outputs) == 1 else np.mean(outputs, axis=0)
+        return mean_of(self._outputs(X))
 
     def _outputs(self, X: Any) -> list[NDArray]:
         """Output of each member, of shape (n_samples, width)."""

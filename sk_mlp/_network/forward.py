@@ -10,7 +10,7 @@ outputs that no thread is asked for. Then all rows go through the same instructi
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import pairwise, repeat
@@ -50,6 +50,12 @@ Weights = dict[str, NDArray]  # by layer and variable, such as "hidden_1/kernel"
 def network_output(spec: NetworkSpec, weights: Weights, X: Matrix) -> NDArray:
     """Output of a single network, (n_samples, n_outputs), float64: as `Forward.of_members` has it."""
     return Forward(spec, [weights]).of_members(X)[0]
+
+
+def mean_of(outputs: Iterable[NDArray]) -> NDArray:
+    """The mean of arrays, always added up in their order, which numpy does not do for arrays of a single number."""
+    first, *others = outputs
+    return sum(others, start=first) / (1 + len(others))
 
 
 def forward_of(fitted: Fitted) -> "Forward":
@@ -115,11 +121,7 @@ class Forward:
         """The mean of the members' outputs, (n_samples, n_outputs), float64."""
         means = np.empty((X.shape[0], self._n_outputs))
         for part, output in self._parts(X):
-            mean = output[0]
-            for other in output[1:]:  # not numpy's sum, which takes another order for a single row
-                mean += other
-            mean /= len(output)
-            means[part] = mean.transpose(0, 2, 1).reshape(-1, self._n_outputs)[: part.stop - part.start]
+            means[part] = mean_of(output).transpose(0, 2, 1).reshape(-1, self._n_outputs)[: part.stop - part.start]
         return means
 
     def _parts(self, X: Matrix) -> Iterator[tuple[slice, NDArray]]:

@@ -84,10 +84,9 @@ def interval(
             f"The 'coverage' parameter must be at most {total / (total + 1):.3g} for {total:g} held-out rows. Got "
             f"{coverage!r} instead; hold out more rows by validation_fraction, or fit on more."
         )
-    of_groups = [
-        np.mean([outputs[m] for m in np.flatnonzero(held_out.members == group)], axis=0)
-        for group in np.unique(held_out.groups)
-    ]
+    groups = [np.flatnonzero(held_out.members == group) for group in np.unique(held_out.groups)]
+    # Added up one by one: numpy's mean has another order for a single row.
+    of_groups = [sum((outputs[m] for m in of), start=np.zeros_like(outputs[0])) / len(of) for of in groups]
     low, high = np.array([_ends(output, coverage, quantiles) for output in of_groups]).swapaxes(0, 1)
     below, above = _ends(held_out.outputs.astype(np.float64), coverage, quantiles)
     errors = np.maximum(below - held_out.y, held_out.y - above)
