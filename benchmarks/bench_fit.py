@@ -37,6 +37,7 @@ from _data import HOUSING_ROWS, IMAGE_ROWS, Data, housing, images
 from _peers import Peer, Work, installed_peers, make_sk_mlp
 from numpy.typing import NDArray
 
+import sk_mlp._estimator.training  # noqa: F401  imports TensorFlow, as the first fit would
 from sk_mlp import KerasMLPRegressor
 
 REPEATS = {"california": 5, "fashion-32": 3, "fashion-256": 3, "overheads": 5, "many-fits": 1, "rows": 1}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sk_mlp._version import __version__
 
 if TYPE_CHECKING:
-    from sk_mlp._estimator.parameters import PLAIN_MLP
+    from sk_mlp._estimator.defaults import PLAIN_MLP
     from sk_mlp._onnx.export import to_onnx
     from sk_mlp.classifier import KerasMLPClassifier
     from sk_mlp.exceptions import ModelFileError, NotCompilableError
@@ -38,7 +38,7 @@ _MODULES = {
     "load_model": "persistence",
     "load_predictor": "persistence",
     "save_model": "persistence",
-    "PLAIN_MLP": "_estimator.parameters",
+    "PLAIN_MLP": "_estimator.defaults",
     "to_onnx": "_onnx.export",
 }
 

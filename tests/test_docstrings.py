@@ -14,7 +14,7 @@ from public import found, public_methods, public_names
 
 import sk_mlp
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp._estimator.parameters import N_HIDDEN, N_NEURONS
+from sk_mlp._estimator.defaults import N_HIDDEN, N_NEURONS
 
 WITH_EXAMPLES = [
     module

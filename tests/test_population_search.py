@@ -399,6 +399,24 @@ def test_what_a_subclass_learns():
     both(PopulationGridSearchCV, GridSearchCV, estimator, {"learning_rate": [1e-3, 1e-2]}, cv=3, scoring=scoring)
 
 
+def test_a_search_stays_as_it_is_while_it_runs_and_where_it_fails():
+    seen = []
+
+    def scoring(estimator, X, y):
+        seen.append((search.estimator, search.n_jobs, search.cv))
+        return 0.0
+
+    mlp = plain_regressor(**FAST)
+    search = PopulationGridSearchCV(mlp, {"learning_rate": [1e-3]}, cv=2, scoring=scoring, refit=False)
+    before = dict(vars(search))
+    with pytest.raises(ValueError, match="infinity"):
+        search.fit(np.full_like(X, np.inf), Y)
+    assert vars(search) == before
+    search.fit(X, Y)
+    assert seen == [(mlp, None, 2)] * 2
+    assert {name for name in vars(search) if name not in before} >= {"cv_results_", "n_splits_"}
+
+
 class InPlace(Twice):
     """Writes into X."""
 

@@ -9,9 +9,7 @@ ROOT = Path(__file__).parents[1]
 PATHS = sorted(path for folder in ("sk_mlp", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
 MOST_LINES, MOST_OF_A_FUNCTION = 350, 60
 # What was longer on 2026-11-29, with the lines that it may have. Entries get smaller and go; none is added.
-LONG_FILES = {
-    "sk_mlp/_estimator/parameters.py": 361,
-}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS = {
     "sk_mlp/_estimator/parameters.py Parameters.__init__": 103,
     "sk_mlp/classifier.py KerasMLPClassifier.__init__": 108,

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from sk_mlp._targets.labels import label_targets
-from sk_mlp._targets.numbers import number_targets
+from sk_mlp._targets.labels import BinaryTargets, DummyTargets, MulticlassTargets, MultilabelTargets, label_targets
+from sk_mlp._targets.numbers import NumberTargets, number_targets
+
+KINDS = [BinaryTargets, MulticlassTargets, DummyTargets, MultilabelTargets, NumberTargets]
 
 
 def test_binary():
@@ -81,3 +83,17 @@ def test_not_standardised():
     targets = number_targets(np.array([1.0, 3.0]), np.ones(2), standardise=False)
     assert not targets.is_standardised
     np.testing.assert_array_equal(targets.encode(np.array([[1.0], [3.0]])), [[1], [3]])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [BinaryTargets, MulticlassTargets, DummyTargets, MultilabelTargets, NumberTargets],
+    ids=lambda cls: cls.__name__,
+)
+def test_each_kind_is_final_and_overrides_nothing_that_is_there(kind):
+    assert not kind.__abstractmethods__
+    assert not kind.__subclasses__()
+    for base in kind.__mro__[1:-2]:
+        methods = {name for name, value in vars(base).items() if callable(value) and not name.startswith("_")}
+        concrete = methods - getattr(base, "__abstractmethods__", set())
+        assert not concrete & vars(kind).keys()

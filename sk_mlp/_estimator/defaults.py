@@ -1,5 +1,24 @@
-"""What "auto" is, where the rows do not decide."""
+"""What "auto" is, where the rows do not decide; and the plain network."""
 
+from typing import Any
+
+# The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
+PLAIN_MLP: dict[str, Any] = {
+    "input_scaling": None,
+    "numerical_embedding": None,
+    "learned_scale": False,
+    "activation": "relu",
+    "parametric_activation": False,
+    "dropout": 0.0,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.0,
+    "lr_schedule": None,
+    "batch_size": 32,
+    "epochs": 100,
+    "patience": 10,
+    "ensemble_size": 1,
+}
+N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, where nobody says it
 # "auto" with the built-in network, of both estimators.
 BUILT_IN = {
     "activation": "mish",

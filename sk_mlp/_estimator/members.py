@@ -13,7 +13,7 @@ from sk_mlp._estimator.network import Network
 from sk_mlp._estimator.rows import FitRows
 from sk_mlp._estimator.settings import Settings
 from sk_mlp._keras.callbacks import FitCallbacks, rule_of
-from sk_mlp._keras.metrics import ideal_of, sign_of
+from sk_mlp._keras.metrics import best_possible, sign_of
 from sk_mlp._network.names import dropout_rate
 from sk_mlp._network.spec import Member, Rows
 from sk_mlp._network.starting import Start
@@ -117,7 +117,7 @@ def stop_rule(settings: Settings, callbacks: FitCallbacks, stops: bool, is_scale
         "min_delta": settings.min_delta,
         "monitor": monitor,
         "sign": sign,
-        "ideal": ideal_of(monitor, sign, is_scaled),
+        "ideal": best_possible(monitor, sign, is_scaled),
     }
 
 

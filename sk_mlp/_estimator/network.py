@@ -60,12 +60,13 @@ def network_of_fit(settings: Settings, rows: FitRows, previous: Fitted | None) -
     """
     compiled, targets = None, rows.targets
     if settings.model is None:
-        blueprint = built_in_network(settings, rows, previous)
+        loss = loss_of_fit(settings, targets, targets.n_outputs, None)
+        blueprint = built_in_network(settings, rows, loss, previous)
     else:
         blueprint = model_of_user(settings, rows, rows.seeds[0])
         compiled = compiled_by_user(blueprint.sample)
         settings = with_compiled(settings, compiled, has_weights=np.ptp(rows.weights) > 0)
-    loss = loss_of_fit(settings, targets, blueprint.width, blueprint.sample)
+        loss = loss_of_fit(settings, targets, blueprint.width, blueprint.sample)
     if previous is None:
         weights = rows.weights[rows.training]
         targets = targets.with_units(rows.y, rows.training, weights, loss, settings.normalize_y)

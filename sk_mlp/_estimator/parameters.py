@@ -25,22 +25,6 @@ from sk_mlp._network.builder_arguments import (
     offers_taken,
 )
 
-# The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
-PLAIN_MLP: dict[str, Any] = {
-    "input_scaling": None,
-    "numerical_embedding": None,
-    "learned_scale": False,
-    "activation": "relu",
-    "parametric_activation": False,
-    "dropout": 0.0,
-    "learning_rate": 1e-3,
-    "weight_decay": 0.0,
-    "lr_schedule": None,
-    "batch_size": 32,
-    "epochs": 100,
-    "patience": 10,
-    "ensemble_size": 1,
-}
 AUTO = StrOptions({"auto"})
 # Classes of Keras that parameters may be of, besides what their constraints say.
 KERAS_TYPES = {

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sk_mlp._estimator.defaults import WITH_A_MODEL
+from sk_mlp._estimator.defaults import N_HIDDEN, N_NEURONS, WITH_A_MODEL
 from sk_mlp._estimator.fit_words import NO_WORDS, FitWords
 from sk_mlp._estimator.rates import RATES, settled_rates
 from sk_mlp._keras.policy import policy_of_fit
@@ -28,8 +28,6 @@ from sk_mlp._network.builder_arguments import (
     name_of,
 )
 from sk_mlp._network.compiled import Compiled, flat
-
-N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, by default
 
 INTEGERS = {"batch_size", "epochs", "patience", "ensemble_size", "init_layers"}
 FLOATS = {

@@ -213,7 +213,7 @@ def _rises(name: str) -> bool:
     return bool(SKILL.search(name) or (RISING.search(name) and not FALLING.search(name)))
 
 
-def ideal_of(monitor: str, sign: int, scaled: bool) -> float | None:
+def best_possible(monitor: str, sign: int, scaled: bool) -> float | None:
     """The least that the monitored figure, times its sign, can be; None where nobody knows.
 
     Parameters

@@ -19,7 +19,7 @@ from sk_mlp._keras.routing import plain
 from sk_mlp._network.build import blueprint_of_spec, ends_in_probabilities
 from sk_mlp._network.builder_arguments import arguments_of, offers_taken
 from sk_mlp._network.compiled import compiled_by_user
-from sk_mlp._network.fit_loss import loss_of_fit
+from sk_mlp._network.fit_loss import FitLoss, loss_of_fit
 from sk_mlp._network.names import COLUMNS, WIDE_COLUMNS, variable
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._network.user_model import blueprint_of_builder, call_builder, compile_kwargs
@@ -84,13 +84,14 @@ def _check_paths(settings: Settings) -> None:
         )
 
 
-def built_in_network(settings: Settings, rows: Any, previous: Fitted | None) -> Blueprint:
+def built_in_network(settings: Settings, rows: Any, loss: FitLoss, previous: Fitted | None) -> Blueprint:
     """The built-in network.
 
     Parameters
     ----------
     settings : Settings
     rows : FitRows
+    loss : FitLoss
     previous : Fitted or None
         What to go on from.
 
@@ -104,7 +105,6 @@ def built_in_network(settings: Settings, rows: Any, previous: Fitted | None) -> 
         raise ValueError(CHANGED)
     wide, deep = rows.paths["wide_features"], rows.paths["deep_features"]
     plan = partial(_plan, settings, rows)
-    loss = loss_of_fit(settings, targets, targets.n_outputs, None)
     rate = MOST_DROPOUT if settings.dropout == "auto" else float(settings.dropout)
     spec = NetworkSpec(
         n_features=rows.X.shape[1],  # with those that are made of dates

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,24 +29,18 @@ class LabelTargets(Targets, ABC):
         Sorted labels; where y has a column for each of them, the columns' numbers.
     is_exclusive : bool
         Whether the built-in network has an output for each class, of which one is right in each row.
+    activation : str
+        That makes probabilities of the built-in network's outputs.
     """
 
     classes: NDArray
 
+    is_exclusive: ClassVar[bool]
+    activation: ClassVar[str]
+
     first_dropout = FIRST_RATE
     has_intervals = False
-    is_exclusive = True
     is_standardised = False
-
-    @property
-    def n_outputs(self) -> int:
-        """Width of the network's output."""
-        return len(self.classes)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Widths that the output of a user's own model may have."""
-        return (self.n_outputs,)
 
     @property
     def units(self) -> tuple[NDArray, NDArray]:
@@ -58,22 +52,9 @@ class LabelTargets(Targets, ABC):
         loss.check_of_probabilities()
         return self
 
-    def default_loss(self, width: int, smoothing: float) -> tuple[str, str]:
-        """A cross-entropy."""
-        if width == 1:
-            return OF_ONE_OUTPUT
-        default = "categorical_crossentropy" if smoothing else "sparse_categorical_crossentropy"
-        return default, "categorical_focal_crossentropy"
-
-    def output_activation(self, loss: str) -> str:
-        """What makes probabilities."""
-        return "softmax"
-
+    @abstractmethod
     def layout(self, width: int, loss: LossFacts) -> str:
         """How y is laid out for a loss: "binary" (0/1 columns), "sparse" (class numbers) or "one-hot"."""
-        if width == 1:
-            return "binary"
-        return "sparse" if loss.is_sparse else "one-hot"
 
     def encoded(self, y: NDArray, width: int, loss: LossFacts) -> tuple[NDArray, str | None]:
         """Labels in the layout that the loss takes.
@@ -126,14 +107,6 @@ class LabelTargets(Targets, ABC):
         """Always: 1 is a large loss of labels."""
         return True
 
-    def class_weights(self, class_weight: Any, y: NDArray, weights: NDArray) -> NDArray | float:
-        """Weight of each row by its class; ``weights`` as in `weights_of_classes`."""
-        return weights_of_classes(class_weight, self.classes.tolist(), y, weights)
-
-    def strata(self, y: NDArray) -> NDArray | None:
-        """Number of each row's class."""
-        return np.searchsorted(self.classes, y)
-
     def dropout_rule(self, loss: LossFacts, y: NDArray, weights: NDArray, standardises: bool) -> DropoutRule | None:
         """By the share of the loss of the classes' frequencies that is not explained, if that loss is known."""
         of_constant = None if loss.smoothing else loss.of_frequencies(y, weights)
@@ -143,12 +116,9 @@ class LabelTargets(Targets, ABC):
         """Never: a loss of labels does not tell of noise."""
         return -np.inf
 
-    def meta(self) -> dict[str, Any]:
-        """The classes, by scikeras' names."""
-        from sklearn.preprocessing import LabelEncoder  # not to be imported where nothing is trained
-
-        encoder = LabelEncoder().fit(self.classes)
-        return {**_meta(self.kind, self.classes), "target_encoder_": encoder}
+    def output_activation(self, loss: str) -> str:
+        """What makes probabilities."""
+        return self.activation
 
     def attributes(self) -> dict[str, Any]:
         """``classes_`` and ``n_outputs_``."""
@@ -156,11 +126,34 @@ class LabelTargets(Targets, ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryTargets(LabelTargets):
+class OneLabelTargets(LabelTargets, ABC):
+    """One label a row. Abstract."""
+
+    def default_loss(self, width: int, smoothing: float) -> tuple[str, str]:
+        """A cross-entropy."""
+        if width == 1:
+            return OF_ONE_OUTPUT
+        default = "categorical_crossentropy" if smoothing else "sparse_categorical_crossentropy"
+        return default, "categorical_focal_crossentropy"
+
+    def layout(self, width: int, loss: LossFacts) -> str:
+        """How y is laid out for a loss: "binary" (0/1 columns), "sparse" (class numbers) or "one-hot"."""
+        if width == 1:
+            return "binary"
+        return "sparse" if loss.is_sparse else "one-hot"
+
+    def class_weights(self, class_weight: Any, y: NDArray, weights: NDArray) -> NDArray | float:
+        """Weight of each row by its class; ``weights`` as in `weights_of_classes`."""
+        return weights_of_classes(class_weight, self.classes.tolist(), y, weights)
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryTargets(OneLabelTargets):
     """Two classes, or a single one."""
 
     kind = "binary"
     is_exclusive = False
+    activation = "sigmoid"
     n_outputs = 1
     widths = (1, 2)
 
@@ -168,9 +161,9 @@ class BinaryTargets(LabelTargets):
         """Return y as (n_samples,), or say what is wrong with it."""
         return _known_labels(y, self.classes, name)
 
-    def output_activation(self, loss: str) -> str:
-        """What makes a probability of one output."""
-        return "sigmoid"
+    def strata(self, y: NDArray) -> NDArray | None:
+        """Number of each row's class."""
+        return np.searchsorted(self.classes, y)
 
     def encode(self, y: NDArray, width: int, layout: str) -> NDArray:
         """Labels, of rows that `check` has returned, in a layout."""
@@ -185,20 +178,40 @@ class BinaryTargets(LabelTargets):
         share = _of_each(output, from_logits, of_margins)
         return np.hstack([1.0 - share, share])
 
+    def meta(self) -> dict[str, Any]:
+        """The classes, by scikeras' names, and an encoder of labels."""
+        return _meta_of_labels(self.kind, self.classes)
+
     def labels(self, probabilities: NDArray) -> NDArray:
         """Most probable label of each row."""
         return self.classes[np.argmax(probabilities, axis=1)]
 
 
 @dataclass(frozen=True, eq=False)
-class MulticlassTargets(LabelTargets):
+class MulticlassTargets(OneLabelTargets):
     """More than two classes."""
 
     kind = "multiclass"
+    is_exclusive = True
+    activation = "softmax"
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.classes)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the output of a user's own model may have."""
+        return (self.n_outputs,)
 
     def check(self, y: Any, name: str = "y") -> NDArray:
         """Return y as (n_samples,), or say what is wrong with it."""
         return _known_labels(y, self.classes, name)
+
+    def strata(self, y: NDArray) -> NDArray | None:
+        """Number of each row's class."""
+        return np.searchsorted(self.classes, y)
 
     def encode(self, y: NDArray, width: int, layout: str) -> NDArray:
         """Labels, of rows that `check` has returned, in a layout."""
@@ -208,16 +221,32 @@ class MulticlassTargets(LabelTargets):
         """Of each class, summing to 1."""
         return _exclusive(output, from_logits, of_margins)
 
+    def meta(self) -> dict[str, Any]:
+        """The classes, by scikeras' names, and an encoder of labels."""
+        return _meta_of_labels(self.kind, self.classes)
+
     def labels(self, probabilities: NDArray) -> NDArray:
         """Most probable label of each row."""
         return self.classes[np.argmax(probabilities, axis=1)]
 
 
 @dataclass(frozen=True, eq=False)
-class DummyTargets(LabelTargets):
+class DummyTargets(OneLabelTargets):
     """Classes, given by a column for each, of which one is 1 in each row."""
 
     kind = "multiclass"
+    is_exclusive = True
+    activation = "softmax"
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.classes)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the output of a user's own model may have."""
+        return (self.n_outputs,)
 
     def check(self, y: Any, name: str = "y") -> NDArray:
         """Return the number of each row's class, or say what is wrong with y."""
@@ -227,6 +256,10 @@ class DummyTargets(LabelTargets):
                 f"Got shape {y.shape}{' with other rows' if y.ndim == 2 else ''}."
             )
         return np.argmax(y, axis=1)
+
+    def strata(self, y: NDArray) -> NDArray | None:
+        """Number of each row's class: itself."""
+        return y
 
     def encode(self, y: NDArray, width: int, layout: str) -> NDArray:
         """Labels, of rows that `check` has returned, in a layout."""
@@ -251,6 +284,17 @@ class MultilabelTargets(LabelTargets):
 
     kind = "multilabel"
     is_exclusive = False
+    activation = "sigmoid"
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.classes)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the output of a user's own model may have."""
+        return (self.n_outputs,)
 
     def check(self, y: Any, name: str = "y") -> NDArray:
         """Return y, or say what is wrong with it."""
@@ -266,10 +310,6 @@ class MultilabelTargets(LabelTargets):
     def default_loss(self, width: int, smoothing: float) -> tuple[str, str]:
         """A cross-entropy of each label by itself."""
         return OF_ONE_OUTPUT
-
-    def output_activation(self, loss: str) -> str:
-        """What makes a probability of each output."""
-        return "sigmoid"
 
     def layout(self, width: int, loss: LossFacts) -> str:
         """Columns of 0 and 1."""
@@ -333,6 +373,12 @@ def _of_each(output: NDArray, from_logits: bool, of_margins: bool) -> NDArray:
     output = output.astype(np.float64, copy=False)
     output = (output + 1) / 2 if of_margins else output
     return np.clip(expit(output) if from_logits else output, 0, 1)
+
+
+def _meta_of_labels(target_type: str, classes: NDArray) -> dict[str, Any]:
+    from sklearn.preprocessing import LabelEncoder  # not to be imported where nothing is trained
+
+    return {**_meta(target_type, classes), "target_encoder_": LabelEncoder().fit(classes)}
 
 
 def _meta(target_type: str, classes: NDArray) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 
 from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask
 from sk_mlp.model_selection._distributions import OneMinus
-from sk_mlp.model_selection._fitted_clones import Drawn
+from sk_mlp.model_selection._fitted_clones import FixedSplits
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 
 
@@ -243,7 +243,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
                 subtask(search, self, "round", max_subtasks=2) as in_round,
                 subtask(in_round, self, "candidates", **parallel) as context,
             ):
-                cv = Drawn(splits)
+                cv = FixedSplits(splits)
                 results = self._evaluate(evaluate_candidates, candidates, cv, more, **context_argument(context))
             scores, drawn = self._ranking(results), results["params"]
             if np.isnan(scores).all():

@@ -11,7 +11,7 @@ from sk_mlp._estimator.sklearn_callbacks import announce_fit
 from sk_mlp.model_selection._folds import Fit
 
 
-class Stage:
+class FittedClones:
     """Between a search of scikit-learn's and its estimator: hands out fitted clones.
 
     scikit-learn's search clones its estimator for every candidate and fold, sets the candidate's parameters, fits and
@@ -76,7 +76,7 @@ class Stage:
         return estimator
 
 
-class Drawn:
+class FixedSplits:
     """A splitter whose folds are known, whatever it is asked with.
 
     Parameters

@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import Interval
 from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, training_task
 from sk_mlp._keras.copies import candidate
 from sk_mlp.model_selection._fits import Session, warn_of
-from sk_mlp.model_selection._fitted_clones import Drawn
+from sk_mlp.model_selection._fitted_clones import FixedSplits
 from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 from sk_mlp.model_selection._rungs import Bracket, divided, planned, refuse_epochs, refuse_epochs_in_fit, rungs
@@ -70,7 +70,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
                     side_by_side = list(itertools.chain.from_iterable(chosen.values()))
                     session.advance(side_by_side, verbose=self.verbose, watch=watch)
                     # All are scored at once: scikit-learn ends a search where all that it scores at once have failed.
-                    self._stage.hand_out(side_by_side)
+                    self._clones.hand_out(side_by_side)
                     scored = [(b, number) for b in present for number in survivors[b]]
                     more = {
                         "bracket": [b for b, _ in scored],
@@ -102,7 +102,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         """Let scikit-learn's search score fitted candidates."""
         n_fits = len(candidates) * len(splits)
         with subtask(context, self, "candidates", max_subtasks=n_fits, sequential_subtasks=False) as task:
-            cv = Drawn(splits)
+            cv = FixedSplits(splits)
             results = evaluate_candidates(candidates, cv=cv, more_results=more, **context_argument(task))
         return self._ranking(results)[-len(candidates) :]
 

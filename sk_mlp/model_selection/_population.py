@@ -20,7 +20,7 @@ from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, train
 from sk_mlp._keras.copies import candidate
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import fit_all
-from sk_mlp.model_selection._fitted_clones import Drawn, Stage
+from sk_mlp.model_selection._fitted_clones import FittedClones, FixedSplits
 from sk_mlp.model_selection._folds import Fit, Folds
 
 CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
@@ -33,7 +33,7 @@ class PopulationSearch(BaseSearchCV):
     n_jobs: int | None
     cv: Any
     checkpoint_dir: str | os.PathLike | None
-    _stage: Stage
+    _clones: FittedClones
     _data: tuple
     _checkpoint: Checkpoint | None
     _sequential: ExitStack
@@ -60,9 +60,9 @@ class PopulationSearch(BaseSearchCV):
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
         # scikit-learn's search runs on a copy, whose estimator hands out fitted clones. This one stays as it is.
         search: Any = copy.copy(self)
-        search._stage, search._data = Stage(self.estimator), (*data, routed, self.n_jobs)
+        search._clones, search._data = FittedClones(self.estimator), (*data, routed, self.n_jobs)
         search._checkpoint = None
-        search.estimator, search.n_jobs = search._stage.estimator, 1
+        search.estimator, search.n_jobs = search._clones.estimator, 1
         search.cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
         try:
             # joblib's Dask backend ignores n_jobs=1: it would send scikit-learn's tasks, which only score what is
@@ -71,7 +71,7 @@ class PopulationSearch(BaseSearchCV):
                 search._sequential.enter_context(joblib.parallel_config(backend="sequential"))
                 super(PopulationSearch, search).fit(X, y, **params)
         finally:
-            search._stage.close()
+            search._clones.close()
         self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_")})
         return self
 
@@ -99,8 +99,8 @@ class PopulationSearch(BaseSearchCV):
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
         context = context_argument(callback_ctx)
         watch = partial(training_task, callback_ctx.parent, self) if context else None
-        self._stage.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits), watch))
-        return evaluate_candidates(candidates, cv=Drawn(splits), more_results=more_results, **context)
+        self._clones.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits), watch))
+        return evaluate_candidates(candidates, cv=FixedSplits(splits), more_results=more_results, **context)
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
         X, y, routed, _ = self._data
@@ -110,7 +110,7 @@ class PopulationSearch(BaseSearchCV):
     def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
         """What scikit-learn's search fits, in its order."""
         return [
-            Fit(self._stage.clone_with(params), params, split, self._stage.next_number())
+            Fit(self._clones.clone_with(params), params, split, self._clones.next_number())
             for params in candidates
             for split in range(len(splits))
         ]
@@ -129,7 +129,7 @@ class PopulationSearch(BaseSearchCV):
         return results[decisive if decisive in names else names[0]]
 
     def _format_results(self, candidate_params, n_splits, out, more_results=None):
-        for result, seconds in zip(out, self._stage.seconds, strict=True):
+        for result, seconds in zip(out, self._clones.seconds, strict=True):
             result["fit_time"] = seconds
         return super()._format_results(candidate_params, n_splits, out, more_results)
 
