@@ -1,6 +1,8 @@
 """Searches that are interrupted go on from their checkpoint."""
 
+import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -221,6 +223,21 @@ def test_a_file_is_refused(tmp_path):
         searches()["random"].set_params(checkpoint_dir=path).fit(X, Y)
     with pytest.raises(ValueError, match="The 'checkpoint_dir' parameter"):
         searches()["random"].set_params(checkpoint_dir=3).fit(X, Y)
+
+
+@pytest.mark.parametrize("content", [pickle.dumps(print), b"", b"PK\x03\x04"])
+def test_files_of_another_kind_are_refused(finished, tmp_path, content):
+    """Nothing is unpickled: earlier versions wrote pickles."""
+    for path, known in contents(finished).items():
+        assert path == "search.json" or known.startswith(b"PK")
+        (tmp_path / path).write_bytes(content if path == "0-0-inf" else known)
+    refused(tmp_path, searches()["random"], "checkpoint_dir must hold a whole checkpoint.* a bad 0-0-inf")
+
+
+def test_folders_of_earlier_versions_are_refused(finished, tmp_path):
+    manifest = json.loads(contents(finished)["search.json"])
+    (tmp_path / "search.json").write_text(json.dumps(manifest | {"format": "3"}))
+    refused(tmp_path, searches()["random"], "one of another format")
 
 
 @pytest.mark.parametrize("name", ["search.json", "0-0-inf"])

@@ -1,9 +1,8 @@
 """Finished runs of a search, kept in a folder from which the same search goes on."""
 
-import hashlib
 import json
 import os
-import pickle
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,23 @@ import joblib
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
+from sk_mlp._files import archive
+from sk_mlp._files.values import Reader, Writer
 from sk_mlp._keras.policy import policy_of_fit
 from sk_mlp.engine.run import Run
+from sk_mlp.exceptions import ModelFileError
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
-FORMAT = "3"  # of what is kept of a run
+FORMAT = "4"  # of what is kept of a run; before, it was a pickle, which can run code
+KIND = "run"  # of a file
 
 
 class Checkpoint:
     """The runs of a search that have ended, or come to where they pause.
 
-    Each is a file of its own, written beside its place and moved there, so that a process that is killed leaves none
+    Each is a file of its own without any code, as `sk_mlp._files.archive` has it: written beside its place and moved
+    there, so that a process that is killed leaves none
     half-written, and processes may share the folder.
 
     Parameters
@@ -68,19 +72,23 @@ class Checkpoint:
 
     def save(self, run: Run, name: str, candidate: str) -> None:
         """Keep a run under a name."""
-        content = pickle.dumps({"candidate": candidate, **run.saved()})
-        self._write(self.folder / name, hashlib.sha256(content).digest() + content)
+        writer = Writer()
+        content = {"candidate": candidate, "run": writer.of(run.saved())}
+        archive.write(self.folder / name, KIND, content, writer.arrays)
 
     def restore(self, run: Run, name: str, candidate: str) -> None:
         """Take a run to where it was kept, if it was."""
         path = self.folder / name
         if not path.exists():
             return
-        content = path.read_bytes()
-        if hashlib.sha256(content[32:]).digest() != content[:32]:
-            raise ValueError(f"checkpoint_dir must hold a whole checkpoint. {self._found} a bad {name}.")
-        saved = pickle.loads(content[32:])
-        if saved.pop("candidate") != candidate:
+        try:
+            content, arrays = archive.read(path, KIND, max_bytes=sys.maxsize)
+            saved = Reader(arrays).of(content["run"])
+        except ModelFileError as error:
+            raise ValueError(
+                f"checkpoint_dir must hold a whole checkpoint. {self._found} a bad {name}: {error}"
+            ) from error
+        if content["candidate"] != candidate:
             raise ValueError(
                 "checkpoint_dir must hold the checkpoint of the same search. "
                 f"{self._found} other candidates; a search that is to go on needs an integer random_state."
