@@ -118,7 +118,10 @@ def load_model(
     content, arrays = archive.read(place, KIND, max_bytes)
     with archive.refusing(path):
         check_given(content, given)
-        return estimator_of(content, Reader(arrays, given))
+        estimator = estimator_of(content, Reader(arrays, given))
+        if estimator._fitted.spec is not None:
+            Predictor.from_estimator(estimator)._try()
+        return estimator
 
 
 def load_predictor(path: Any, *, max_bytes: int = archive.MAX_BYTES) -> Predictor:
@@ -158,4 +161,6 @@ def load_predictor(path: Any, *, max_bytes: int = archive.MAX_BYTES) -> Predicto
     with archive.refusing(path):
         if content["learned"]["_fitted"]["Fitted"]["spec"] is None:
             raise ModelFileError(NO_PREDICTOR)
-        return Predictor._of_fitted(learned_of(content, Reader(arrays))["_fitted"])
+        predictor = Predictor._of_fitted(learned_of(content, Reader(arrays))["_fitted"])
+        predictor._try()
+        return predictor

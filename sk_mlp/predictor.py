@@ -101,6 +101,18 @@ class Predictor:
         """X as what the networks take."""
         return read_table(X, self._table, self._fitted.shift)
 
+    def _try(self) -> None:
+        """Predict a row of zeros: a network or y that do not fit together fail here, rather than when they are used."""
+        fitted = self._fitted
+        assert fitted.spec is not None
+        outputs = forward_of(fitted).of_members(np.zeros((1, fitted.spec.n_features), np.float32))
+        if outputs.shape != (len(fitted.states), 1, fitted.spec.n_outputs):
+            raise ValueError("the network's outputs are not as many as it says")
+        self._labels(self._decoded(outputs[0]))
+
+    def _labels(self, decoded: NDArray) -> NDArray:
+        return self._fitted.targets.labels(decoded) if hasattr(self, "classes_") else decoded
+
     def _decoded(self, output: NDArray) -> NDArray:
         """An output as probabilities of a classifier, or in y's units."""
         fitted = self._fitted
@@ -121,8 +133,7 @@ class Predictor:
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels of the dtype of ``classes_``, or float64 in y's units.
         """
-        decoded = self._mean(X)
-        return self._fitted.targets.labels(decoded) if hasattr(self, "classes_") else decoded
+        return self._labels(self._mean(X))
 
     def predict_proba(self, X: Any) -> NDArray:
         """Predict the probability of each class, as the classifier's `predict_proba`.

@@ -16,6 +16,7 @@ EXTRAS = {
     "psutil": "test",
     "pyarrow": "test",
     "tensorboard": "tensorboard",
+    "skops": "test",
 }
 
 

@@ -8,12 +8,10 @@ from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._files.forms import NotKept
 from sk_mlp._files.values import Reader, Writer, missing
-from sk_mlp._network.forward import forward_of
 from sk_mlp._network.names import HIDDEN, OUTPUT, at_depth, variable
 from sk_mlp._network.spec import Fitted, NetworkSpec
 from sk_mlp._targets.base import Targets
@@ -162,10 +160,8 @@ def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
         raise ModelFileError("It is damaged: the network has other columns than X.")
     if spec is not None and not all(fits(spec, fitted.named_weights(m)) for m in range(len(fitted.states))):
         raise ModelFileError("It is damaged: the weights are not those of the network.")
-    if spec is not None:  # a network that does not fit its weights fails here, rather than when it is used
-        row = np.zeros((1, spec.n_features), np.float32)
-        if forward_of(fitted).of_members(row).shape != (len(fitted.states), 1, spec.n_outputs):
-            raise ModelFileError("It is damaged: the network's outputs are not as many as it says.")
+    if table.names is not None and len(table.names) != table.n_features:
+        raise ModelFileError("It is damaged: the columns have not one name each.")
     return learned
 
 

@@ -18,25 +18,26 @@ from sk_mlp._files.forms import FORMS, READERS, NotKept, kind_of, short
 from sk_mlp._files.matching import matches
 from sk_mlp.exceptions import ModelFileError
 
-# The frozen values of this package that a file may hold, and where they are. Their fields may come and go: one that a
-# file lacks has its default, one that is gone must be taken out in `RENAMED`.
+# The frozen values of this package that a file may hold, by their names there, and where they are now: what is moved or
+# renamed keeps its name in files. A field that a file lacks has its default.
 CLASSES = {
-    "NetworkSpec": "sk_mlp._network.spec",
-    "Fitted": "sk_mlp._network.spec",
-    "HeldOut": "sk_mlp._targets.intervals",
-    "State": "sk_mlp._network.layout",
-    "StateLayout": "sk_mlp._network.layout",
-    "ColumnPlan": "sk_mlp._tables.plan",
-    "DateColumn": "sk_mlp._tables.dates",
-    "Table": "sk_mlp._tables.table",
-    "BinaryTargets": "sk_mlp._targets.labels",
-    "MulticlassTargets": "sk_mlp._targets.labels",
-    "DummyTargets": "sk_mlp._targets.labels",
-    "MultilabelTargets": "sk_mlp._targets.labels",
-    "NumberTargets": "sk_mlp._targets.numbers",
-    "Compiled": "sk_mlp._network.compiled",
+    "NetworkSpec": "sk_mlp._network.spec.NetworkSpec",
+    "Fitted": "sk_mlp._network.spec.Fitted",
+    "HeldOut": "sk_mlp._targets.intervals.HeldOut",
+    "State": "sk_mlp._network.layout.State",
+    "StateLayout": "sk_mlp._network.layout.StateLayout",
+    "ColumnPlan": "sk_mlp._tables.plan.ColumnPlan",
+    "DateColumn": "sk_mlp._tables.dates.DateColumn",
+    "Table": "sk_mlp._tables.table.Table",
+    "BinaryTargets": "sk_mlp._targets.labels.BinaryTargets",
+    "MulticlassTargets": "sk_mlp._targets.labels.MulticlassTargets",
+    "DummyTargets": "sk_mlp._targets.labels.DummyTargets",
+    "MultilabelTargets": "sk_mlp._targets.labels.MultilabelTargets",
+    "NumberTargets": "sk_mlp._targets.numbers.NumberTargets",
+    "Compiled": "sk_mlp._network.compiled.Compiled",
 }
 
+NAMES = {place: name for name, place in CLASSES.items()}
 DEPTH = 100  # of values within values
 
 
@@ -76,8 +77,8 @@ class Writer:
         for found in FORMS:
             if found.holds(value):
                 return {found.name: found.write(value, self, of)}
-        if dataclasses.is_dataclass(kind) and kind.__module__ == CLASSES.get(kind.__name__):
-            return {kind.__name__: {f.name: of(getattr(value, f.name)) for f in dataclasses.fields(kind)}}
+        if name := NAMES.get(kind_of(value)):
+            return {name: {f.name: of(getattr(value, f.name)) for f in dataclasses.fields(kind)}}
         return self._of_object(value, of)
 
     def _of_object(self, value: Any, of: Callable) -> Any:
@@ -128,7 +129,8 @@ class Reader:
         raise ModelFileError(f"It holds a value of the type {name[:80]!r}, which this version of sk_mlp does not know.")
 
     def _of_class(self, name: str, inner: Any) -> Any:
-        cls = getattr(import_module(CLASSES[name]), name)
+        module, _, own = CLASSES[name].rpartition(".")
+        cls = getattr(import_module(module), own)
         fields = {f.name: f for f in dataclasses.fields(cls)}
         values = {key: self.of(item) for key, item in inner.items()}
         if not fields.keys() >= values.keys():

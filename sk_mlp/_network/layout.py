@@ -35,7 +35,7 @@ class StateLayout:
     names : tuple of str
         Of each variable, its layer's name and its own.
     shapes : tuple of tuple of int
-    dtypes : tuple of dtype
+    dtypes : tuple of str
     n_weights : int
         How many of them, the first ones, are the network's.
     averages : tuple of int
@@ -44,7 +44,7 @@ class StateLayout:
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
-    dtypes: tuple[np.dtype, ...]
+    dtypes: tuple[str, ...]
     n_weights: int
     averages: tuple[int, ...] = ()
 
@@ -58,7 +58,7 @@ class StateLayout:
         """Of each variable, whether it is among the ints, and where."""
         places, ends = [], {True: 0, False: 0}
         for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
-            is_int = dtype.kind in "iub"
+            is_int = np.dtype(dtype).kind in "iub"
             start = ends[is_int]
             ends[is_int] += int(np.prod(shape, dtype=int))
             places.append((is_int, slice(start, ends[is_int])))
@@ -77,7 +77,8 @@ class StateLayout:
     @property
     def float_dtype(self) -> np.dtype:
         """Of a state's floats."""
-        return np.result_type(np.float32, *(dtype for dtype in self.dtypes if dtype.kind == "f"))
+        dtypes = map(np.dtype, self.dtypes)
+        return np.result_type(np.float32, *(dtype for dtype in dtypes if dtype.kind == "f"))
 
     def pack(self, arrays: list[NDArray]) -> State:
         """Arrays of one member to its state."""

@@ -46,9 +46,12 @@ def as_table(X: Any) -> Any:
             f"Expected 2D array, got {n}D array instead. Found array with dim {n}, while dim <= 2 is required."
         )
     if len(table.shape) < 2 and not issparse(table):
-        from sklearn.utils.validation import check_array  # which takes half a second to import
-
-        check_array(np.asarray(table, dtype=object), dtype=None, input_name="X")  # says what is wrong
+        found = f"{len(table.shape)}D array" if table.shape else "scalar array"
+        raise ValueError(  # as scikit-learn says it
+            f"Expected 2D array, got {found} instead:\narray={table}.\nReshape your data either using "
+            "array.reshape(-1, 1) if your data has a single feature or array.reshape(1, -1) if it contains a single "
+            "sample."
+        )
     return table
 
 

@@ -109,8 +109,10 @@ def check_finite(X: NDArray, allow_nan: bool, names: Iterable, estimator_name: s
     """
     if not (np.isinf(X) if allow_nan else ~np.isfinite(X)).any():
         return
-    from sklearn.utils import assert_all_finite  # which takes half a second to import
-
+    try:
+        from sklearn.utils import assert_all_finite  # which takes half a second to import
+    except ImportError:  # where nothing but the predictor is installed
+        raise ValueError("Input X contains NaN, infinity or a number that is too large.") from None
     try:
         assert_all_finite(X, allow_nan=allow_nan, estimator_name=estimator_name, input_name="X")
     except ValueError as error:

@@ -82,7 +82,7 @@ def layout_of(variables: list[keras.Variable], n_weights: int, averages: list[in
     return StateLayout(
         names=tuple("/".join(variable.path.split("/")[-2:]) for variable in variables),
         shapes=tuple(tuple(variable.shape) for variable in variables),
-        dtypes=tuple(np.dtype(variable.dtype) for variable in variables),
+        dtypes=tuple(np.dtype(variable.dtype).name for variable in variables),
         n_weights=n_weights,
         averages=tuple(averages),
     )
