@@ -1,0 +1,118 @@
+"""What a finished search's results tell: which score counts, which rows are one candidate's, how values are spaced."""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sk_mlp.model_selection._coarse_to_fine import Range, to_range
+
+DECADE = 10.0  # values that span less are not drawn on a logarithmic axis
+
+
+def results_of(search: Any) -> Mapping[str, Any]:
+    """``cv_results_`` of a finished search.
+
+    Raises
+    ------
+    TypeError
+        If it is no search.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+    """
+    if isinstance(search, type) or not hasattr(search, "fit") or not hasattr(search, "refit"):
+        raise TypeError(
+            "The 'search' parameter must be a search of sk_mlp.model_selection or of scikit-learn. "
+            f"Got {search!r} instead."
+        )
+    check_is_fitted(search, "cv_results_")
+    return search.cv_results_
+
+
+def metric_of(search: Any, metric: str | None) -> str:
+    """What follows "mean_test_" in the name of the scores' column: None for the metric that ``refit`` names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such metric.
+    """
+    names = [name.removeprefix("mean_test_") for name in search.cv_results_ if name.startswith("mean_test_")]
+    wanted = search.refit if metric is None else metric
+    if isinstance(wanted, str) and wanted in names:
+        return wanted
+    if metric is not None:
+        known = ", ".join(map(repr, names))
+        raise ValueError(f"The 'metric' parameter must be one of {known}. Got {metric!r} instead.")
+    return names[0]
+
+
+def resources_of(search: Any) -> tuple[NDArray | None, str]:
+    """What each row's candidate had been given until then, None where all get the same; and what that is."""
+    results = search.cv_results_
+    if "n_epochs" in results:
+        return np.asarray(results["n_epochs"]), "epochs"
+    if "n_resources" in results:
+        return np.asarray(results["n_resources"]), str(search.resource).removeprefix("n_")
+    return None, "epochs"
+
+
+def params_of(search: Any) -> list[dict[str, Any]]:
+    """Hyperparameters of each row, without the one that a halving search sets itself."""
+    own = getattr(search, "resource", None)
+    return [{name: value for name, value in row.items() if name != own} for row in search.cv_results_["params"]]
+
+
+def candidates_of(search: Any) -> list[list[int]]:
+    """The rows of each candidate; of a halving search, one a rung."""
+    results = search.cv_results_
+    rows: dict[tuple, list[int]] = {}
+    brackets = results.get("bracket", np.zeros(len(results["params"]), int))
+    for row, (bracket, params) in enumerate(zip(brackets, params_of(search), strict=True)):
+        key = int(bracket), tuple(sorted((name, repr(value)) for name, value in params.items()))
+        rows.setdefault(key, []).append(row)
+    if "iter" not in results:  # each row is a candidate, though two may have drawn the same
+        return [[row] for row in range(len(results["params"]))]
+    return list(rows.values())
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value has a place on an axis of numbers."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
+
+
+def range_of(name: str, search: Any) -> Range | None:
+    """What a hyperparameter was drawn from, if that is a distribution with a scale."""
+    space = getattr(search, "param_distributions", None) or {}
+    for part in space if isinstance(space, list | tuple) else [space]:
+        try:
+            found = to_range(name, part[name])
+        except (KeyError, ValueError):
+            continue
+        if isinstance(found, Range):
+            return found
+    return None
+
+
+def scale_of(name: str, values: Sequence[Any], search: Any) -> str:
+    """How a hyperparameter's values are spaced: "log", "linear", "log from 1", of 1 - value, or "categories"."""
+    if not values or not all(is_number(value) for value in values):
+        return "categories"
+    found = range_of(name, search)
+    if found is not None:
+        return "linear" if found.scale != "log" else "log from 1" if found.complement else "log"
+    return "log" if _grows_by_factors(np.unique(np.asarray(values, float))) else "linear"
+
+
+def _grows_by_factors(numbers: NDArray) -> bool:
+    """Whether the steps between sorted values vary less as ratios than as differences."""
+    if len(numbers) < 2 or numbers[0] <= 0 or numbers[-1] < DECADE * numbers[0]:
+        return False
+    return _variation(np.diff(np.log(numbers))) <= _variation(np.diff(numbers))
+
+
+def _variation(steps: NDArray) -> float:
+    return float(np.std(steps) / np.mean(steps))
