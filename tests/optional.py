@@ -14,6 +14,7 @@ EXTRAS = {
     "pandas": "frames",
     "polars": "frames",
     "psutil": "test",
+    "shap": "explain",
     "pyarrow": "test",
     "tensorboard": "tensorboard",
     "skops": "test",

@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.model_selection import find_learning_rate
-from sk_mlp.model_selection._learning_rate import sweep_of
+from sk_mlp.model_selection._learning_rate import median_of, sweep_of
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 6))
@@ -37,9 +37,9 @@ def test_shapes_and_values(sweep):
     assert np.isfinite(sweep.losses[:20]).all()
 
 
-def test_sgd_blows_up_and_half_of_that_is_suggested(sweep):
+def test_sgd_blows_up_and_a_tenth_of_that_is_suggested(sweep):
     assert 0.01 < sweep.blow_up < 20
-    assert sweep.suggestion == sweep.blow_up / 2
+    assert sweep.suggestion == sweep.blow_up / 10
     assert sweep.blow_up in sweep.learning_rates
     later = sweep.learning_rates > sweep.blow_up
     assert not (sweep.losses[later] < sweep.losses[0]).all()
@@ -49,7 +49,7 @@ def test_sgd_blows_up_and_half_of_that_is_suggested(sweep):
 def test_the_losses_are_those_of_the_steps_of_a_fit():
     """At rates too small to change anything, one epoch's steps have the mean loss of an epoch of a fit."""
     mlp = regressor(batch_size=30, learning_rate=1e-9)
-    tiny = find_learning_rate(mlp, X, Y, min_lr=1e-9, max_lr=2e-9, n_steps=10)  # 300 rows: ten batches
+    tiny = find_learning_rate(mlp, X, Y, min_lr=1e-9, max_lr=2e-9, n_steps=10, n_sweeps=1)  # ten batches
     np.testing.assert_allclose(tiny.losses.mean(), mlp.partial_fit(X, Y).history_["loss"][0], rtol=1e-5)
 
 
@@ -58,13 +58,27 @@ def test_no_blow_up_at_rates_that_change_nothing(n_steps):
     """The noise of small batches is none."""
     tiny = find_learning_rate(regressor(batch_size=30), X, Y, min_lr=1e-9, max_lr=2e-9, n_steps=n_steps)
     assert tiny.blow_up is None
-    assert tiny.suggestion == pytest.approx(1e-9)
+    assert tiny.suggestion == 1e-9  # none below those that were tried
 
 
 def test_reproducible_and_by_the_seed(sweep):
     again, other = (find_learning_rate(regressor(random_state=seed), X, Y, **SWEEP) for seed in (0, 1))
     np.testing.assert_array_equal(again.losses, sweep.losses)
     assert not np.array_equal(other.losses, sweep.losses)
+    by_argument = find_learning_rate(regressor(random_state=1), X, Y, **SWEEP, random_state=0)
+    np.testing.assert_array_equal(by_argument.losses, sweep.losses)
+
+
+def test_the_median_of_several_sweeps():
+    losses = [find_learning_rate(regressor(random_state=seed), X, Y, **SWEEP, n_sweeps=1).losses for seed in (0, 1)]
+    assert not np.array_equal(*losses)
+    of_sweeps = np.array([[1.0, 5.0, np.nan], [2.0, np.inf, np.nan], [3.0, 4.0, 1.0]])
+    np.testing.assert_array_equal(median_of(of_sweeps), [2.0, 5.0, np.nan])
+
+
+def test_a_twentieth_for_other_optimizers():
+    found = find_learning_rate(regressor(optimizer="adam"), X, Y, **SWEEP)
+    assert found.suggestion == found.blow_up / 20
 
 
 def test_the_estimator_stays_as_it_was():
@@ -104,7 +118,7 @@ def test_in_a_pipeline(sweep):
 def test_a_classifier():
     mlp = plain_classifier(**NET, label_smoothing=0.1)
     found = find_learning_rate(mlp, X, LABELS, **SWEEP)
-    assert 0.01 < found.suggestion < 50
+    assert 0.002 < found.suggestion < 10
     assert found.losses[0] == pytest.approx(np.log(3), rel=0.8)
 
 
@@ -116,6 +130,8 @@ def test_a_classifier():
         ({"min_lr": 1.0, "max_lr": 1.0}, "max_lr must be greater than min_lr. Got min_lr=1.0 and max_lr=1.0"),
         ({"n_steps": 9}, "The 'n_steps' parameter"),
         ({"n_steps": 20.5}, "The 'n_steps' parameter"),
+        ({"n_sweeps": 0}, "The 'n_sweeps' parameter"),
+        ({"random_state": "x"}, "The 'random_state' parameter"),
         ({"estimator": StandardScaler()}, "The 'estimator' parameter"),
         ({"estimator": make_pipeline(regressor(), StandardScaler())}, "estimator must end in a KerasMLPClassifier or"),
         ({"estimator": regressor(n_neurons=-1)}, "The 'n_neurons' parameter"),
@@ -139,15 +155,15 @@ def test_what_cannot_be_compiled(params):
 
 def test_a_loss_that_is_never_finite():
     with pytest.raises(ValueError, match=r"The loss was not finite at the smallest rate, min_lr=.*0.1.*Got nan"):
-        sweep_of(np.array([0.1, 1.0]), np.array([np.nan, 1.0]))
+        sweep_of(np.array([0.1, 1.0]), np.array([np.nan, 1.0]), 0.1)
 
 
 def test_no_longer_finite_is_a_blow_up():
-    found = sweep_of(np.geomspace(0.1, 10, 20), np.r_[np.linspace(1, 0.5, 15), np.nan, np.full(4, 0.1)])
+    found = sweep_of(np.geomspace(0.1, 10, 20), np.r_[np.linspace(1, 0.5, 15), np.nan, np.full(4, 0.1)], 0.1)
     assert found.blow_up == found.learning_rates[15]
     assert np.isnan(found.losses[15:]).all()
     assert np.isnan(found.smoothed_losses[15:]).all()
-    assert found.suggestion == found.blow_up / 2
+    assert found.suggestion == pytest.approx(max(found.blow_up / 10, 0.1))
 
 
 def test_plot(sweep, tmp_path):

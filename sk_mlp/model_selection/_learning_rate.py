@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
@@ -14,9 +15,11 @@ from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_matplotlib
 from sk_mlp._estimator.given import GivenRows
 from sk_mlp._estimator.settings import settings_of
+from sk_mlp._estimator.split import member_seeds
 from sk_mlp._estimator.training import prepared
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows
+from sk_mlp.engine.run import Run
 from sk_mlp.exceptions import NotCompilableError
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 SMOOTHING = 0.95  # of the moving average of the losses
 WARM_UP = 20  # steps, about as many as the average is over: before, it is mostly the noise of single batches
 CLIMB = 0.15  # of the way from its lowest value back up, which counts as the beginning of a blow-up
+# Of the rate at which the loss blows up, what is suggested: benchmarks/bench_learning_rate.py. Steps of SGD become
+# shorter where the loss is flat; those of others do not.
+SHARE, SHARE_OF_SGD = 1 / 20, 1 / 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +42,14 @@ class LearningRateSweep:
     learning_rates : ndarray of shape (n_steps,)
         Learning rate of each step.
     losses : ndarray of shape (n_steps,)
-        Of each step's batch; nan after a blow-up.
+        Of each step's batch, the median over the sweeps; nan from where the loss is not finite.
     smoothed_losses : ndarray of shape (n_steps,)
         Their moving average.
     blow_up : float or None
         The rate at which the moving average begins to climb again, or the loss is no longer finite; None if neither
         happens.
     suggestion : float
-        Half of the largest stable rate: of ``blow_up``, or of the largest rate tried.
+        A 20th of ``blow_up``, or of the largest rate tried; a tenth with SGD.
 
     See Also
     --------
@@ -99,6 +105,8 @@ class LearningRateSweep:
         "min_lr": [Interval(Real, 0, None, closed="neither")],
         "max_lr": [Interval(Real, 0, None, closed="neither")],
         "n_steps": [Interval(Integral, 10, None, closed="left")],
+        "n_sweeps": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
@@ -111,11 +119,19 @@ def find_learning_rate(
     min_lr: float = 1e-5,
     max_lr: float = 10.0,
     n_steps: int = 500,
+    n_sweeps: int = 5,
+    random_state: Any = None,
 ) -> LearningRateSweep:
     """Train for a few hundred steps at ever larger learning rates and see where the loss blows up.
 
     The rate grows by a constant factor from step to step (Smith 2015, arXiv 1506.01186). All steps run in one call of
     a compiled program. The rates found hold for the estimator's optimizer, batch size and architecture.
+
+    Where one sweep blows up is much a matter of chance, so there are several, each with other initial weights and
+    another order of the rows. The losses are the median over them, step by step. They are smoothed by an exponential
+    moving average with a factor of 0.95, corrected for its start. The loss blows up where that average has climbed from
+    its lowest value by 15 % of the way back to its first one (or of half of that one, if the way is shorter), or where
+    the median is not finite. The suggestion is a 20th of that rate, and a tenth of it with SGD.
 
     Parameters
     ----------
@@ -132,6 +148,10 @@ def find_learning_rate(
     n_steps : int, default=500
         Steps of the estimator's batch size, over as many epochs as that needs. Of the first 20 only a loss that is no
         longer finite counts as a blow-up, for a mean of fewer batches is mostly noise.
+    n_sweeps : int, default=5
+        How many sweeps, of which the median counts.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights and the order of rows. None for the estimator's own.
 
     Returns
     -------
@@ -157,7 +177,7 @@ def find_learning_rate(
     >>> X, y = make_regression(1000, 5, random_state=0)
     >>> mlp = KerasMLPRegressor(**PLAIN_MLP, optimizer="sgd", n_neurons=20, random_state=0)
     >>> sweep = find_learning_rate(mlp, X, y)
-    >>> bool(0.01 < sweep.suggestion < 5)
+    >>> bool(0.002 < sweep.suggestion < 1)
     True
     """
     if max_lr <= min_lr:
@@ -167,20 +187,32 @@ def find_learning_rate(
             raise ValueError(f"estimator must end in a KerasMLPClassifier or KerasMLPRegressor. Got {estimator[-1]!r}.")
         X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
         estimator = estimator[-1]
-    settings = replace(settings_of(estimator), early_stopping=False, last_epoch=1)
-    task = prepared(settings, GivenRows(X, y, sample_weight), clone(estimator))
+    worker = clone(estimator)
+    if random_state is not None:
+        worker.set_params(random_state=random_state)
+    settings = replace(settings_of(worker), early_stopping=False, last_epoch=1)
+    task = prepared(settings, GivenRows(X, y, sample_weight), worker)
     reason = why_not_compilable(task.recipe, [])
     if reason:
         raise NotCompilableError(f"find_learning_rate needs the compiled engine, which cannot train this: {reason}")
     rates = np.geomspace(min_lr, max_lr, n_steps)
     data = DeviceRows(task.recipe, [task.members[0]])
-    population = CompiledPopulation(task.recipe, data, task.members[0].hyper, 1, record=True)
-    population.admit({0: task.runs()[0]})
-    losses = population.sweep(rates).astype(np.float64)
-    return sweep_of(rates, losses)
+    first, losses = task.members[0], np.empty((n_sweeps, n_steps))
+    for i, seed in enumerate(member_seeds(first.seed, n_sweeps)):
+        population = CompiledPopulation(task.recipe, data, first.hyper, 1, record=True)
+        population.admit({0: Run.begin(task.recipe, replace(first, seed=seed))})
+        losses[i] = population.sweep(rates)
+    is_sgd = issubclass(task.recipe.optimizer_class, keras.optimizers.SGD)
+    return sweep_of(rates, median_of(losses), SHARE_OF_SGD if is_sgd else SHARE)
 
 
-def sweep_of(rates: NDArray, losses: NDArray) -> LearningRateSweep:
+def median_of(losses: NDArray) -> NDArray:
+    """The median over sweeps, (n_sweeps, n_steps), of each step's loss; nan where half of them are not finite."""
+    median = np.sort(np.where(np.isfinite(losses), losses, np.inf), axis=0)[len(losses) // 2]
+    return np.where(np.isfinite(median), median, np.nan)
+
+
+def sweep_of(rates: NDArray, losses: NDArray, share: float) -> LearningRateSweep:
     """Find the blow-up: where the moving average has begun to climb back from its lowest towards its first value."""
     finite = np.isfinite(losses)
     n = len(losses) if finite.all() else int(np.argmin(finite))
@@ -197,4 +229,5 @@ def sweep_of(rates: NDArray, losses: NDArray) -> LearningRateSweep:
     climbed = at_lowest + np.flatnonzero(smoothed[at_lowest:n] > bound)
     blow_up = float(rates[climbed[0]]) if len(climbed) else float(rates[n]) if n < len(losses) else None
     losses = np.where(np.arange(len(losses)) < n, losses, np.nan)
-    return LearningRateSweep(rates, losses, smoothed, blow_up, 0.5 * (blow_up or float(rates[-1])))
+    suggestion = max(share * (blow_up or float(rates[-1])), float(rates[0]))
+    return LearningRateSweep(rates, losses, smoothed, blow_up, suggestion)
