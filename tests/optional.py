@@ -16,8 +16,8 @@ EXTRAS = {
     "psutil": "test",
     "shap": "explain",
     "pyarrow": "test",
-    "tensorboard": "tensorboard",
     "skops": "test",
+    "tensorboard": "tensorboard",
 }
 
 

@@ -4,6 +4,7 @@ Keras' own safe mode has had holes, so a configuration may name nothing but Kera
 package's, and what the caller gives. Layers that hold code or read files are refused.
 """
 
+import copy
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -145,7 +146,8 @@ def of_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     needed = names_needed(config)
     if absent := [name for name in needed if name not in custom_objects]:
         raise ModelFileError(missing(absent))
-    return keras.saving.deserialize_keras_object(config, {**OWN, **custom_objects}, safe_mode=True)
+    # A copy, as Keras takes parts out of the configurations of graphs.
+    return keras.saving.deserialize_keras_object(copy.deepcopy(config), {**OWN, **custom_objects}, safe_mode=True)
 
 
 def names_needed(config: Any) -> list[str]:

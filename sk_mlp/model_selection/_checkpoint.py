@@ -26,8 +26,7 @@ class Checkpoint:
     """The runs of a search that have ended, or come to where they pause.
 
     Each is a file of its own without any code, as `sk_mlp._files.archive` has it: written beside its place and moved
-    there, so that a process that is killed leaves none
-    half-written, and processes may share the folder.
+    there, so that a process that is killed leaves none half-written, and processes may share the folder.
 
     Parameters
     ----------
