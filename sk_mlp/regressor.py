@@ -413,7 +413,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
             For ``return_std=True`` with a single network.
         """
         if not return_std:
-            return self._fitted.targets.decode(self._output(X))
+            output = self._output(X)  # which checks that this is fitted
+            return self._fitted.targets.decode(output)
         outputs, targets = self._outputs(X), self._fitted.targets
         if len(outputs) == 1:
             raise ValueError(

@@ -190,7 +190,7 @@ def settings_of(estimator: Any, words: FitWords = NO_WORDS) -> Settings:
     model, passed_on = values["model"], estimator._routed
     owned = arguments_of(model).keys() & OWNABLE
     checked = values.keys() - owned
-    estimator._check_values({name: values[name] for name in checked})
+    estimator._check_values({name: values[name] for name in checked & told})  # defaults are valid
     arguments: Mapping[str, Any] = {}
     if model is not None:
         # A value of PLAIN_MLP gives way to one that is for the builder alone.
@@ -211,7 +211,7 @@ def settings_of(estimator: Any, words: FitWords = NO_WORDS) -> Settings:
     settings = Settings(
         owner=type(estimator),
         told=frozenset(told),
-        routed={to: routed_to(passed_on, to) for to in ROUTED},
+        routed={to: routed_to(passed_on, to) if passed_on else {} for to in ROUTED},
         builder_arguments=arguments,
         others={name: value for name, value in values.items() if name not in known} | others,
         policy=policy_of_fit(estimator),

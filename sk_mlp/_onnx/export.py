@@ -19,7 +19,7 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
 
     The graph takes the table as `fit` did, with all that the estimator does to it: categories by their values, dates,
     missing numbers, scaling and embeddings, all members of an ensemble, temperature and y's units. It agrees with
-    ``predict_proba`` to 1e-6 and with `predict` to 1e-5 of the size of y. Nothing is checked in it: where
+    ``predict_proba`` to 1e-5 and with `predict` to 1e-5 of the size of y. Nothing is checked in it: where
     the estimator would raise an error, such as for nan with ``handle_missing="error"``, it may give nan.
 
     Inputs are named as ``skl2onnx`` names them. If X had names of columns in `fit`, there is one input a column, by its
@@ -89,7 +89,7 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
     >>> model = to_onnx(mlp, "iris.onnx")
     >>> session = onnxruntime.InferenceSession("iris.onnx")
     >>> labels, probabilities = session.run(None, {"X": X.astype("float32")})
-    >>> float(abs(probabilities - mlp.predict_proba(X)).max()) < 1e-6
+    >>> float(abs(probabilities - mlp.predict_proba(X)).max()) < 1e-5
     True
     """
     check_exportable(estimator)
