@@ -26,7 +26,6 @@ from sklearn.datasets import (
     make_classification,
     make_friedman1,
 )
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
@@ -77,7 +76,7 @@ def main() -> int:
     parser.add_argument("--optimizer", default="adam", help='such as "sgd" (default: adam)')
     chosen = parser.parse_args()
     sets, n_seeds, epochs = (["diabetes"], 2, 3) if chosen.smoke else (chosen.sets or list(SETS), chosen.seeds, 30)
-    warnings.simplefilter("ignore", ConvergenceWarning)  # of rates that are too high
+    warnings.simplefilter("ignore")  # of rates that are too high, whose fits fail
     plain = PLAIN_MLP | {"n_hidden": 2, "n_neurons": 30, "epochs": epochs, "patience": epochs}
     plain |= {"early_stopping": True, "validation_fraction": 0.3, "optimizer": chosen.optimizer}
     print(environment())
