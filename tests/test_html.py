@@ -149,6 +149,11 @@ def test_pipelines_and_searches_show_it_too():
         assert "StandardScaler" in text
 
 
+def test_one_that_is_not_fitted_within_a_search_that_is():
+    search = GridSearchCV(plain_regressor(**SMALL), {"learning_rate": [1e-2]}, cv=2, refit=False).fit(X, LABELS)
+    assert "KerasMLPRegressor" in search._repr_html_()
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("background", ["white", "#111"])
 def test_in_a_browser(background, ensemble, tmp_path):

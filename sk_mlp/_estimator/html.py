@@ -38,12 +38,18 @@ class FittedTable:
         return len(self._attributes)
 
     def _repr_html_inner(self) -> str:
+        if not hasattr(
+            self._estimator, "_fitted"
+        ):  # scikit-learn asks for those within a fitted search or ensemble too
+            return self._attributes._repr_html_inner()
         return network_html(self._estimator) + self._attributes._repr_html_inner()
 
 
 def _fitted_attributes(estimator: Any) -> dict[str, Any]:
     names = [*vars(estimator), *(name for name in dir(type(estimator)) if _is_property(estimator, name))]
     public = [name for name in names if name.endswith("_") and not name.startswith("_")]
+    if not hasattr(estimator, "_fitted"):
+        return {}
     return {name: getattr(estimator, name) for name in public if name not in MADE_WHEN_ASKED_FOR}
 
 
