@@ -122,7 +122,7 @@ PAGES = {
     "sklearn": "https://scikit-learn.org/stable/modules/generated/{}.html",
     "joblib": "https://joblib.readthedocs.io/en/stable/generated/{}.html",
 }
-WITHOUT_PAGES = {"keras", "matplotlib", "numpy", "onnx", "pandas", "tf"}
+WITHOUT_PAGES = {"keras", "matplotlib", "numpy", "onnx", "optuna", "pandas", "tf"}
 
 
 def link_elsewhere(app, env, node, contnode):

@@ -89,6 +89,7 @@ reg.model_.summary()
 # does this in one call of a compiled program.
 
 from sk_mlp import PLAIN_MLP
+from sk_mlp.inspection import LearningRateDisplay
 from sk_mlp.model_selection import find_learning_rate
 
 plain = PLAIN_MLP | {
@@ -100,7 +101,7 @@ plain = PLAIN_MLP | {
 sweep = find_learning_rate(
     KerasMLPRegressor(**plain), X_train, y_train, min_lr=1e-3, n_steps=300
 )
-ax = sweep.plot()
+display = LearningRateDisplay.from_sweep(sweep)
 
 # %%
 # Random search
@@ -126,27 +127,11 @@ print(f"R2 of the folds {search.best_score_:.3f}")
 print(f"R2 of the test rows {search.score(X_test, y_test):.3f}")
 
 # %%
-# The learning rate matters most, so it is drawn on a logarithmic axis.
+# ``SearchDisplay`` draws the scores against each argument.
 
-import matplotlib.pyplot as plt
+from sk_mlp.inspection import SearchDisplay
 
-rates = np.array([params["learning_rate"] for params in search.cv_results_["params"]])
-depths = np.array([params["n_hidden"] for params in search.cv_results_["params"]])
-figure, ax = plt.subplots(layout="constrained")
-for depth, marker in ((1, "o"), (2, "^")):
-    at = depths == depth
-    ax.errorbar(
-        rates[at],
-        search.cv_results_["mean_test_score"][at],
-        search.cv_results_["std_test_score"][at],
-        fmt=marker,
-        label=f"n_hidden = {depth}",
-    )
-ax.set(
-    xscale="log", xlabel="learning rate", ylabel="R2, mean and spread of three folds"
-)
-ax.legend()
-plt.show()
+display = SearchDisplay.from_search(search)
 
 # %%
 # From coarse to fine
@@ -165,29 +150,7 @@ fine = CoarseToFineSearchCV(
     cv=3,
     random_state=0,
 ).fit(X_train, y_train)
-rates = [params["learning_rate"] for params in fine.cv_results_["params"]]
-decays = [params["weight_decay"] for params in fine.cv_results_["params"]]
-figure, ax = plt.subplots(layout="constrained")
-points = ax.scatter(
-    rates, decays, c=fine.cv_results_["mean_test_score"], s=60, edgecolor="white"
-)
-for number, (rate, decay) in enumerate(zip(rates, decays, strict=True)):
-    ax.annotate(
-        f"{number // 6 + 1}",
-        (rate, decay),
-        xytext=(5, 5),
-        textcoords="offset points",
-        fontsize=9,
-    )
-ax.set(
-    xscale="log",
-    yscale="log",
-    xlabel="learning rate",
-    ylabel="weight decay",
-    title="candidates, by their round",
-)
-figure.colorbar(points, label="R2")
-plt.show()
+display = SearchDisplay.from_search(fine, kind="map")
 
 # %%
 # Callbacks and TensorBoard

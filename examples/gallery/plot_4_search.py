@@ -41,27 +41,16 @@ print("epochs trained by halving:", sum(int(n * epochs) for n, epochs in rungs))
 print("epochs trained by the random search:", 18 * 27)
 
 # %%
-# Each line is a candidate. It ends where its scores were no longer among the best.
+# ``SearchDisplay`` draws a line for each candidate, up to where its scores were no longer among the best.
 
-import matplotlib.pyplot as plt
-import pandas as pd
-from matplotlib.colors import LogNorm
+from sk_mlp.inspection import SearchDisplay
 
-results = pd.DataFrame(halving.cv_results_)
-colours, scale = plt.colormaps["viridis"], LogNorm(1e-5, 1)
-figure, ax = plt.subplots(layout="constrained")
-for rate, rows in results.groupby("param_learning_rate"):
-    ax.plot(
-        rows["n_epochs"],
-        rows["mean_test_score"],
-        marker="o",
-        color=colours(scale(rate)),
-    )
-ax.set(xscale="log", xlabel="epochs", ylabel="mean accuracy of three folds")
-ax.set_xticks(halving.n_epochs_, halving.n_epochs_, minor=False)
-ax.minorticks_off()
-figure.colorbar(plt.cm.ScalarMappable(scale, colours), ax=ax, label="learning rate")
-plt.show()
+display = SearchDisplay.from_search(halving, kind="rungs")
+
+# %%
+# The same scores against the learning rate.
+
+display = SearchDisplay.from_search(searches["random"])
 
 # %%
 # :doc:`/searching` compares all searches, and says where to search.
