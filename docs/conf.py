@@ -122,6 +122,7 @@ PAGES = {
     "sklearn": "https://scikit-learn.org/stable/modules/generated/{}.html",
     "joblib": "https://joblib.readthedocs.io/en/stable/generated/{}.html",
 }
+MODULES = {"sk_mlp.inspection", "sk_mlp.layers", "sk_mlp.model_selection"}
 WITHOUT_PAGES = {"keras", "matplotlib", "numpy", "onnx", "optuna", "pandas", "tf"}
 
 
@@ -132,6 +133,13 @@ def link_elsewhere(app, env, node, contnode):
         return nodes.reference(
             "", "", contnode, internal=False, refuri=page.format(target)
         )
+    python = env.get_domain("py")
+    for name, known in python.objects.items():  # of another public module
+        if name.endswith(f".{target}") and known.objtype in ("class", "function"):
+            where = node["refdoc"]
+            return python.resolve_xref(
+                env, where, app.builder, "obj", name, node, contnode
+            )
     owner = getattr(
         import_module(node.get("py:module") or "sk_mlp"),
         node.get("py:class") or "",
@@ -139,7 +147,7 @@ def link_elsewhere(app, env, node, contnode):
     )
     owners = (owner, sk_mlp.KerasMLPClassifier, sk_mlp.KerasMLPRegressor)
     is_method = any(hasattr(each, target) for each in owners if each is not None)
-    is_theirs = target.partition(".")[0] in WITHOUT_PAGES
+    is_theirs = target.partition(".")[0] in WITHOUT_PAGES or target in MODULES
     is_term = node.get("reftype") == "term"
     return contnode if is_method or is_theirs or is_term else None
 
