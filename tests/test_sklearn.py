@@ -53,6 +53,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from sk_mlp import KerasMLPClassifier
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 # One structure for most of the tests: compiled once.
@@ -584,3 +585,46 @@ def test_same_seed_in_two_processes(labels):
     assert prints == [here, here]
     other = classifier(dropout=0.2, random_state=1).fit(*labels)
     assert not np.array_equal(other.predict_proba(labels[0]), mlp.predict_proba(labels[0]))
+
+
+# Subclasses
+
+
+class Passing(KerasMLPClassifier):
+    """Has a parameter of its own, and passes all others on."""
+
+    def __init__(self, width=4, **others):
+        self.width = width
+        super().__init__(**others)
+
+
+class Deriving(KerasMLPClassifier):
+    """Has a few parameters, from which others follow; notes something before it trains."""
+
+    def __init__(self, width=4, epochs=2):
+        self.width = width
+        super().__init__(hidden_layer_sizes=[width], epochs=epochs, batch_size=32)
+
+    def fit(self, X, y):
+        self.widest_ = np.max(X)
+        return super().fit(X, y)
+
+
+def test_a_subclass_that_passes_parameters_on():
+    estimator = Passing(width=7, n_neurons=5, optimizer__beta_1=0.8)
+    params = estimator.get_params()
+    assert params == {**KerasMLPClassifier(n_neurons=5, optimizer__beta_1=0.8).get_params(), "width": 7}
+    assert clone(estimator).get_params() == params
+    assert estimator.set_params(width=9, epochs=3).get_params() == params | {"width": 9, "epochs": 3}
+    with pytest.raises(TypeError, match="Did you mean 'dropout'"):
+        Passing(dropuot=0.1)
+
+
+def test_a_subclass_that_derives_parameters(no_xla):
+    assert clone(Deriving(width=7)).get_params() == {"width": 7, "epochs": 2}
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    estimator = Deriving().fit(pd.DataFrame(X, columns=NAMES), X[:, 0] > 0)
+    assert_array_equal(estimator.feature_names_in_, NAMES)
+    estimator.fit(X, X[:, 0] > 0)
+    assert estimator.widest_ == X.max()
+    assert not hasattr(estimator, "feature_names_in_")

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     import keras
 
 SET_AT_THE_END = ("_fitted", "history_", "member_histories_", "n_iter_", "best_epoch_")  # of a fit
+# All that a fit of ours sets, no more: a subclass may set others before it calls ``super().fit``.
+OF_X_AND_Y = ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_")
+LEARNED = {*SET_AT_THE_END, *OF_X_AND_Y, "autoencoder_", "fit_time_", "_live", "_policy"}
 FORMAT = 2  # of pickles; those of another one are refused
 
 
@@ -67,9 +70,10 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         bare = self._copy(keep_fitted=False)
         vars(bare).update(dict.fromkeys(shared))
         # What is not set is not passed on, so that a builder's defaults are not taken for values that the user has set.
+        to_set = bare._names_set() & {*bare._get_param_names()}  # what a subclass derives, its constructor does anew
         copies = _copies()
         apart: Callable[[Any], Any] = copies.carried if copies else lambda value: value
-        given = {name: apart(value) for name, value in bare._own_values().items() if name in bare._names_set()}
+        given = {name: apart(value) for name, value in bare._own_values().items() if name in to_set}
         vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
@@ -260,7 +264,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
 
     def _adopt(self, learned: dict[str, Any]) -> Self:
         """Have these attributes in place of those of the last fit; what the user has set remains."""
-        for name in [name for name in vars(self) if _is_learned(name)]:
+        for name in LEARNED & vars(self).keys():
             delattr(self, name)
         self.__dict__.update(learned)
         return self
@@ -412,11 +416,6 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
 
         targets = self._fitted.targets
         return targets.loss_is_standardised(loss_of_fit(settings_of(self), targets, targets.n_outputs, None))
-
-
-def _is_learned(name: str) -> bool:
-    """Whether an attribute is set by `fit`."""
-    return name.endswith("_") or name in ("_fitted", "_live", "_policy")
 
 
 def _copies() -> Any:

@@ -240,7 +240,7 @@ class Parameters(BaseEstimator, ABC):
 
     def _get_param_names(self):
         arguments = {name for name, default in arguments_of(self.model).items() if default is not REQUIRED}
-        own = [p.name for p in _signature(type(self)).values() if p.kind != p.VAR_KEYWORD]
+        own = _signature(type(self))
         return [*own, *sorted({*self._routed, *arguments} - set(own))]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -348,7 +348,16 @@ class Parameters(BaseEstimator, ABC):
 
 @functools.cache  # a search asks for it several times a fit, at 0.6 ms
 def _signature(cls: type) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(cls).parameters
+    """The constructor's parameters by name: those of its base too, where it passes on ``**keywords``."""
+    own = inspect.signature(cls).parameters
+    named = {name: parameter for name, parameter in own.items() if parameter.kind != parameter.VAR_KEYWORD}
+    if len(named) == len(own):
+        return named
+    bases = [base for base in cls.__mro__[1:] if "__init__" in vars(base) and issubclass(base, Parameters)]
+    return {
+        **named,
+        **{name: value for base in bases[:1] for name, value in _signature(base).items() if name not in named},
+    }
 
 
 @functools.cache
@@ -358,7 +367,7 @@ def _defaults(cls: type) -> dict[str, Any]:
     for base in reversed(cls.__mro__):
         if "__init__" in vars(base) and issubclass(base, Parameters):
             for parameter in list(_signature(base).values()):
-                if parameter.default is not parameter.empty and parameter.kind != parameter.VAR_KEYWORD:
+                if parameter.default is not parameter.empty:
                     found.setdefault(parameter.name, parameter.default)
     return found
 

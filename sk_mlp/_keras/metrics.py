@@ -40,6 +40,8 @@ ALIASES = {
     "one_hot_iou": "OneHotIoU",
     "one_hot_mean_iou": "OneHotMeanIoU",
 }
+# Of what histories hold besides metrics.
+OF_HISTORIES = ("loss", "learning_rate", "best_epoch", "stopped_by")
 
 
 def _by_name() -> dict[str, Any]:
@@ -84,8 +86,12 @@ def resolve_metrics(metrics: Any, arguments: Mapping[str, Any], output: Output) 
         own_name = {"name": named} if isinstance(named, str) else {}
         resolved.append(laid_out(_metric(item, own_name | arguments, output), output))
     names = [metric.name for metric in resolved]
-    if len(set(names)) < len(names) or "loss" in names:
-        raise ValueError(f"The 'metrics' parameter must hold metrics of different names, none 'loss'. Got {names}.")
+    taken = [*OF_HISTORIES, *(f"val_{name}" for name in ["loss", *names])]
+    if len(set(names)) < len(names) or {*names} & {*taken}:
+        raise ValueError(
+            "The 'metrics' parameter must hold metrics of different names, none of which histories have for something "
+            f"else ({', '.join(map(repr, taken))}). Got {names}."
+        )
     return resolved
 
 
