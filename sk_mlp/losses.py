@@ -49,7 +49,10 @@ class Quantile(keras.losses.Loss):
 
     def __init__(self, quantile: float | ArrayLike = 0.5, name: str = "quantile"):
         super().__init__(name=name)
-        array = np.asarray(quantile, dtype=np.float64)
+        given = np.asarray(quantile)
+        if given.dtype.kind not in "iuf":
+            raise ValueError(f"quantile must be a float, or floats in increasing order. Got {quantile!r} instead.")
+        array = given.astype(np.float64)
         if not np.all((array > 0) & (array < 1)):
             raise ValueError(f"quantile must be a float in (0, 1). Got {quantile!r} instead.")
         if array.ndim > 1 or not array.size or not np.all(np.diff(array) > 0 if array.ndim else True):

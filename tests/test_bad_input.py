@@ -272,10 +272,15 @@ def test_routed_argument_without_a_destination(name):
         ),
         ({"metrics": [3]}, r"'metrics' parameter must hold names, Keras metrics or functions\. Got 3"),
         ({"metrics": ["mae", "mae"]}, r"'metrics' parameter must hold metrics of different names"),
-        ({"metrics": [keras.metrics.MeanSquaredError(name="best_epoch")]}, r"'metrics' parameter must hold .*none of which .*'best_epoch'.*Got"),
+        (
+            {"metrics": [keras.metrics.MeanSquaredError(name="best_epoch")]},
+            r"'metrics' parameter must hold .*none of which .*'best_epoch'.*Got",
+        ),
         ({"metrics": [keras.metrics.MeanSquaredError(name="val_loss")]}, r"none of which .*'val_loss'.*Got"),
         ({"metrics": [keras.metrics.MeanSquaredError(name="learning_rate")]}, r"none of which .*'learning_rate'.*Got"),
         ({"callbacks": [3]}, r"'callbacks' parameter must hold Keras callbacks or their classes\. Got 3"),
+        ({"loss": "quantile", "loss__quantile": ["0.1", "0.9"]}, r"quantile must be a float, or floats .*Got \['0.1'"),
+        ({"loss": "quantile", "loss__quantile": [True]}, r"quantile must be a float, or floats .*Got \[True\]"),
         ({"optimizer": dict}, r"'optimizer' parameter must be a Keras optimizer\. Got <class 'dict'>"),
         ({"optimizer__bta_1": 0.9}, r"optimizer's arguments \{'bta_1': 0.9\} are not valid: .*bta_1"),
         ({"loss__delt": 0.9}, r"loss's arguments \{'delt': 0.9\} are not valid: .*delt"),
@@ -442,7 +447,7 @@ def test_before_fit(method):
         (np.where(np.arange(120) == 1, np.nan, TARGET), "Input y contains NaN"),
         (np.where(np.arange(120) == 1, np.inf, TARGET), "Input y contains infinity"),
         (TARGET + 1j, "Complex data not supported"),
-        (np.full(120, "a"), "could not convert string to float"),
+        (np.full(120, "a"), "y must hold numbers"),
         (TARGET[:7], r"inconsistent numbers of samples: \[120, 7\]"),
         (np.zeros((120, 2, 2)), "Found array with dim 3"),
         (None, "requires y to be passed, but the target y is None"),
@@ -482,7 +487,7 @@ WEIGHTS = {
     "inf": (np.where(np.arange(120) == 1, np.inf, 1.0), "Input sample_weight contains infinity"),
     "short": (np.ones(7), r"sample_weight.shape == \(7,\), expected \(120,\)"),
     "2-d": (np.ones((120, 1)), "(?i)sample.weights? must be 1D"),
-    "strings": (np.full(120, "a"), "could not convert string to float"),
+    "strings": (np.full(120, "a"), "y must hold numbers"),
 }
 
 
@@ -891,3 +896,15 @@ def test_memory_layouts(order, fitted):
             array.setflags(write=False)
     mlp = regressor().fit(rows, y, sample_weight=weights)
     np.testing.assert_array_equal(mlp.predict(rows), fitted.predict(X))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.full(120, "1.5"), ["1.5"] * 120, pd.Series(pd.date_range("2020", periods=120)), np.arange(120, dtype="m8[s]")],
+    ids=["strings", "list of strings", "dates", "durations"],
+)
+def test_y_of_a_regressor_that_holds_no_numbers(y):
+    with pytest.raises(ValueError, match=r"y must hold numbers\. Got values of dtype "):
+        regressor().fit(X, y)
+    with pytest.raises(ValueError, match=r"y_val must hold numbers\. Got values of dtype "):
+        regressor().fit(X, TARGET, X_val=X, y_val=y)

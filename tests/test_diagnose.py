@@ -244,5 +244,13 @@ def test_what_is_not_diagnosed():
         diagnose(mlp, y=Y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         diagnose(mlp, X, Y[:-1])
+    with pytest.raises(ValueError, match=r"y must hold numbers\. Got values of dtype <U1"):
+        diagnose(mlp, X, np.full(len(X), "a"))
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        diagnose(mlp, X, np.full(len(X), np.nan))
+    with pytest.raises(ValueError, match="y must have 1 columns, as in fit"):
+        diagnose(mlp, X, np.column_stack([Y, Y]))
+    with pytest.raises(ValueError, match=r"y must hold only the classes \[0, 1\]. Got \[2\]"):
+        diagnose(plain_classifier(**SMALL | {"epochs": 1}).fit(X, RARE), X, RARE + 1)
     with pytest.raises(ValueError, match="X has 3 features"):
         diagnose(mlp, X[:, :3])

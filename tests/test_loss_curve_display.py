@@ -195,6 +195,11 @@ def test_writes_a_picture(classifier, tmp_path):
     assert (tmp_path / "curve.png").stat().st_size > 5000
 
 
+def test_the_short_names_of_matplotlib():
+    display = LossCurveDisplay(TRAIN, VALIDATION).plot(line_kw={"lw": 3, "c": "red"})
+    assert [(line.get_linewidth(), line.get_color()) for line in display.lines_] == [(3, "red")] * 2
+
+
 def test_other_estimators_are_refused(regression_data):
     for estimator in (Ridge(), make_pipeline(StandardScaler(), Ridge())):
         with pytest.raises(TypeError, match=r"'estimator' parameter must be .* Got Ridge\(\) instead"):

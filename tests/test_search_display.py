@@ -158,8 +158,13 @@ def test_what_cannot_be_drawn(random):
         SearchDisplay.from_search(random, parameters=["depth"])
     with pytest.raises(ValueError, match="must be 2 names"):
         SearchDisplay.from_search(ridge_search(), kind="map")
+    with pytest.raises(ValueError, match="Got None, where alpha alone has several values"):
+        SearchDisplay.from_search(ridge_search(), kind="map")
     with pytest.raises(TypeError, match="'search' parameter must be a search"):
         SearchDisplay.from_search(Ridge())
+    for kind in ("parameters", "map", "time"):
+        with pytest.raises(TypeError, match=r"'ax' parameter must be a matplotlib\.axes\.Axes or None"):
+            SearchDisplay.from_search(random, kind=kind, ax=mpl.pyplot.subplots(1, 2)[1])
     with pytest.raises(NotFittedError):
         SearchDisplay.from_search(GridSearchCV(Ridge(), {"alpha": [1.0]}))
 

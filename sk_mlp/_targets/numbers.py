@@ -63,7 +63,8 @@ class NumberTargets(Targets):
         return self.mean, self.scale
 
     def check(self, y: Any, name: str = "y") -> NDArray:
-        """Return y as (n_samples, n_columns), or say what is wrong with its shape."""
+        """Return y as (n_samples, n_columns), or say what is wrong with its type or shape."""
+        _refuse_others(y, name)
         y = y.reshape(len(y), -1)
         if y.shape[1] != len(self.mean):
             raise ValueError(f"{name} must have {len(self.mean)} columns, as in fit. Got {y.shape[1]}.")
@@ -186,12 +187,13 @@ def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> 
     Raises
     ------
     ValueError
-        If the loss is not one of such a y.
+        If the loss is not one of such a y, or y holds no numbers.
     """
     if y.ndim == 2 and y.shape[1] == 1:
         from sklearn.utils.validation import column_or_1d  # not to be imported where nothing is trained
 
         y = column_or_1d(y, warn=True)
+    _refuse_others(y, "y")
     targets = previous or number_targets(y, np.ones(len(y)), standardise=False)
     quantiles = asked.quantiles
     if quantiles and len(targets.mean) > 1:
@@ -204,6 +206,12 @@ def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> 
     if quantiles:
         targets = replace(targets, quantiles=quantiles, one_dimensional=False)
     return targets, targets.check(y)
+
+
+def _refuse_others(y: NDArray, name: str) -> None:
+    """Raise an error for what holds no numbers: strings, dates, durations."""
+    if y.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers. Got values of dtype {y.dtype} instead.")
 
 
 def number_targets(y: NDArray, weights: NDArray, standardise: bool) -> NumberTargets:

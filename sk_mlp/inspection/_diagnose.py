@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
+from sk_mlp._estimator.checks import checked_X_y
 from sk_mlp._tables.columns import as_table, columns_of
 from sk_mlp._tables.selection import dense
 from sk_mlp.inspection import _of_rows
@@ -77,7 +78,7 @@ def diagnose(estimator: BaseKerasMLP | Pipeline, X: Any = None, y: ArrayLike | N
     TypeError
         If ``estimator`` is neither of this package nor a pipeline that ends in one that is.
     ValueError
-        If y is given without X, or X is not valid.
+        If y is given without X, or X or y is not valid: not as in `fit`, such as labels that it has not seen.
     sklearn.exceptions.NotFittedError
         If it is not fitted.
 
@@ -121,7 +122,11 @@ def _rows(mlp: Any, X: Any, y: Any) -> Rows:
     n = X.shape[0] if hasattr(X, "shape") else len(X)
     chosen = np.sort(np.random.default_rng(0).permutation(n)[:MOST_ROWS])
     X, y = _safe_indexing(X, chosen), None if y is None else y[chosen]
-    numbers = mlp._check_numbers(X)
+    if y is None:
+        numbers = mlp._check_numbers(X)
+    else:
+        numbers, y = checked_X_y(mlp, X, y, mlp._fitted.table, mlp._y_checks)
+        mlp._fitted.targets.check(y)
     numbers = numbers.toarray() if issparse(numbers) else numbers
     known = mlp._fitted.table.matrix_names
     names = [str(name) for name in known] or [f"x{number}" for number in range(numbers.shape[1])]
@@ -169,9 +174,6 @@ def _explained(mlp: Any, rows: Rows) -> float:
         return np.nan
     labels, codes = np.unique(rows.y, return_inverse=True)
     frequencies = np.tile(np.bincount(codes) / len(codes), (len(codes), 1))
-    known = np.isin(mlp.classes_, labels)
-    if known.sum() != len(labels):
-        return np.nan
     probabilities = mlp.predict_proba(rows.X)
     return 1 - log_loss(rows.y, probabilities, labels=mlp.classes_) / log_loss(rows.y, frequencies, labels=labels)
 

@@ -134,6 +134,8 @@ class LossCurveDisplay:
             If the learning rate is to be drawn and there is none.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
+        from matplotlib.cbook import normalize_kwargs
+        from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
         rates = self.learning_rate if show_learning_rate else None
@@ -141,6 +143,7 @@ class LossCurveDisplay:
             raise ValueError("The display has no learning_rate to show. Got show_learning_rate=True.")
         ax = new_axes(ax)
         name = self.name if name is None else name
+        given = normalize_kwargs(line_kw or {}, Line2D)  # "lw" is "linewidth"
         prefix = "" if name is None else f"{name}: "
         colors = dict(zip(("training", "validation"), PAIRS[n_drawn(ax, GID) % len(PAIRS)], strict=True))
         curves = {"training": _finite(self.train_loss)}
@@ -158,7 +161,7 @@ class LossCurveDisplay:
                 "gid": GID if label == "training" else None,
             }
             bold = losses[: self._n_bold(len(losses))]
-            self.lines_ += ax.plot(_epochs(bold), bold, **{**style, **(line_kw or {})})
+            self.lines_ += ax.plot(_epochs(bold), bold, **{**style, **given})
         self.member_lines_ = self._draw_members(ax, curves) if show_members else []
         self.best_ = self._mark_best(ax, prefix, curves)
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sk_mlp._estimator.extras import check_matplotlib
 from sk_mlp.inspection._parameter_axes import ParameterAxis, axes_of_search
-from sk_mlp.inspection._style import COLORS, DASHES, MAP, MARKERS, legend_above, n_drawn, new_axes, tidy
+from sk_mlp.inspection._style import COLORS, DASHES, MAP, MARKERS, checked_axes, legend_above, n_drawn, new_axes, tidy
 from sk_mlp.model_selection._results import candidates_of, metric_of, resources_of, results_of
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ class SearchDisplay:
         ------
         ImportError
             If matplotlib is not installed.
+        TypeError
+            If ``ax`` is no axes.
         ValueError
             If there is no such ``kind`` or hyperparameter, or nothing to draw of this kind.
         """
@@ -163,9 +165,14 @@ class SearchDisplay:
         unknown = [name for name in chosen if name not in self.parameters]
         if unknown or not chosen or (only and len(chosen) != only):
             wanted = f"{only} names" if only else "names"
+            got = (
+                f"{chosen} instead"
+                if names is not None
+                else f"None, where {', '.join(varying) or 'none'} alone has several values"
+            )
             raise ValueError(
                 f"The 'parameters' parameter must be {wanted} of hyperparameters that the search has tried: "
-                f"{', '.join(self.parameters) or 'there are none'}. Got {chosen} instead."
+                f"{', '.join(self.parameters) or 'there are none'}. Got {got}."
             )
         return chosen
 
@@ -199,9 +206,9 @@ class SearchDisplay:
             size = (max(6.4, 3.6 * n_columns), max(3.4 * n_rows, 4.2 if n_rows == 1 else 0))
             own, grid = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", sharey=True, squeeze=False)
         elif len(names) == 1:
-            grid = np.array([[ax]])
+            grid = np.array([[checked_axes(ax)]])
         else:
-            place = ax.get_subplotspec()
+            place = checked_axes(ax).get_subplotspec()
             if place is None:
                 raise ValueError(
                     "The 'ax' parameter must be axes of a grid, as plt.subplots makes them, to be divided."
@@ -402,7 +409,7 @@ class SearchDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If ``search`` is no search.
+            If ``search`` is no search, or ``ax`` no axes.
         sklearn.exceptions.NotFittedError
             If it is not fitted.
         ValueError

@@ -24,10 +24,19 @@ LOG_FROM = 10.0
 def new_axes(ax: "Axes | None", width: float = 6.4, height: float = 4.8) -> "Axes":
     """The axes given, or those of a new figure, of this size in inches."""
     if ax is not None:
-        return ax
+        return checked_axes(ax)
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def checked_axes(ax: Any) -> "Axes":
+    """The axes given, or an error where they are none: ``plt.subplots`` returns arrays of them."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"The 'ax' parameter must be a matplotlib.axes.Axes or None. Got {ax!r} instead.")
+    return ax
 
 
 def tidy(ax: "Axes") -> None:
