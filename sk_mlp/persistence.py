@@ -31,7 +31,7 @@ def save_model(estimator: Any, path: Any) -> None:
     estimator : KerasMLPClassifier or KerasMLPRegressor
         Fitted.
     path : str or path-like
-        Of the file. What is there is replaced when the new file is whole, and not before.
+        Of the file. What is there is replaced when the new file is whole, and not before; its permissions stay.
 
     Raises
     ------
@@ -40,7 +40,8 @@ def save_model(estimator: Any, path: Any) -> None:
     NotFittedError
         If it is not fitted.
     ValueError
-        If a parameter cannot be kept, such as a lambda or a Keras callback object; or if the path is a folder's.
+        If a parameter cannot be kept, such as a lambda or a Keras callback object; or if the path is that of a folder,
+        a device or a pipe.
     OSError
         If the file cannot be written.
 

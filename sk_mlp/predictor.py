@@ -1,5 +1,7 @@
 """Prediction by a fitted network without TensorFlow, Keras and scikit-learn: numpy, scipy and narwhals alone."""
 
+from collections.abc import Callable
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,20 @@ from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
 
 __all__ = ["Predictor"]
+
+
+class _OfClassifiers:
+    """A method that regressors' predictors lack, as by scikit-learn's `available_if`, whose import takes long."""
+
+    def __init__(self, method: Callable):
+        self.__doc__, self._method = method.__doc__, method
+
+    def __get__(self, predictor: Any, owner: type | None = None) -> Callable:
+        if predictor is None:
+            return self._method
+        if not hasattr(predictor, "classes_"):
+            raise AttributeError(f"A regressor's predictor has no {self._method.__name__}; use predict.")
+        return MethodType(self._method, predictor)
 
 
 class Predictor:
@@ -135,6 +151,7 @@ class Predictor:
         """
         return self._labels(self._mean(X))
 
+    @_OfClassifiers
     def predict_proba(self, X: Any) -> NDArray:
         """Predict the probability of each class, as the classifier's `predict_proba`.
 
@@ -153,8 +170,6 @@ class Predictor:
         AttributeError
             If this is a regressor's predictor.
         """
-        if not hasattr(self, "classes_"):
-            raise AttributeError("A regressor's predictor has no predict_proba; use predict.")
         return self._mean(X)
 
     def predict_members(self, X: Any) -> NDArray:

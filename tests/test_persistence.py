@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_mlp import (
     KerasMLPClassifier,
+    KerasMLPRegressor,
     ModelFileError,
     load_model,
     load_predictor,
@@ -67,6 +68,35 @@ def build_own():
         [keras.Input((3,)), keras.layers.Dense(2, activation=double), Doubled(), keras.layers.Dense(1)]
     )
     model.compile(optimizer=keras.optimizers.SGD(0.01), loss=keras.losses.Huber(delta=2.0), metrics=["mae"])
+    return model
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1 / (1 + keras.ops.cast(step, "float32"))
+
+    def get_config(self):
+        return {}
+
+
+class Sparse(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return 0.01 * keras.ops.sum(keras.ops.abs(x))
+
+    def get_config(self):
+        return {}
+
+
+@keras.saving.register_keras_serializable("test_persistence", name="Named")
+class Registered(keras.layers.Dense):
+    """A layer that Keras knows by another name."""
+
+
+def build_with_own_parts():
+    model = keras.Sequential(
+        [keras.Input((3,)), Registered(2, "relu", kernel_regularizer=Sparse()), keras.layers.Dense(1)]
+    )
+    model.compile(keras.optimizers.Adam(Halving()), squares)
     return model
 
 
@@ -210,6 +240,42 @@ def test_what_the_caller_must_give_is_said(path):
         load_predictor(path)
 
 
+@pytest.mark.parametrize(
+    ("params", "given"),
+    [
+        ({"optimizer": keras.optimizers.Adam(Halving())}, {"Halving": Halving}),
+        (
+            {"model": build_with_own_parts},
+            {
+                "Halving": Halving,
+                "Sparse": Sparse,
+                "build_with_own_parts": build_with_own_parts,
+                "squares": squares,
+                "test_persistence>Named": Registered,
+            },
+        ),
+    ],
+    ids=["optimizer", "model"],
+)
+def test_objects_of_the_users_own_within_those_of_keras(path, params, given):
+    mlp = KerasMLPRegressor(ensemble_size=1, epochs=1, random_state=0, **params).fit(X, Y)
+    save_model(mlp, path)
+    with pytest.raises(ModelFileError, match=r"custom_objects=\{.*'Halving': Halving") as raised:
+        load_model(path)
+    assert "Named': Named" in str(raised.value) or "model" not in params
+    loaded = load_model(path, given)
+    for one in (mlp, loaded, again := pickle.loads(pickle.dumps(loaded))):
+        one.partial_fit(X, Y)
+    np.testing.assert_array_equal(loaded.predict(X), mlp.predict(X))
+    np.testing.assert_array_equal(again.predict(X), mlp.predict(X))
+
+
+def test_what_is_given_is_a_function_or_class(path):
+    save_model(plain_regressor(build_own, epochs=1, learning_rate=0.01, random_state=0).fit(X, Y), path)
+    with pytest.raises(ModelFileError, match=r"custom_objects\['build_own'\] must be a function or class. Got None"):
+        load_model(path, {"build_own": None, "Doubled": Doubled, "double": double})
+
+
 def test_a_class_of_the_users_own(path):
     mlp = OwnRegressor(**SMALL | {"ensemble_size": 1}).fit(X, Y)
     save_model(mlp, path)
@@ -283,6 +349,24 @@ def test_paths_that_are_none(regressor, tmp_path):
         load_model(tmp_path / "model.mlp")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_pipe_stays_one(regressor, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for act in (lambda path: save_model(regressor, path), load_model, load_predictor):
+        with pytest.raises(ValueError, match=r"must be a file's\. Got .*pipe', no file, instead"):
+            act(pipe)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems keep permissions elsewhere")
+def test_who_may_read_a_file_stays_as_it_was(regressor, path):
+    save_model(regressor, path)
+    path.chmod(0o600)
+    save_model(regressor, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_full_disk_leaves_the_file_that_was_there(regressor, classifier, path, monkeypatch):
     save_model(regressor, path)
     before = path.read_bytes()
@@ -309,6 +393,9 @@ def test_files_that_are_too_large(regressor, path):
     save_model(regressor, path)
     with pytest.raises(ModelFileError, match="and max_bytes=1000"):
         load_model(path, max_bytes=1000)
+    for wrong in (None, "1000", 0, float("nan"), True):
+        with pytest.raises(ValueError, match="The 'max_bytes' parameter must be a number above 0"):
+            load_predictor(path, max_bytes=wrong)
 
 
 def with_text(path, change):

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import json
+import numbers
 import os
 import re
 import zipfile
@@ -78,7 +79,11 @@ def read(path: Path, kind: str, max_bytes: int = MAX_BYTES) -> tuple[Any, list[N
         If there is none.
     ModelFileError
         If it is none of this kind, larger than ``max_bytes``, of a newer format, or not as it was written.
+    ValueError
+        If ``max_bytes`` is no number above 0.
     """
+    if isinstance(max_bytes, bool) or not isinstance(max_bytes, numbers.Real) or not max_bytes > 0:
+        raise ValueError(f"The 'max_bytes' parameter must be a number above 0. Got {max_bytes!r} instead.")
     with open(path, "rb") as file, refusing(path):
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:

@@ -101,7 +101,7 @@ def _written(values: Mapping[str, Any], writer: Writer, what: str) -> dict[str, 
         try:
             written[name] = writer.of(value)
         except (NotKept, ModelFileError) as error:
-            raise ValueError(f"{what.format(name)} cannot be kept in a file: {error}.") from error
+            raise ValueError(f"{what.format(name)} cannot be kept in a file: {str(error).rstrip('.')}.") from error
     return written
 
 
@@ -115,8 +115,8 @@ def _kept_model(fitted: Fitted, writer: Writer) -> Any:
         return model_of_config(model_of(fitted), writer)
     except (NotKept, ModelFileError) as error:
         raise ValueError(
-            f"The network of the 'model' parameter cannot be kept by its Keras configuration: {error}. A file of "
-            "save_model holds no code; use to_keras, or pickle."
+            "The network of the 'model' parameter cannot be kept by its Keras configuration: "
+            f"{str(error).rstrip('.')}. A file of save_model holds no code; use to_keras, or pickle."
         ) from error
 
 
@@ -226,3 +226,6 @@ def check_given(content: Any, given: Mapping[str, Any]) -> None:
     """Raise if the caller has not given all functions and classes that the file needs."""
     if absent := [name for name in content["needs"] if name not in given]:
         raise ModelFileError(missing(absent))
+    for name in content["needs"]:
+        if not callable(given[name]):
+            raise ModelFileError(f"custom_objects[{name!r}] must be a function or class. Got {given[name]!r} instead.")

@@ -18,8 +18,9 @@ import sk_mlp.layers
 import sk_mlp.losses
 from sk_mlp._files.forms import NotKept, kind_of
 from sk_mlp._files.values import Reader, Writer, missing
+from sk_mlp._keras.copies import carried, unknown_to_keras
 from sk_mlp._keras.policy import build_under
-from sk_mlp._network.build import layers_of, weights_of
+from sk_mlp._network.build import weights_of
 from sk_mlp._network.compiled import Compiled, compiled_by_user
 from sk_mlp.engine.structure import structure_of, structure_of_model
 from sk_mlp.exceptions import ModelFileError
@@ -68,7 +69,13 @@ class ModelOfConfig:
 
     def __call__(self) -> keras.Model:
         """The model."""
-        return build_under(self.policy, self._made)
+        with keras.saving.CustomObjectScope(self.custom_objects):  # of this thread
+            return build_under(self.policy, self._made)
+
+    def __reduce__(self) -> tuple:
+        """As pickles and deep copies take it: Keras need not know the classes of what the model was compiled with."""
+        told = None if self.compiled is None else list(vars(self.compiled).values())
+        return _maker, (self.config, self.policy, carried(told), self.custom_objects)
 
     def _made(self) -> keras.Model:
         model = of_config(self.config, self.custom_objects)
@@ -82,6 +89,10 @@ class ModelOfConfig:
                 weighted_metrics=[_again(metric) for metric in told.weighted_metrics] or None,
             )
         return model
+
+
+def _maker(config: dict[str, Any], policy: str, told: list | None, custom_objects: dict[str, Any]) -> ModelOfConfig:
+    return ModelOfConfig(config, policy, None if told is None else Compiled(*told), custom_objects)
 
 
 def _again(value: Any) -> Any:
@@ -105,15 +116,13 @@ def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
     except Exception as error:  # of a layer of the user's
         raise NotKept(f"its configuration cannot be made: {error}") from error
     config.pop("compile_config", None)
-    classes = {type(layer).__name__: type(layer) for layer in (model, *layers_of(model))}
-    attributes = [value for layer in layers_of(model) for value in vars(layer).values()]
-    known = classes | {a.__name__: a for a in attributes if isinstance(a, types.FunctionType)}
+    known = unknown_to_keras(model)
     names = names_needed(config)
     for name in names:
-        writer.name(name, known.get(name.rpartition(">")[2]))
+        writer.name(name, known.get(name))
     maker = ModelOfConfig(_plain(config), model.dtype_policy.name, compiled_by_user(model))
     try:
-        again = of_config(maker.config, {name: known[name.rpartition(">")[2]] for name in names})
+        again = of_config(maker.config, {name: known[name] for name in names})
         same = structure_of_model(again) == structure_of_model(model) and [
             (tuple(v.shape), v.dtype) for v in weights_of(again)
         ] == [(tuple(v.shape), v.dtype) for v in weights_of(model)]
@@ -243,12 +252,11 @@ def written(value: Any, writer: Writer, of: Callable) -> Any:
     lost = {k: v for k, v in getattr(value, "_fn_kwargs", {}).items() if k not in config["config"]}
     if lost and isinstance(value, keras.losses.Loss):
         config["config"] |= _plain(lost)
-    known: dict[str, Any] = {type(value).__name__: type(value)}
+    known = unknown_to_keras(value)
     for name in names_needed(config):
-        known.setdefault(name, type(value) if name.endswith(f">{type(value).__name__}") else None)
-        writer.name(name, known[name])
+        writer.name(name, known.get(name))
     try:
-        again = of_config(config, {name: v for name, v in known.items() if v})
+        again = of_config(config, known)
         same = _is_same(again, value)
     except Exception as error:
         raise NotKept(f"a {kind_of(value)} cannot be made again from its configuration: {error}") from error

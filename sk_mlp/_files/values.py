@@ -149,7 +149,7 @@ class Reader:
 
 def missing(names: list[str]) -> str:
     """What to say where names are not given."""
-    shown = ", ".join(f"{name!r}: {name}" for name in names)
+    shown = ", ".join(f"{name!r}: {name.rpartition('>')[2]}" for name in names)
     return f"It needs functions or classes of your own: pass custom_objects={{{shown}}}."
 
 

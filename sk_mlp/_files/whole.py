@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,22 @@ def checked_path(path: Any) -> Path:
     TypeError
         If it is no path.
     ValueError
-        If it is a folder.
+        If it is a folder, a device or a pipe.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"The 'path' parameter must be a str or path-like. Got {path!r} instead.")
     path = Path(path)
     if path.is_dir():
         raise ValueError(f"The 'path' parameter must be a file's. Got the folder {os.fspath(path)!r} instead.")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"The 'path' parameter must be a file's. Got {os.fspath(path)!r}, no file, instead.")
     return path
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place, and move it there when the disk has all of it.
 
-    An interruption, or a full disk, leaves what there was before.
+    An interruption, or a full disk, leaves what there was before. Who may read it stays as it was.
 
     Parameters
     ----------
@@ -47,6 +50,8 @@ def write_whole(path: Path, content: bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(beside, "xb") as file:
+            with contextlib.suppress(OSError):  # there was no file, or the disk knows no permissions
+                shutil.copymode(path, beside)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

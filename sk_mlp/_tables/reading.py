@@ -3,7 +3,6 @@
 The same numbers as by the estimators' checks, which are scikit-learn's. tests/test_predictor.py holds the two together.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,11 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     ------
     ValueError
         If X has other columns than in fit, no rows, or something in them that it may not have.
+    TypeError
+        If it is a matrix of numpy, or if some of its columns' names are strings and some are not.
     """
+    if isinstance(X, np.matrix):
+        raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
     X = dense_frame(as_table(X))
     _check_columns(X, table)
     if X.shape[0] < 1:
@@ -80,23 +83,30 @@ def _read_sparse(X: Any, table: Table, shift: NDArray | None) -> Matrix:
 
 
 def _check_columns(X: Any, table: Table) -> None:
-    """See that X has the columns that it had in fit."""
+    """See that X has the columns that it had in fit; errors are those of scikit-learn."""
+    names = list(names_of(X)) if frame_of(X) is not None else []
+    kinds = sorted({type(name).__qualname__ for name in names})
+    if len(kinds) > 1 and "str" in kinds:
+        raise TypeError(
+            f"Feature names are only supported if all input features have string names. Got {kinds} instead."
+        )
+    known = table.names
+    if kinds == ["str"] and known is not None and names != list(known):
+        raise ValueError(
+            "The feature names should match those that were passed during fit.\n" + _difference(names, list(known))
+        )
     if X.shape[1] != table.n_features:
         raise ValueError(
             f"X has {X.shape[1]} features, but this predictor is expecting {table.n_features} features as input."
         )
-    names = names_of(X) if frame_of(X) is not None else None
-    if table.names is None or names is None or not all(isinstance(name, str) for name in names):
-        return
-    if list(names) != list(table.names):
-        raise ValueError(
-            "The feature names should match those that were passed during fit, in the same order. "
-            f"{_difference(list(names), list(table.names))}"
-        )
 
 
-def _difference(names: Sequence[str], known: Sequence[str]) -> str:
-    unexpected, missing = sorted({*names} - {*known}), sorted({*known} - {*names})
-    if not unexpected and not missing:
-        return "Got another order."
-    return f"Got {unexpected[:5]}, which fit has not seen, and no {missing[:5]}."
+def _difference(names: list[str], known: list[str]) -> str:
+    unseen, missing = sorted({*names} - {*known}), sorted({*known} - {*names})
+    parts = {"unseen at fit time": unseen, "seen at fit time, yet now missing": missing}
+    lines = [f"Feature names {what}:\n{_listed(found)}" for what, found in parts.items() if found]
+    return "".join(lines) or "Feature names must be in the same order as they were in fit.\n"
+
+
+def _listed(names: list[str]) -> str:
+    return "".join(f"- {name}\n" for name in names[:5]) + ("- ...\n" if len(names) > 5 else "")
