@@ -228,6 +228,16 @@ def test_no_interval_without_rows_that_networks_have_not_been_trained_on():
     mlp.fit(X, Y).predict_interval(X)  # the same rows once more
     with needs:
         mlp.set_params(random_state=1).fit(X, Y).predict_interval(X)
+    for first, then in [
+        (slice(None), slice(None, None, -1)),
+        (slice(0, -20), slice(None)),
+        (slice(None), slice(0, -20)),
+    ]:
+        mlp = plain_regressor(**SMALL, warm_start=True).fit(X[first], Y[first]).fit(X[then], Y[then])
+        with needs:
+            mlp.predict_interval(X, coverage=0.5)
+    mlp = plain_regressor(**SMALL, warm_start=True).fit(X[:-40], Y[:-40], X_val=X[-20:], y_val=Y[-20:])
+    mlp.fit(X[:-20], Y[:-20], X_val=X[-20:], y_val=Y[-20:]).predict_interval(X)  # the same rows, which never train
     mlp = plain_regressor(**SMALL).fit(X, Y).partial_fit(X, Y)
     with needs:
         mlp.predict_interval(X)

@@ -41,11 +41,16 @@ class HeldOut:
     n_rows_of_fit: int
 
     def may_be_trained_on(self, before: "HeldOut | None") -> bool:
-        """Whether a fit that has gone on from this state has rows here on which the earlier one has trained."""
+        """Whether the fit before, from which this one has gone on, may have trained on rows here.
+
+        It has not where it has held out the same rows, told by their y: rows of X may come and go in between, or be in
+        another order.
+        """
         if before is None:
             return True
-        same_rows = np.array_equal(self.rows, before.rows) and np.array_equal(self.groups, before.groups)
-        return self.n_rows_of_fit == before.n_rows_of_fit and not same_rows
+        same = np.array_equal(self.y, before.y) and np.array_equal(self.groups, before.groups)
+        in_place = self.n_rows_of_fit != before.n_rows_of_fit or np.array_equal(self.rows, before.rows)
+        return not (same and in_place)
 
 
 def interval(
