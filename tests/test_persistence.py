@@ -108,6 +108,22 @@ class OwnRegressor(type(plain_regressor())):
     """A class of the user's own."""
 
 
+class Passing(KerasMLPClassifier):
+    """One with a parameter of its own, which passes all others on."""
+
+    def __init__(self, width=4, **others):
+        self.width = width
+        super().__init__(**others)
+
+
+class Deriving(KerasMLPClassifier):
+    """One with few parameters."""
+
+    def __init__(self, width=4):
+        self.width = width
+        super().__init__(hidden_layer_sizes=[width], epochs=2)
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "model.mlp"
@@ -517,3 +533,10 @@ def test_values_that_hold_themselves():
         Writer().of(value)
     with pytest.raises(NotKept, match=r"of type builtins\.object"):
         Writer().of(object())
+
+
+@pytest.mark.parametrize("estimator", [Passing(5, n_hidden=1, epochs=2), Deriving(5)], ids=["passing", "deriving"])
+def test_subclasses_with_parameters_of_their_own(estimator, path, no_xla):
+    loaded = reloaded(estimator.fit(X, LABELS), path, **{type(estimator).__name__: type(estimator)})
+    assert loaded.get_params() == estimator.get_params()
+    np.testing.assert_array_equal(loaded.predict_proba(X), estimator.predict_proba(X))

@@ -598,6 +598,14 @@ class Passing(KerasMLPClassifier):
         super().__init__(**others)
 
 
+class Needing(Passing):
+    """Has a parameter without a default."""
+
+    def __init__(self, needed, *args, **others):
+        self.needed = needed
+        super().__init__(*args, **others)
+
+
 class Deriving(KerasMLPClassifier):
     """Has a few parameters, from which others follow; notes something before it trains."""
 
@@ -618,6 +626,8 @@ def test_a_subclass_that_passes_parameters_on():
     assert estimator.set_params(width=9, epochs=3).get_params() == params | {"width": 9, "epochs": 3}
     with pytest.raises(TypeError, match="Did you mean 'dropout'"):
         Passing(dropuot=0.1)
+    again = clone(Needing(Ellipsis, width=3, n_neurons=5))
+    assert (again.needed, again.width, again.n_neurons) == (Ellipsis, 3, 5)
 
 
 def test_a_subclass_that_derives_parameters(no_xla):

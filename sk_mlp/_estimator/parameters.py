@@ -26,6 +26,7 @@ from sk_mlp._network.builder_arguments import (
 )
 
 AUTO = StrOptions({"auto"})
+PASSED_ON = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # Classes of Keras that parameters may be of, besides what their constraints say.
 KERAS_TYPES = {
     "optimizer": "optimizers.Optimizer",
@@ -226,11 +227,11 @@ class Parameters(BaseEstimator, ABC):
 
     def _own_values(self) -> dict[str, Any]:
         """The parameters that have a name in the signature, as they are."""
-        return {name: vars(self)[name] for name in _defaults(type(self)) if name in vars(self)}
+        return {name: vars(self)[name] for name in defaults_of(type(self)) if name in vars(self)}
 
     def _names_set(self, values: Mapping[str, Any] | None = None) -> set[str]:
         """Which of them, or of others in their place, are not the default."""
-        defaults = _defaults(type(self))
+        defaults = defaults_of(type(self))
         values = self._own_values() if values is None else values
         return {name for name, value in values.items() if not _is_default(value, defaults[name])}
 
@@ -341,16 +342,16 @@ class Parameters(BaseEstimator, ABC):
             if other in self._routed and other not in params:
                 self._routed = {key: value for key, value in self._routed.items() if key != other}
             elif other in self._own_values() and name.startswith("model__") and other not in params:
-                setattr(self, other, _defaults(type(self))[other])
+                setattr(self, other, defaults_of(type(self))[other])
         self._routed = {**self._routed, **passed_on}
         return self
 
 
 @functools.cache  # a search asks for it several times a fit, at 0.6 ms
 def _signature(cls: type) -> Mapping[str, inspect.Parameter]:
-    """The constructor's parameters by name: those of its base too, where it passes on ``**keywords``."""
+    """The constructor's parameters by name: those of its base too, where it passes on ``*args`` or ``**keywords``."""
     own = inspect.signature(cls).parameters
-    named = {name: parameter for name, parameter in own.items() if parameter.kind != parameter.VAR_KEYWORD}
+    named = {name: parameter for name, parameter in own.items() if parameter.kind not in PASSED_ON}
     if len(named) == len(own):
         return named
     bases = [base for base in cls.__mro__[1:] if "__init__" in vars(base) and issubclass(base, Parameters)]
@@ -361,14 +362,14 @@ def _signature(cls: type) -> Mapping[str, inspect.Parameter]:
 
 
 @functools.cache
-def _defaults(cls: type) -> dict[str, Any]:
+def defaults_of(cls: type) -> dict[str, Any]:
     """Defaults of the parameters, of the class that has them first: a subclass with others sets them, as it were."""
     found: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         if "__init__" in vars(base) and issubclass(base, Parameters):
             for parameter in list(_signature(base).values()):
-                if parameter.default is not parameter.empty:
-                    found.setdefault(parameter.name, parameter.default)
+                if found.get(parameter.name, parameter.empty) is parameter.empty:  # of the base they have none
+                    found[parameter.name] = parameter.default
     return found
 
 

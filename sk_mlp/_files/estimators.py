@@ -1,6 +1,5 @@
 """What a file holds of a fitted estimator, and the estimator from that."""
 
-import inspect
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
@@ -187,12 +186,13 @@ def estimator_of(content: Any, reader: Reader) -> Any:
         cls = getattr(import_module(MODULES[name]), name)
     else:
         cls = reader.given(name)
-    defaults = {p.name: p.default for p in inspect.signature(cls).parameters.values() if p.kind != p.VAR_KEYWORD}
+    from sk_mlp._estimator.base import FORMAT  # which imports scikit-learn
+    from sk_mlp._estimator.parameters import defaults_of
+
+    defaults = defaults_of(cls)
     parameters = {key: reader.of(value) for key, value in content["parameters"].items()}
     if unknown := parameters.keys() - defaults.keys():
         raise ModelFileError(f"It holds parameters that {name} does not have: {sorted(unknown)[:5]}.")
-    from sk_mlp._estimator.base import FORMAT  # which imports scikit-learn
-
     source = content["init_from"]
     state = {
         **defaults,  # for a file of an earlier version
