@@ -325,6 +325,12 @@ def test_parameters_that_cannot_be_kept(path, params, message):
     assert not path.exists()
 
 
+def test_a_model_without_an_input(path):
+    mlp = KerasMLPRegressor(keras.Sequential([keras.layers.Dense(1)]), epochs=1).fit(X, Y)
+    with pytest.raises(ValueError, match=r"'model' parameter cannot be kept .* let it begin with keras\.Input"):
+        save_model(mlp, path)
+
+
 def test_a_layer_that_holds_code(path):
     def with_lambda():
         return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1), keras.layers.Lambda(double)])

@@ -110,7 +110,7 @@ def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
         If it cannot be made again from its configuration.
     """
     if isinstance(model, keras.Sequential) and not model.built:
-        raise NotKept("a model without weights has no shapes yet")
+        raise NotKept("a model without weights has no shapes yet: let it begin with keras.Input, or pass a function")
     try:
         config = keras.saving.serialize_keras_object(model)
     except Exception as error:  # of a layer of the user's
