@@ -546,3 +546,5 @@ def test_subclasses_with_parameters_of_their_own(estimator, path, no_xla):
     loaded = reloaded(estimator.fit(X, LABELS), path, **{type(estimator).__name__: type(estimator)})
     assert loaded.get_params() == estimator.get_params()
     np.testing.assert_array_equal(loaded.predict_proba(X), estimator.predict_proba(X))
+    with pytest.raises(ModelFileError, match=r"custom_objects\['(Passing|Deriving)'\] must be a class"):
+        load_model(path, {type(estimator).__name__: squares})

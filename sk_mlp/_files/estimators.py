@@ -186,6 +186,8 @@ def estimator_of(content: Any, reader: Reader) -> Any:
         cls = getattr(import_module(MODULES[name]), name)
     else:
         cls = reader.given(name)
+        if not isinstance(cls, type):
+            raise ModelFileError(f"custom_objects[{name!r}] must be a class. Got {cls!r} instead.")
     from sk_mlp._estimator.base import FORMAT  # which imports scikit-learn
     from sk_mlp._estimator.parameters import defaults_of
 
