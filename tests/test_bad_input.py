@@ -487,7 +487,7 @@ WEIGHTS = {
     "inf": (np.where(np.arange(120) == 1, np.inf, 1.0), "Input sample_weight contains infinity"),
     "short": (np.ones(7), r"sample_weight.shape == \(7,\), expected \(120,\)"),
     "2-d": (np.ones((120, 1)), "(?i)sample.weights? must be 1D"),
-    "strings": (np.full(120, "a"), "y must hold numbers"),
+    "strings": (np.full(120, "a"), "could not convert string to float"),
 }
 
 
