@@ -147,15 +147,25 @@ class OneLabelTargets(LabelTargets, ABC):
         return weights_of_classes(class_weight, self.classes.tolist(), y, weights)
 
 
-@dataclass(frozen=True, eq=False)
-class BinaryTargets(OneLabelTargets):
-    """Two classes, or a single one."""
+class ColumnEach(ABC):
+    """An output for each class or label. Abstract."""
 
-    kind = "binary"
-    is_exclusive = False
-    activation = "sigmoid"
-    n_outputs = 1
-    widths = (1, 2)
+    classes: NDArray
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the network's output."""
+        return len(self.classes)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths that the output of a user's own model may have."""
+        return (self.n_outputs,)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTargets(OneLabelTargets, ABC):
+    """One label a row, by its name. Abstract."""
 
     def check(self, y: Any, name: str = "y") -> NDArray:
         """Return y as (n_samples,), or say what is wrong with it."""
@@ -168,6 +178,25 @@ class BinaryTargets(OneLabelTargets):
     def encode(self, y: NDArray, width: int, layout: str) -> NDArray:
         """Labels, of rows that `check` has returned, in a layout."""
         return _columns_of_classes(np.searchsorted(self.classes, y), width, layout)
+
+    def labels(self, probabilities: NDArray) -> NDArray:
+        """Most probable label of each row."""
+        return self.classes[np.argmax(probabilities, axis=1)]
+
+    def meta(self) -> dict[str, Any]:
+        """The classes, by scikeras' names, and an encoder of labels."""
+        return _meta_of_labels(self.kind, self.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryTargets(NamedTargets):
+    """Two classes, or a single one."""
+
+    kind = "binary"
+    is_exclusive = False
+    activation = "sigmoid"
+    n_outputs = 1
+    widths = (1, 2)
 
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
         """Of the second class, and of the first what is left, where the output has one column."""
@@ -178,75 +207,27 @@ class BinaryTargets(OneLabelTargets):
         share = _of_each(output, from_logits, of_margins)
         return np.hstack([1.0 - share, share])
 
-    def meta(self) -> dict[str, Any]:
-        """The classes, by scikeras' names, and an encoder of labels."""
-        return _meta_of_labels(self.kind, self.classes)
-
-    def labels(self, probabilities: NDArray) -> NDArray:
-        """Most probable label of each row."""
-        return self.classes[np.argmax(probabilities, axis=1)]
-
 
 @dataclass(frozen=True, eq=False)
-class MulticlassTargets(OneLabelTargets):
+class MulticlassTargets(ColumnEach, NamedTargets):
     """More than two classes."""
 
     kind = "multiclass"
     is_exclusive = True
     activation = "softmax"
 
-    @property
-    def n_outputs(self) -> int:
-        """Width of the network's output."""
-        return len(self.classes)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Widths that the output of a user's own model may have."""
-        return (self.n_outputs,)
-
-    def check(self, y: Any, name: str = "y") -> NDArray:
-        """Return y as (n_samples,), or say what is wrong with it."""
-        return _known_labels(y, self.classes, name)
-
-    def strata(self, y: NDArray) -> NDArray | None:
-        """Number of each row's class."""
-        return np.searchsorted(self.classes, y)
-
-    def encode(self, y: NDArray, width: int, layout: str) -> NDArray:
-        """Labels, of rows that `check` has returned, in a layout."""
-        return _columns_of_classes(np.searchsorted(self.classes, y), width, layout)
-
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
         """Of each class, summing to 1."""
         return _exclusive(output, from_logits, of_margins)
 
-    def meta(self) -> dict[str, Any]:
-        """The classes, by scikeras' names, and an encoder of labels."""
-        return _meta_of_labels(self.kind, self.classes)
-
-    def labels(self, probabilities: NDArray) -> NDArray:
-        """Most probable label of each row."""
-        return self.classes[np.argmax(probabilities, axis=1)]
-
 
 @dataclass(frozen=True, eq=False)
-class DummyTargets(OneLabelTargets):
+class DummyTargets(ColumnEach, OneLabelTargets):
     """Classes, given by a column for each, of which one is 1 in each row."""
 
     kind = "multiclass"
     is_exclusive = True
     activation = "softmax"
-
-    @property
-    def n_outputs(self) -> int:
-        """Width of the network's output."""
-        return len(self.classes)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Widths that the output of a user's own model may have."""
-        return (self.n_outputs,)
 
     def check(self, y: Any, name: str = "y") -> NDArray:
         """Return the number of each row's class, or say what is wrong with y."""
@@ -279,22 +260,12 @@ class DummyTargets(OneLabelTargets):
 
 
 @dataclass(frozen=True, eq=False)
-class MultilabelTargets(LabelTargets):
+class MultilabelTargets(ColumnEach, LabelTargets):
     """Several labels a row: a column for each, of 0 and 1."""
 
     kind = "multilabel"
     is_exclusive = False
     activation = "sigmoid"
-
-    @property
-    def n_outputs(self) -> int:
-        """Width of the network's output."""
-        return len(self.classes)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Widths that the output of a user's own model may have."""
-        return (self.n_outputs,)
 
     def check(self, y: Any, name: str = "y") -> NDArray:
         """Return y, or say what is wrong with it."""
