@@ -36,15 +36,13 @@ def _elu(z: NDArray, alpha: float = 1.0) -> NDArray:
 
 
 def _mish(z: NDArray) -> NDArray:
-    """z tanh(log(1 + e^z)), with a single exponential."""
-    e = np.minimum(z, 20)  # beyond, tanh is 1
-    np.exp(e, out=e)
+    """z tanh(log(1 + e^z)) = z / (1 + 2 / (e^z (e^z + 2))), which is right for a z of any size."""
+    e = np.exp(z)
     n = e + 2
     n *= e
-    np.add(n, 2, out=e)
-    n /= e
-    n *= z
-    return n
+    np.divide(2, n, out=n)
+    n += 1
+    return np.divide(z, n, out=n)
 
 
 ACTIVATIONS = {

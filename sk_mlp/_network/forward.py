@@ -34,11 +34,11 @@ from sk_mlp._network.names import (
     variables_of,
 )
 from sk_mlp._network.spec import Fitted, NetworkSpec
-from sk_mlp._tables.encoding import LANES, ColumnEncoder, in_lanes
+from sk_mlp._tables.encoding import LANES, ColumnEncoder, in_all_lanes, in_lanes
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import Matrix
 
-CHUNK = 2**17  # numbers of a layer, of all members, that are computed at a time: they stay in the processor's cache
+CHUNK = 2**16  # numbers of a layer, of all members, computed at a time: in the cache, and in memory that malloc keeps
 FEW_CHUNKS = 3  # for which no threads are started
 MOST = (2**19 - 1) // LANES  # weights of one product: OpenBLAS takes threads from 2**19 multiplications on
 MOST_INPUTS = 4096  # of one product
@@ -173,7 +173,7 @@ def _bias(members: Sequence[Weights], name: str) -> NDArray:
 
 
 def _in_place(numbers: NDArray) -> NDArray:
-    return np.ascontiguousarray(numbers[:, None, :, None], np.float32)
+    return in_all_lanes(numbers).astype(np.float32)
 
 
 def _norm_factor(members: Sequence[Weights], i: int) -> NDArray:

@@ -30,6 +30,14 @@ def in_lanes(rows: NDArray) -> NDArray:
     return lanes
 
 
+def in_all_lanes(numbers: NDArray) -> NDArray:
+    """A number for each feature of each member, (n_members, n), as it meets rows in lanes: (n_members, 1, n, `LANES`).
+
+    They are repeated: numpy is several times as fast where both of its arguments lie side by side.
+    """
+    return np.repeat(numbers[:, None, :, None], LANES, axis=3)
+
+
 class ColumnEncoder:
     """The features of all members. It does not change once it is made, so threads may share it.
 
@@ -45,9 +53,7 @@ class ColumnEncoder:
         self._numeric, self._indicators = list(plan.numeric), list(plan.indicators)
         known = {name: np.stack([member[name] for member in members]).astype(np.float64) for name in members[0]}
         if plan.numeric:
-            self._fill, self._center, self._scale = (
-                known[name][:, None, :, None] for name in ("fill", "center", "scale")
-            )
+            self._fill, self._center, self._scale = (in_all_lanes(known[name]) for name in ("fill", "center", "scale"))
         if plan.embedding == "ple":
             self._bins = _Bins(known, plan.clip)
         elif plan.embedding:
