@@ -1,8 +1,8 @@
 """The engine: members of one structure, trained side by side by a compiled program. Private.
 
 The training step is written once, for one model (`step`: forward, loss, gradient, update, over stock Keras layers).
-`program` maps it over members, puts the loop over an epoch's batches around it, compiles that with XLA, and keeps the
-programs used last. A single fit is a population of one: there is no second way to train.
+`epoch` maps it over members and puts the loop over an epoch's batches around it; `program` compiles that with XLA, and
+keeps the programs used last. A single fit is a population of one: there is no second way to train.
 
 What may differ between members is data with a leading member axis: weights, optimizer state, learning rate, weight
 decay, dropout rates, seed, the order of rows. What decides the graph is in the `Recipe`: the network, optimizer class,

@@ -1,18 +1,18 @@
-"""An epoch of a whole population, training and validation, as one XLA program; and the cache of such programs."""
+"""An epoch of a whole population as one XLA program, and the cache of such programs."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any
 
 import tensorflow as tf
 
-from sk_mlp.engine.recipe import Parts, Recipe, loss_names
-from sk_mlp.engine.step import evaluation_step, metric_results, train_step, update_metrics
+from sk_mlp.engine.epoch import Data, Epoch
+from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.variable_groups import Grouping
 from sk_mlp.exceptions import NotCompilableError
 
-N_DATA = 12  # arguments of a program before X
+N_DATA = len(Data._fields) - 1  # arguments of a program before X
 EVALUATION_BATCH = 256  # rows; one size for all, since it is part of a program's structure
 
 
@@ -103,137 +103,16 @@ class Program:
         except Exception as error:  # tracing runs code of the model, loss and optimizer: anything may come out of it
             raise NotCompilableError(f"the training step cannot be compiled: {error}") from error
 
-    def _epoch(
-        self,
-        hyper,
-        seeds,
-        y,
-        weights,
-        units,
-        begins,
-        train,
-        rates,
-        n_steps,
-        validation,
-        n_validation_steps,
-        sizes,
-        *others,
-    ):
-        parts, grouping, lift, single = self.parts, self.grouping, self._lift, self.n_members == 1
-        X, values = others[: -len(grouping.sources)], list(others[-len(grouping.sources) :])
-        if single:  # the step itself rather than its map over an axis of 1: less to trace and compile, faster kernels
-            members = (hyper, seeds, units, begins, train, rates, validation, sizes, *values)
-            hyper, seeds, units, begins, train, rates, validation, sizes, *values = (
-                tf.squeeze(tensor, 0) for tensor in members
-            )
-
-        def rows(numbers, n, begins):
-            real = tf.range(numbers.shape[0]) < n
-            begin, y_begin = tf.unstack(begins)
-            x = gathered(X, numbers + begin, parts.row_nonzeros)
-            numbers += y_begin
-            weight = tf.where(real, tf.gather(weights, numbers), 0.0)
-            return x, tf.gather(y, numbers), weight, real, tf.cast(n, tf.float32)
-
-        def batch_of(table, i, size):  # its numbers, and how many of them are rows
-            numbers, n = tf.gather(table, i, axis=-2), tf.unstack(sizes, axis=-1)[size]
-            return numbers, tf.clip_by_value(n - i * numbers.shape[-1], 0, numbers.shape[-1])
-
-        def named(hyper):
-            return dict(zip(self.hyper_names, tf.unstack(hyper), strict=True))
-
-        def step(values, metrics, total, hyper, rate, seed, units, begins, numbers, n):
-            batch = rows(numbers, n, begins)
-            values, output, losses = train_step(parts, grouping, values, named(hyper), rate, seed, batch, self.uneven)
-            metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
-            return values, metrics, total + losses
-
-        def evaluate(metrics, total, values, hyper, units, begins, numbers, n):
-            batch = rows(numbers, n, begins)
-            output, losses = evaluation_step(parts, grouping, values, named(hyper), batch)
-            metrics = update_metrics(parts, metrics, batch[1], output, batch[3], units)
-            return metrics, total + losses
-
-        def figures(metrics, total, val_metrics, val_total, sizes):
-            n, val_n = tf.unstack(tf.cast(sizes, tf.float32))
-            averages = [*tf.unstack(total / n), *metric_results(parts, metrics)]
-            return tf.stack([*averages, *tf.unstack(val_total / val_n), *metric_results(parts, val_metrics)])
-
-        zero = tf.zeros_like(seeds, tf.float32)
-        zeros = tf.stack([zero] * len(loss_names(parts.n_heads)), axis=-1)
-        start = tf.nest.map_structure(tf.constant, parts.metric_start)
-        if not single:
-            start = tf.nest.map_structure(lambda t: tf.broadcast_to(t, (self.n_members, *t.shape)), start)
-
-        def recording_body(i, values, curve):
-            numbers, n = batch_of(train, i, 0)
-            member = (hyper, tf.gather(rates, i, axis=-1), seeds, units, begins)
-            values, _, losses = lift(step)(values, start, zeros, *member, numbers, n)
-            now = losses[..., 0] / tf.cast(n, tf.float32)
-            return i + 1, values, tf.tensor_scatter_nd_update(curve, [[i]], [now])
-
-        if self.record:
-            curve = tf.zeros_like(tf.transpose(rates))
-            _, values, curve = tf.while_loop(lambda i, *_: i < n_steps, recording_body, (tf.constant(0), values, curve))
-            return self._results(tf.transpose(curve), values)
-
-        def train_body(i, values, metrics, total):
-            batch = batch_of(train, i, 0)
-            rate = tf.gather(rates, i, axis=-1)
-            return i + 1, *lift(step)(values, metrics, total, hyper, rate, seeds, units, begins, *batch)
-
-        begin = (tf.constant(0), values, start, zeros)
-        _, values, *trained = tf.while_loop(lambda i, *_: i < n_steps, train_body, begin)
-
-        def evaluation_body(i, metrics, total):
-            batch = batch_of(validation, i, 1)
-            return i + 1, *lift(evaluate)(metrics, total, values, hyper, units, begins, *batch)
-
-        _, *evaluated = tf.while_loop(
-            lambda i, *_: i < n_validation_steps, evaluation_body, (tf.constant(0), start, zeros)
-        )
-        return self._results(lift(figures)(*trained, *evaluated, sizes), values)
-
-    def _results(self, logs: tf.Tensor, values: list[tf.Tensor]) -> list[tf.Tensor]:
+    def _epoch(self, *arguments: tf.Tensor) -> list[tf.Tensor]:
+        n_variables = len(self.grouping.sources)
+        data = Data._make((*arguments[:N_DATA], arguments[N_DATA:-n_variables]))
+        values = list(arguments[-n_variables:])
+        if self.n_members == 1:
+            data, values = data.of_one_member(), [tf.squeeze(value, 0) for value in values]
+        epoch = Epoch(self.parts, self.grouping, self.hyper_names, self.n_members, self.uneven, data)
+        logs, values = epoch.record(values) if self.record else epoch.run(values)
         results = [logs, *values]
         return [tf.expand_dims(tensor, 0) for tensor in results] if self.n_members == 1 else results
-
-    def _lift(self, function: Callable) -> Callable:
-        """A function of one member's tensors to one of tensors with a leading member axis."""
-        if self.n_members == 1:
-            return function
-        return lambda *arguments: tf.vectorized_map(
-            lambda tensors: function(*tensors), arguments, fallback_to_while_loop=False
-        )
-
-
-def gathered(X: tuple, rows: tf.Tensor, row_nonzeros: int) -> tf.Tensor:
-    """Some rows of X as a dense float32 batch.
-
-    Parameters
-    ----------
-    X : tuple of Tensor
-        As in `Program.__call__`.
-    rows : Tensor of shape (batch,), int32
-    row_nonzeros : int
-        No row of a sparse X has more entries; 0 for a dense X.
-
-    Returns
-    -------
-    Tensor of shape (batch, n_features)
-    """
-    if not row_nonzeros:
-        return tf.cast(tf.gather(X[0], rows), tf.float32)
-    values, columns, begins, features = X
-    begin, end = tf.gather(begins, rows), tf.gather(begins, rows + 1)
-    entry = begin[:, None] + tf.range(row_nonzeros, dtype=begin.dtype)
-    exists = entry < end[:, None]
-    entry = tf.where(exists, entry, 0)
-    value = tf.where(exists, tf.cast(tf.gather(values, entry), tf.float32), 0.0)
-    cell = tf.range(rows.shape[0], dtype=tf.int32)[:, None] * features.shape[0] + tf.gather(columns, entry)
-    size = rows.shape[0] * features.shape[0]
-    cells = tf.math.unsorted_segment_sum(tf.reshape(value, (-1,)), tf.reshape(cell, (-1,)), size)
-    return tf.reshape(cells, (rows.shape[0], features.shape[0]))
 
 
 def padded_size(n: int) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -38,60 +39,91 @@ def train(
     ended : callable (run) or None
         Called when a run is done, with its states.
     """
-    slots: dict[int, Run] = {}
-    changed: set[int] = set()  # whose state has been kept since they came
-    kept = None
-    idle_seconds, is_compiled = 0.0, False
-    while True:
+    loop = _Loop(population, bridge)
+    while loop.admit(waiting):
+        loop.run_epoch()
+        if report:
+            for run in loop.slots.values():
+                report(run)
+        loop.keep_improved()
+        for run in loop.release(loop.idle_seconds > idle_limit):
+            if ended and run.is_done:
+                ended(run)
+
+
+class _Loop:
+    """Runs in the slots of a population.
+
+    Attributes
+    ----------
+    slots : dict of int to Run
+        Those in training.
+    idle_seconds : float
+        Spent on empty slots.
+    """
+
+    def __init__(self, population: Population, bridge: CallbackBridge | None):
+        self.population, self.bridge = population, bridge
+        self.slots: dict[int, Run] = {}
+        self.idle_seconds, self._is_compiled = 0.0, False
+        self._improved = np.ones(population.n_slots, bool)  # in the last epoch
+        self._kept: Any = None  # of each slot the state to keep, as `Population.select` has it
+        self._changed: set[int] = set()  # slots whose state has been kept since their runs came
+
+    def admit(self, waiting: Iterator[Run]) -> bool:
+        """Let runs that wait take the free slots; whether any run is in training then."""
+        population = self.population
         entering = {}
         for m in range(population.n_slots):
-            if m not in slots and (run := next(waiting, None)):
+            if m not in self.slots and (run := next(waiting, None)):
                 entering[m] = run
         if entering:
             population.admit(entering)
-            slots |= entering
-            changed -= set(entering)
-        if not slots:
-            return
-        if bridge and entering:
-            bridge.call(population, "on_train_begin")
-        if kept is None:
-            kept = population.states
+            self.slots |= entering
+            self._changed -= set(entering)
+            if self.bridge:
+                self.bridge.call(population, "on_train_begin")
+        if self.slots and self._kept is None:
+            self._kept = population.states
+        return bool(self.slots)
 
+    def run_epoch(self) -> None:
+        """Train all runs for an epoch, and let them and the callbacks know its figures."""
+        population, bridge, slots = self.population, self.bridge, self.slots
         if bridge:
             bridge.call(population, "on_epoch_begin", slots[0].epoch)
         rates = {m: bridge.learning_rate if bridge else run.member.learning_rate for m, run in slots.items()}
         steps = {m: step_rates(run.member, run.epoch, population.batch_size, rates[m]) for m, run in slots.items()}
         started = time.perf_counter()
         logs = population.run_epoch({m: run.epoch for m, run in slots.items()}, steps)
-        if is_compiled:  # the first epoch's time is mostly that of compiling
-            idle_seconds += (time.perf_counter() - started) * (1 - len(slots) / population.n_slots)
-        is_compiled = True
-
-        improved = np.ones(population.n_slots, bool)
+        if self._is_compiled:  # the first epoch's time is mostly that of compiling
+            self.idle_seconds += (time.perf_counter() - started) * (1 - len(slots) / population.n_slots)
+        self._is_compiled = True
+        self._improved[:] = True
         for m, run in slots.items():
             figures = {name: float(values[m]) for name, values in logs.items()}
-            improved[m] = run.update({**figures, "learning_rate": float(steps[m][-1])})
+            self._improved[m] = run.update({**figures, "learning_rate": float(steps[m][-1])})
         if bridge:
             bridge.call(population, "on_epoch_end", slots[0].epoch - 1, slots[0].latest)
             if bridge.stop:
                 slots[0].stop()
-        if report:
-            for run in slots.values():
-                report(run)
-        if improved.any():
-            kept = population.select(improved, kept)
-            changed |= {m for m in slots if improved[m]}
 
-        idle = idle_seconds > idle_limit
-        leaving = [m for m, run in slots.items() if run.is_done or idle]
+    def keep_improved(self) -> None:
+        """Keep the states of the runs that the epoch has improved."""
+        if self._improved.any():
+            self._kept = self.population.select(self._improved, self._kept)
+            self._changed |= {m for m in self.slots if self._improved[m]}
+
+    def release(self, everyone: bool) -> list[Run]:
+        """Let runs that are done leave, or all of them, with their states."""
+        population, bridge = self.population, self.bridge
+        leaving = [m for m, run in self.slots.items() if run.is_done or everyone]
         if bridge and leaving and bridge.call(population, "on_train_end"):
-            kept, changed = population.states, {0}  # a callback has restored weights of its own choice
+            self._kept, self._changed = population.states, {0}  # a callback has restored weights of its own choice
             if bridge.restored_epoch is not None:
-                slots[0].keep_epoch(bridge.restored_epoch)
+                self.slots[0].keep_epoch(bridge.restored_epoch)
         for m in leaving:
-            run = slots.pop(m)
+            run = self.slots[m]
             state = None if run.stopped_by else population.extract(population.states, m)
-            run.leave(state, population.extract(kept, m) if m in changed else None)
-            if ended and run.is_done:
-                ended(run)
+            run.leave(state, population.extract(self._kept, m) if m in self._changed else None)
+        return [self.slots.pop(m) for m in leaving]
