@@ -314,7 +314,7 @@ def save(folder: Path, pipeline: Pipeline, rows: list[dict[str, Any]], title: st
     from sk_mlp.inspection import LossCurveDisplay
 
     figure = Figure(figsize=(8, 5), layout="constrained")
-    LossCurveDisplay.from_estimator(pipeline, ax=figure.subplots())
+    LossCurveDisplay.from_estimator(pipeline, ax=figure.add_subplot())
     figure.suptitle(title, x=0.02, ha="left")  # above the legend, which an axes' own title would cover
     figure.savefig(folder / "loss_curve.png", dpi=150)
     yield folder / "loss_curve.png"

@@ -211,7 +211,7 @@ def last_at_most(x: Value, tables: NDArray) -> Value:
     """
     leading, size = tables.shape[:-1], tables.shape[-1]
     flat = x.graph.constant(tables.ravel())
-    place = x.graph.constant(np.arange(tables.size, step=size).reshape(leading))
+    place = x.graph.constant(np.arange(0, tables.size, size).reshape(leading))
     step = size // 2
     while step:
         further = place + np.array(step)

@@ -314,7 +314,7 @@ def _epochs(losses: NDArray) -> NDArray:
 
 def _draw_rate(ax: "Axes", prefix: str, rates: NDArray) -> "Axes":
     """Draw the learning rate on an axis at the right."""
-    right = ax.twinx()
+    right: Any = ax.twinx()
     right.plot(_epochs(rates), rates, color="0.35", linestyle=":", linewidth=1.5, label=f"{prefix}learning rate")
     right.set_ylabel("learning rate")
     right.set_ylim(bottom=0)

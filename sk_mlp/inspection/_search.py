@@ -8,7 +8,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from sk_mlp._estimator.extras import check_matplotlib
 from sk_mlp.inspection._parameter_axes import ParameterAxis, axes_of_search
-from sk_mlp.inspection._style import COLORS, DASHES, MAP, MARKERS, checked_axes, legend_above, n_drawn, new_axes, tidy
+from sk_mlp.inspection._style import (
+    COLORS,
+    DASHES,
+    MAP,
+    MARKERS,
+    checked_axes,
+    figure_of,
+    legend_above,
+    n_drawn,
+    new_axes,
+    tidy,
+)
 from sk_mlp.model_selection._results import candidates_of, metric_of, resources_of, results_of
 
 if TYPE_CHECKING:
@@ -295,7 +306,7 @@ class SearchDisplay:
         label = f"best: {np.asarray(self.scores, float)[self._best]:.4g}"
         ax.plot(first.places(best), second.places(best), linestyle="none", label=label, **BEST)
         extend = "min" if len(drawn) and np.nanmin(scores) < low else "neither"
-        ax.figure.colorbar(points, ax=ax, label=self.score_name, extend=extend)
+        figure_of(ax).colorbar(points, ax=ax, label=self.score_name, extend=extend)
         first.dress(ax.xaxis)
         second.dress(ax.yaxis)
         tidy(ax)

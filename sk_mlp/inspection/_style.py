@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
 
 # Colours that can be told apart with any kind of colour vision (Okabe and Ito 2008), in pairs: the second of each is
 # the stronger one. Line styles differ as well.
@@ -46,13 +47,20 @@ def tidy(ax: "Axes") -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
+def figure_of(ax: "Axes") -> "Figure | SubFigure":
+    """The figure that the axes are on."""
+    figure = ax.get_figure()
+    assert figure is not None
+    return figure
+
+
 def legend_above(ax: "Axes", lines: "Sequence[Artist]") -> None:
     """Put a legend above the axes, where it hides nothing; within, if the figure makes no room for so much."""
     shown = [line for line in lines if not str(line.get_label()).startswith("_")]
     n_columns = 2 if max(len(str(line.get_label())) for line in shown) <= 36 else 1
     n_rows = -(-len(shown) // n_columns)
     style: dict[str, Any] = {"handles": shown, "fontsize": "small", "frameon": False}
-    if ax.figure.get_layout_engine() is None and n_rows > 2:
+    if figure_of(ax).get_layout_engine() is None and n_rows > 2:
         ax.legend(**style | {"frameon": True, "framealpha": 0.85, "edgecolor": "none"})
     else:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=n_columns, **style)

@@ -18,7 +18,7 @@ def divided(n: int, published: NDArray) -> NDArray:
         raise ValueError(
             f"The 'n_candidates' parameter must be at least the number of brackets, {len(published)}. Got {n}."
         )
-    others = published - (len(published) > 1)
+    others = published - int(len(published) > 1)
     quotas = (n - len(published)) * others / others.sum()
     numbers = 1 + np.floor(quotas).astype(int)
     numbers[np.argsort(np.floor(quotas) - quotas, kind="stable")[: n - numbers.sum()]] += 1
