@@ -30,6 +30,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_mlp._cli.datasets import BUNDLED, Data, UserError, load, one_line, read_csv, split
+from sk_mlp._estimator.messages import counted
 
 SPACE = {
     "mlp__n_hidden": [0, 1, 2, 3],
@@ -124,11 +125,12 @@ def run(arguments: argparse.Namespace) -> None:
     with folder_errors(arguments.output):
         arguments.output.mkdir(parents=True, exist_ok=True)
 
-    kind = f"{len(np.unique(data.y))} classes" if data.task == "classification" else "regression"
+    kind = counted(len(np.unique(data.y)), "class", "classes") if data.task == "classification" else "regression"
     console.print(
-        f"{data.name}: {data.X.shape[1]} features, {kind}; {len(y_train)} rows to learn from, {len(y_test)} held out"
+        f"{data.name}: {counted(data.X.shape[1], 'feature')}, {kind}; "
+        f"{counted(len(y_train), 'row')} to learn from, {len(y_test)} held out"
     )
-    console.print(f"{arguments.n_iter} candidates, {arguments.cv} folds each")
+    console.print(f"{counted(arguments.n_iter, 'candidate')}, {arguments.cv} folds each")
     search = make_search(data, arguments)
     with joblib.parallel_config("threading"), progress(console, arguments.n_iter, data.score_name) as search.watch:
         search.fit(X_train, y_train)  # threads share the compiled programs; each process would start TensorFlow anew
@@ -138,7 +140,7 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(candidates_table(rows, data.score_name))
     best = describe(search.best_estimator_[-1])
     console.print(f"Best parameters: {best}\n")
-    console.print(f"{len(y_test)} rows held out", style="bold")
+    console.print(f"{counted(len(y_test), 'row')} held out", style="bold")
     with console.status("fitting scikit-learn's"):
         table = comparison(search, data, arguments, X_train, X_test, y_train, y_test)
     console.print(table)
@@ -314,8 +316,7 @@ def save(folder: Path, pipeline: Pipeline, rows: list[dict[str, Any]], title: st
     from sk_mlp.inspection import LossCurveDisplay
 
     figure = Figure(figsize=(8, 5), layout="constrained")
-    LossCurveDisplay.from_estimator(pipeline, ax=figure.add_subplot())
-    figure.suptitle(title, x=0.02, ha="left")  # above the legend, which an axes' own title would cover
+    LossCurveDisplay.from_estimator(pipeline, ax=figure.add_subplot()).ax_.set_title(title, loc="left")
     figure.savefig(folder / "loss_curve.png", dpi=150)
     yield folder / "loss_curve.png"
 

@@ -117,6 +117,8 @@ def test_overfitting_to_held_out_rows_and_to_rows_given():
     mlp.fit(noise[0], y[0])
     assert not len(diagnose(mlp))  # of held-out rows nothing is known
     assert not len(diagnose(mlp, noise[0], y[0]))
+    assert finding.message.startswith("The network explains 9")
+    assert repr(diagnose(mlp, noise[0][:1])) == "Nothing found in the history of 1 network and 1 row."
     only(diagnose(mlp, noise[1], y[1]), "overfitting")
 
 
@@ -248,7 +250,7 @@ def test_what_is_not_diagnosed():
         diagnose(mlp, X, np.full(len(X), "a"))
     with pytest.raises(ValueError, match="Input y contains NaN"):
         diagnose(mlp, X, np.full(len(X), np.nan))
-    with pytest.raises(ValueError, match="y must have 1 columns, as in fit"):
+    with pytest.raises(ValueError, match="y must have 1 column, as in fit"):
         diagnose(mlp, X, np.column_stack([Y, Y]))
     with pytest.raises(ValueError, match=r"y must hold only the classes \[0, 1\]. Got \[2\]"):
         diagnose(plain_classifier(**SMALL | {"epochs": 1}).fit(X, RARE), X, RARE + 1)

@@ -35,7 +35,7 @@ def regression_data():
 
 
 def legend_of(display):
-    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    return [text.get_text() for text in display.legend_.get_texts()]
 
 
 def test_both_curves_and_the_kept_epoch():
@@ -125,12 +125,14 @@ def test_the_learning_rate_on_request(classifier):
         LossCurveDisplay(TRAIN).plot(show_learning_rate=True)
 
 
-def test_epochs_are_counted_from_1(classifier):
-    display = LossCurveDisplay.from_estimator(classifier)
+@pytest.mark.parametrize("show_learning_rate", [True, False])
+def test_epochs_are_counted_from_1(classifier, show_learning_rate):
+    display = LossCurveDisplay.from_estimator(classifier, show_learning_rate=show_learning_rate)
     display.figure_.canvas.draw()
     labels = [tick.get_text() for tick in display.ax_.get_xticklabels()]
     assert "1" in labels
     assert "0" not in labels
+    assert display.ax_.get_xlim()[0] > 0
 
 
 def test_two_estimators_differ_in_colour_and_curves_in_style():
@@ -152,13 +154,38 @@ def test_losses_that_are_not_finite_are_left_out():
     assert np.isnan(display.lines_[0].get_ydata()[1])
 
 
-def test_legends_hide_nothing(pyplot):
-    """Above the axes; within, where a figure without a layout has no room for more than two rows."""
-    assert LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2).plot().ax_.get_legend()._loc == 3
-    ax = pyplot.subplots()[1]
-    for name in "AB":
-        display = LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name=name).plot(ax)
-    assert display.ax_.get_legend()._loc == 0
+def box(display, artist):
+    return artist.get_window_extent(display.figure_.canvas.get_renderer())
+
+
+@pytest.mark.parametrize("name", [None, "small", "a network with a rather long name, of which there is no need" * 2])
+def test_a_title_of_the_users_meets_no_legend(name, pyplot):
+    """In a figure of our own, with two estimators too: all that is drawn is within the figure."""
+    display = LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name=name).plot()
+    display = LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name="other").plot(display.ax_)
+    title = display.ax_.set_title("A title")
+    display.figure_.canvas.draw()
+    legend = box(display, display.legend_)
+    assert len(display.figure_.legends) == 1
+    assert len(legend_of(display)) == 6
+    assert legend.y1 < display.ax_.get_tightbbox().y0
+    assert box(display, title).y0 > display.ax_.bbox.y1
+    assert legend.x1 <= display.figure_.bbox.x1
+
+
+@pytest.mark.parametrize("layout", ["none", "tight", "constrained"])
+def test_in_axes_of_the_users_the_legend_is_within(layout, pyplot):
+    figure, grid = pyplot.subplots(2, 2, figsize=(8, 6), layout=layout)
+    displays = [
+        LossCurveDisplay(TRAIN, VALIDATION, best_epoch=2, name="a name of a network " * 3).plot(ax) for ax in grid.flat
+    ]
+    figure.canvas.draw()
+    assert not figure.legends
+    for display in displays:
+        assert display.legend_ is display.ax_.get_legend()
+        legend = box(display, display.legend_)
+        assert display.ax_.bbox.x0 < legend.x0 < legend.x1 < display.ax_.bbox.x1
+        assert display.ax_.bbox.y0 < legend.y0 < legend.y1 < display.ax_.bbox.y1
 
 
 def test_from_a_classifier(classifier):

@@ -283,7 +283,7 @@ def test_thresholds_of_logits():
         ("two", km.Mean(name="mean"), "'mean', which takes the mean of one array"),
         ("two", km.R2Score(num_regressors=2, name="r2"), "'r2', whose num_regressors needs a number of rows"),
         ("two", "precision_at_recall", r"metrics' arguments .* are not valid: .*'recall'"),
-        ("two", lambda y, p: y @ p, "'<lambda>', which fails for an output of 1 columns"),
+        ("two", lambda y, p: y @ p, "'<lambda>', which fails for an output of 1 column"),
     ],
 )
 def test_metrics_that_mean_nothing(kind, metric, expected):

@@ -51,8 +51,8 @@ def hyperband():
     return HyperbandSearchCV(mlp(), space, cv=2, factor=2, random_state=0).fit(X, LABELS)
 
 
-def legend_of(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
+def legend_of(display):
+    return [text.get_text() for text in display.legend_.get_texts()]
 
 
 def test_a_panel_for_each_hyperparameter_that_varies(random):
@@ -80,13 +80,23 @@ def test_within_axes_of_the_users(random, pyplot):
     assert display.figure_ is figure
 
 
+@pytest.mark.parametrize("layout", ["none", "tight", "constrained"])
+def test_panels_in_the_place_of_axes_leave_room_for_labels(random, layout, pyplot):
+    figure, (_, right) = pyplot.subplots(1, 2, figsize=(10, 5), layout=layout)
+    names = [f"kerasmlpclassifier__{name}" for name in ("activation", "batch_size", "learning_rate", "n_neurons")]
+    panels = SearchDisplay.from_search(random, parameters=names, ax=right).axes_
+    figure.canvas.draw()
+    for upper, lower in zip(panels[:2], panels[2:], strict=True):
+        assert upper.xaxis.label.get_window_extent().y0 > lower.bbox.y1
+
+
 def test_a_map_of_two(random):
     names = ["kerasmlpclassifier__learning_rate", "kerasmlpclassifier__n_neurons"]
     display = SearchDisplay.from_search(random, kind="map", parameters=names)
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("learning_rate", "n_neurons")
     assert (display.ax_.get_xscale(), display.ax_.get_yscale()) == ("log", "linear")
     np.testing.assert_allclose(np.sort(display.ax_.collections[0].get_array()), np.sort(display.scores))
-    assert legend_of(display.ax_) == [f"best: {random.best_score_:.4g}"]
+    assert legend_of(display) == [f"best: {random.best_score_:.4g}"]
 
 
 def test_rungs_of_hyperband(hyperband):
@@ -99,7 +109,7 @@ def test_rungs_of_hyperband(hyperband):
     assert best.get_xdata()[0] == 4
     assert len({line.get_marker() for line in lines}) == len(set(results["bracket"])) == 3
     assert display.ax_.get_xlabel() == "epochs"
-    assert legend_of(display.ax_)[0].startswith("bracket 1: ")
+    assert legend_of(display)[0].startswith("bracket 1: ")
 
 
 def test_candidates_of_a_halving_search_are_shown_once(hyperband):
@@ -118,7 +128,7 @@ def test_best_so_far_by_time(random, hyperband):
     other = SearchDisplay.from_search(hyperband, kind="time", name="hyperband", ax=display.ax_)
     assert other.ax_.lines[1].get_linestyle() != line.get_linestyle()
     assert other.ax_.lines[1].get_color() != line.get_color()
-    assert "hyperband: best so far" in " ".join(legend_of(other.ax_))
+    assert "hyperband: best so far" in " ".join(legend_of(other))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:One or more of the test scores")
@@ -205,7 +215,7 @@ def test_a_sweep(blow_up):
     assert 0.8 < display.lines_[2].get_ydata()[0] < 0.9, "on the curve"
     assert display.ax_.get_xscale() == "log"
     assert display.ax_.get_ylim()[1] < 2, "what comes after the blow-up would hide the rest"
-    assert "SGD: suggestion: 0.15" in legend_of(display.ax_)
+    assert "SGD: suggestion: 0.15" in legend_of(display)
     with pytest.raises(TypeError, match="'sweep' parameter must be a LearningRateSweep"):
         LearningRateDisplay.from_sweep([1.0])
 

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from sk_mlp._estimator.messages import did_you_mean
+from sk_mlp._estimator.messages import counted, did_you_mean
 
 BUNDLED = {
     "digits": ("classification", datasets.load_digits),
@@ -134,15 +134,16 @@ def split(data: Data, cv: int, seed: int) -> list:
     least = max(20, 4 * cv)
     values, counts = np.unique(data.y, return_counts=True)
     if len(data.y) < least:
-        raise UserError(f"{data.name} has {len(data.y)} rows with a target; at least {least} are needed")
+        raise UserError(f"{data.name} has {counted(len(data.y), 'row')} with a target; at least {least} are needed")
     if len(values) == 1:
         raise UserError(f"the target of {data.name} is constant: {values[0]!s}")
     by_class = data.task == "classification" and counts.min() > 1 and len(data.y) >= 4 * len(values)
     parts = train_test_split(data.X, data.y, test_size=0.25, stratify=data.y if by_class else None, random_state=seed)
     if data.task == "classification" and np.unique(parts[2], return_counts=True)[1].max() < cv:
         raise UserError(
-            f"the target of {data.name} has {len(values)} classes in {len(data.y)} rows, too many for {cv} folds; "
-            "is it the right column? --task regression is for quantities"
+            f"the target of {data.name} has {counted(len(values), 'class', 'classes')} in "
+            f"{counted(len(data.y), 'row')}, too many for {cv} folds; is it the right column? "
+            "--task regression is for quantities"
         )
     return parts
 

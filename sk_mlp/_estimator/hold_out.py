@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils._missing import is_pandas_na
 
-from sk_mlp._estimator.messages import warn
+from sk_mlp._estimator.messages import counted, warn
 from sk_mlp._estimator.split import hold_outs
 
 Split = tuple[NDArray, NDArray]  # numbers of the rows that train, and of those held out
@@ -150,8 +150,8 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
         if not len(chosen):
             raise ValueError(
                 "hold_out='group' needs a group without which every class still has a row to train on. Got "
-                f"{len(every_group)} groups, each of which has all rows of some class; pass X_val and y_val, or set "
-                "early_stopping=False."
+                f"{counted(len(every_group), 'group')}, each of which has all rows of some class; pass X_val and "
+                "y_val, or set early_stopping=False."
             )
         pool = np.setdiff1d(pool, chosen)
         is_held_out = np.isin(groups, chosen)
@@ -265,7 +265,7 @@ def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) 
     place[kept] = np.arange(len(kept))
     foretold = len(getattr(splitter, "test_fold", y))  # a PredefinedSplit's
     if foretold != n_samples:
-        raise ValueError(f"hold_out={name} is for {foretold} rows. Got n_samples={n_samples}.")
+        raise ValueError(f"hold_out={name} is for {counted(foretold, 'row')}. Got n_samples={n_samples}.")
     try:
         found = list(islice(splitter.split(X, y, groups), n_pairs))
     except (TypeError, ValueError) as error:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sk_mlp._estimator.messages import counted
+
 MADE_WHEN_ASKED_FOR = ("model_",)  # attributes that take a while
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 360, 170, 46, 24, 8  # of the curve, in pixels
 MOST_POINTS = 200
@@ -113,9 +115,8 @@ def facts_of(estimator: Any, n_parameters: int) -> list[str]:
     """What there is to say of a fit, in sentences."""
     members = estimator.member_histories_
     n, spec = len(members), estimator._fitted.spec
-    facts = [
-        f"{n_parameters:,} parameters" if n == 1 else f"{n} networks of {n_parameters:,} parameters each, averaged"
-    ]
+    parameters = counted(n_parameters, "parameter")
+    facts = [parameters if n == 1 else f"{n} networks of {parameters} each, averaged"]
     if spec is not None:
         widths = " → ".join(f"{width:,}" for width in (spec.n_deep, *spec.hidden_layer_sizes, spec.n_outputs))
         hidden = f", activation {spec.activation}" if spec.hidden_layer_sizes else ""
@@ -124,7 +125,7 @@ def facts_of(estimator: Any, n_parameters: int) -> list[str]:
     if kept >= 0:
         epochs = sorted({member["best_epoch"] + 1 for member in members})
         which = f"epoch {epochs[0]}" if len(epochs) == 1 else f"epochs {epochs[0]} to {epochs[-1]}"
-        facts.append(f"{estimator.n_iter_} epochs run, kept: {which}")
+        facts.append(f"{counted(estimator.n_iter_, 'epoch')} run, kept: {which}")
         figures = {name: values[kept] for name, values in estimator.history_.items() if name.startswith("val_")}
         shown = [f"{name.removeprefix('val_')} {value:.4g}" for name, value in figures.items() if np.isfinite(value)]
         if shown:

@@ -22,6 +22,11 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
+def counted(n: int, what: str, several: str = "") -> str:
+    """A number of things: "1 row", "2,000 rows". ``several`` is the plural if it is not ``what`` with an "s"."""
+    return f"{n:,} {what if n == 1 else several or what + 's'}"
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """A hint at the known name that is nearest, with a space before it; empty if none is near."""
     by_lower = {name.lower(): name for name in known}

@@ -17,6 +17,7 @@ from rich.table import Column
 from rich.text import Text
 
 from sk_mlp._estimator.history import mean_history
+from sk_mlp._estimator.messages import counted
 from sk_mlp.engine.run import Run
 
 Report = Callable[[Run], None]
@@ -58,7 +59,7 @@ def fit_progress(name: str, verbose: int, runs: Sequence[Run], remark: str = "")
 @contextmanager
 def _bar_of_fit(runs: Sequence[Run]) -> Iterator[Report]:
     left, best, n_ended = {run: run.epochs_left for run in runs}, np.inf, 0
-    with bar(sum(left.values()), _counted(len(runs), "network")) as update:
+    with bar(sum(left.values()), counted(len(runs), "network")) as update:
 
         def report(run: Run) -> None:
             nonlocal best, n_ended
@@ -95,12 +96,8 @@ def _summary(runs: Sequence[Run]) -> str:
     figures = {name: values[kept] for name, values in mean_history(trained, first_epoch).items() if kept >= 0}
     shown = [f"{name} {figures[name]:.4g}" for name in ("loss", "val_loss") if np.isfinite(figures.get(name, np.nan))]
     fewest, most = min(n_epochs), max(n_epochs)
-    epochs = _counted(most, "epoch") if fewest == most else f"{fewest} to {most} epochs"
-    return ", ".join([_counted(len(runs), "network"), epochs, *shown])
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    epochs = counted(most, "epoch") if fewest == most else f"{fewest} to {most} epochs"
+    return ", ".join([counted(len(runs), "network"), epochs, *shown])
 
 
 # The bar

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.messages import counted
 from sk_mlp._keras.metric_forms import FORMS, OF_NUMBERS, OF_SEVERAL_NUMBERS, keras_name
 from sk_mlp.losses import RowLoss
 
@@ -253,7 +254,7 @@ def _why_not(metric: keras.metrics.Metric, name: str | None, output: Output) -> 
         if output.several_labels and not (metric.sparse_y_true and metric.sparse_y_pred):
             return "which compares classes of which one is right, for a label indicator matrix"
         if metric.num_classes < classes:
-            return f"which is of num_classes={metric.num_classes}, for {classes} classes"
+            return f"which is of num_classes={metric.num_classes}, for {counted(classes, 'class', 'classes')}"
     return ""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._estimator.messages import counted, unknown_name
 from sk_mlp._keras.inner import to_snake_case
 from sk_mlp._keras.metric_forms import FORMS, keras_name
 from sk_mlp._keras.metric_layouts import Output, laid_out
@@ -112,7 +112,7 @@ def check_metrics(metrics: list[keras.metrics.Metric], output: Output) -> str:
         except Exception as error:  # whatever a user's code does
             raise ValueError(
                 f"The 'metrics' parameter must hold metrics that suit this y. Got {metric.name!r}, which fails for "
-                f"an output of {p.shape[1]} columns: {error}"
+                f"an output of {counted(p.shape[1], 'column')}: {error}"
             ) from error
         check_result(metric)
         metric.reset_state()

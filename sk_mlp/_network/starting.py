@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sk_mlp._estimator.messages import counted
 from sk_mlp._estimator.settings import Settings
 from sk_mlp._network.build import model_of, weights_of
 from sk_mlp._network.design import learned_columns, model_of_user, scaling_of, shifted
@@ -268,14 +269,14 @@ def _lower_layers(
     )
     if n > most or ours != others:
         of_both = (
-            f"{s.n_deep} features, batch_norm={s.batch_norm}, parametric_activation={s.parametric_activation}, widths "
-            f"{s.hidden_layer_sizes}"
+            f"{counted(s.n_deep, 'feature')}, batch_norm={s.batch_norm}, parametric_activation="
+            f"{s.parametric_activation}, widths {s.hidden_layer_sizes}"
             for s in (spec, theirs)
         )
         raise ValueError(
             f"{parameter} must have the same features, made of X's columns in the same way, batch_norm, "
-            f"parametric_activation and widths in the {n} lowest hidden layers as this network ({next(of_both)}). Got "
-            f"{next(of_both)}; init_layers says how many layers are taken."
+            f"parametric_activation and widths in the {counted(n, 'lowest hidden layer')} as this network "
+            f"({next(of_both)}). Got {next(of_both)}; init_layers says how many layers are taken."
         )
     numbers = _lower_variables(blueprint.make(), n)
     weights, names = fitted.weights(), fitted.layout.names

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from sk_mlp._estimator.messages import counted
 from sk_mlp._keras.copies import copied, unknown_to_keras
 from sk_mlp._keras.inner import Functional
 from sk_mlp._keras.loss import resolve_loss
@@ -57,7 +58,7 @@ def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
         raise ValueError(
             "The model that the 'model' parameter builds must take "
             + ("all features in one input" if columns is None else f"inputs of the widths {groups} (input_columns)")
-            + f". Got a model that does not, for X with {n_features} features: {error}"
+            + f". Got a model that does not, for X with {counted(n_features, 'feature')}: {error}"
         ) from error
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.messages import counted
+
 
 def weights_of_classes(class_weight: Any, classes: list, y: NDArray, weights: NDArray) -> NDArray | float:
     """Weight of each row by its class, or, for several labels, the product of those of its labels.
@@ -36,7 +38,7 @@ def weights_of_classes(class_weight: Any, classes: list, y: NDArray, weights: ND
         return _balancing(y, weights)
     multilabel = y.ndim == 2
     if isinstance(class_weight, list) != multilabel or (multilabel and len(class_weight) != y.shape[1]):
-        wanted = f"a list of {y.shape[1]} dicts, one a label," if multilabel else "a dict,"
+        wanted = f"a list of {counted(y.shape[1], 'dict')}, one a label," if multilabel else "a dict,"
         raise ValueError(f"class_weight must be {wanted} 'balanced' or None for such y. Got {class_weight!r}.")
     product = np.ones(len(y))
     for table, labels in zip(class_weight, y.T, strict=True) if multilabel else [(class_weight, y)]:

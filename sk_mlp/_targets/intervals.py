@@ -86,8 +86,8 @@ def interval(
     level = coverage * (total + 1)
     if level > total * (1 + 1e-9):
         raise ValueError(
-            f"The 'coverage' parameter must be at most {total / (total + 1):.3g} for {total:g} held-out rows. Got "
-            f"{coverage!r} instead; hold out more rows by validation_fraction, or fit on more."
+            f"The 'coverage' parameter must be at most {total / (total + 1):.3g} with so few held-out rows "
+            f"({total:g}). Got {coverage!r} instead; hold out more rows by validation_fraction, or fit on more."
         )
     groups = [np.flatnonzero(held_out.members == group) for group in np.unique(held_out.groups)]
     # Added up one by one: numpy's mean has another order for a single row.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 from scipy.special import expit, softmax
 
+from sk_mlp._estimator.messages import counted
 from sk_mlp._targets.base import LossAsked, LossFacts, Targets, without_units
 from sk_mlp._targets.class_weights import weights_of_classes
 from sk_mlp._targets.dropout import FIRST_RATE, DropoutRule, by_unexplained_share
@@ -233,8 +234,8 @@ class DummyTargets(ColumnEach, OneLabelTargets):
         """Return the number of each row's class, or say what is wrong with y."""
         if y.ndim != 2 or y.shape[1] != len(self.classes) or not are_dummies(y):
             raise ValueError(
-                f"{name} must have {len(self.classes)} columns, as in fit, with one 1 in each row and 0 otherwise. "
-                f"Got shape {y.shape}{' with other rows' if y.ndim == 2 else ''}."
+                f"{name} must have {counted(len(self.classes), 'column')}, as in fit, with one 1 in each row and 0 "
+                f"otherwise. Got shape {y.shape}{' with other rows' if y.ndim == 2 else ''}."
             )
         return np.argmax(y, axis=1)
 
@@ -271,7 +272,8 @@ class MultilabelTargets(ColumnEach, LabelTargets):
         """Return y, or say what is wrong with it."""
         if y.ndim != 2 or y.shape[1] != len(self.classes):
             raise ValueError(
-                f"{name} must be a label indicator matrix with {len(self.classes)} columns. Got shape {y.shape}."
+                f"{name} must be a label indicator matrix with {counted(len(self.classes), 'column')}. "
+                f"Got shape {y.shape}."
             )
         strange = np.setdiff1d(y, [0, 1])
         if len(strange):

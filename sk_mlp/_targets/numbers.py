@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sk_mlp._estimator.messages import CHANGED
+from sk_mlp._estimator.messages import CHANGED, counted
 from sk_mlp._network.names import Y_MEAN, Y_SCALE, n_columns_of, of_column
 from sk_mlp._targets.base import LossAsked, LossFacts, Targets
 from sk_mlp._targets.dropout import DropoutRule, once_stalled
@@ -67,7 +67,7 @@ class NumberTargets(Targets):
         _refuse_others(y, name)
         y = y.reshape(len(y), -1)
         if y.shape[1] != len(self.mean):
-            raise ValueError(f"{name} must have {len(self.mean)} columns, as in fit. Got {y.shape[1]}.")
+            raise ValueError(f"{name} must have {counted(len(self.mean), 'column')}, as in fit. Got {y.shape[1]}.")
         return y
 
     def with_units(self, y: NDArray, rows: NDArray, weights: NDArray, loss: LossFacts, standardises: bool) -> Targets:

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.checks import checked_X_y
+from sk_mlp._estimator.messages import counted
 from sk_mlp._tables.columns import as_table, columns_of
 from sk_mlp._tables.selection import dense
 from sk_mlp.inspection import _of_rows
@@ -54,7 +55,7 @@ def diagnose(estimator: BaseKerasMLP | Pipeline, X: Any = None, y: ArrayLike | N
     The histories of the fit tell of its course. X tells what the neurons do, and whether the columns are as in `fit`; y
     whether a rare class is forgotten, or a column tells y. X and y may be the rows of `fit` or, better, others. Each
     finding has the figures that it rests on. Limits are such that a healthy fit has no findings: none found is no proof
-    that nothing could be better.
+    that nothing could be better. What neurons and members do is judged by 40 rows and more.
 
     Parameters
     ----------
@@ -111,8 +112,8 @@ def diagnose(estimator: BaseKerasMLP | Pipeline, X: Any = None, y: ArrayLike | N
     rows = None if X is None else _rows(mlp, X if steps is None else steps.transform(X), y)
     found = [*_of_histories(mlp, rows), *([] if rows is None else _of_rows_of(mlp, rows))]
     n = len(mlp.member_histories_)
-    looked_at = f"the histor{'y' if n == 1 else 'ies'} of {n} network{'' if n == 1 else 's'}"
-    return Findings(found, looked_at if rows is None else f"{looked_at} and {len(rows.numbers):,} rows")
+    looked_at = f"the {'history' if n == 1 else 'histories'} of {counted(n, 'network')}"
+    return Findings(found, looked_at if rows is None else f"{looked_at} and {counted(len(rows.numbers), 'row')}")
 
 
 def _rows(mlp: Any, X: Any, y: Any) -> Rows:
@@ -141,7 +142,7 @@ def _of_histories(mlp: Any, rows: Rows | None) -> list[Finding]:
         return found
     of_training, of_rows = middle(courses, lambda course: course.explained), _explained(mlp, rows)
     if base is not None and of_training - of_rows > GAP:
-        found.append(overfitting_to(of_training, of_rows, "rows given"))
+        found.append(overfitting_to(len(courses), of_training, of_rows, "rows given"))
     return found
 
 
@@ -183,7 +184,7 @@ def _of_rows_of(mlp: Any, rows: Rows) -> Iterator[Finding]:
     yield from _of_rows.findings_of_layers(hidden_layers(fitted, dense(mlp._check_X(rows.X))))
     if len(fitted.states) > 1:
         kind = "classifier" if is_classifier(mlp) else "regressor"
-        yield from _of_rows.disagreement(_disagreement(mlp, rows), kind)
+        yield from _of_rows.disagreement(_disagreement(mlp, rows), kind, len(rows.numbers))
     if fitted.table.categories:
         yield from _of_rows.unknown_categories(list(columns_of(as_table(rows.X))), fitted.table.categories)
     numeric = np.setdiff1d(np.arange(rows.numbers.shape[1]), list(fitted.table.categories))

@@ -6,6 +6,8 @@ from html import escape
 from textwrap import fill
 from typing import Any, overload
 
+from sk_mlp._estimator.messages import counted
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -112,5 +114,4 @@ class Findings(Sequence[Finding]):
     def _title(self) -> str:
         if not self._findings:
             return f"Nothing found in {self.looked_at}."
-        n = len(self._findings)
-        return f"{n} finding{'s' if n > 1 else ''} in {self.looked_at}:"
+        return f"{counted(len(self), 'finding')} in {self.looked_at}:"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sk_mlp._estimator.extras import check_matplotlib
-from sk_mlp.inspection._style import COLORS, DASHES, legend_above, n_drawn, new_axes, tidy
+from sk_mlp.inspection._style import COLORS, DASHES, draw_legend, n_drawn, new_axes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,6 +43,8 @@ class LearningRateDisplay:
     lines_ : list of matplotlib.lines.Line2D
         Losses of the batches, their moving average, the mark of the suggestion and, if there is one, that of the
         blow-up.
+    legend_ : matplotlib.legend.Legend
+        Below the axes of a new figure, within axes that were given.
 
     See Also
     --------
@@ -123,7 +125,7 @@ class LearningRateDisplay:
         ax.set(xscale="log", xlabel="learning rate", ylabel="loss")
         self._limit(ax, smoothed, number)
         tidy(ax)
-        legend_above(ax, ax.lines)
+        self.legend_ = draw_legend(ax, ax.lines)
         self.ax_ = ax
         self.figure_ = ax.figure
         return self

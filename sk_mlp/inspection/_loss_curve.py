@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_matplotlib
-from sk_mlp.inspection._style import PAIRS, legend_above, n_drawn, new_axes, spans_decades, tidy
+from sk_mlp.inspection._style import PAIRS, draw_legend, n_drawn, new_axes, spans_decades, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,6 +56,8 @@ class LossCurveDisplay:
         Those of the members; empty without members.
     best_ : matplotlib.lines.Line2D or None
         The mark of the kept epoch.
+    legend_ : matplotlib.legend.Legend
+        Below the axes of a new figure, within axes that were given.
     rate_ax_ : matplotlib.axes.Axes or None
         Axes of the learning rate, at the right; None if it is not drawn.
 
@@ -169,10 +171,11 @@ class LossCurveDisplay:
             ax.set_yscale("log")
         ax.set(xlabel="epoch", ylabel=self.loss_name)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        ax.xaxis.set_major_formatter(lambda epoch, _: f"{epoch:.0f}" if epoch >= 1 else "")  # there is no epoch 0
+        ax.xaxis.set_major_formatter(lambda epoch, _: f"{epoch:.0f}" if epoch >= 1 else "")
         tidy(ax)
         self.rate_ax_ = None if rates is None else _draw_rate(ax, prefix, _finite(rates))
-        legend_above(ax, [*ax.lines, *(self.rate_ax_.lines if self.rate_ax_ else [])])
+        ax.set_xlim(left=max(ax.get_xlim()[0], 0.5), auto=None)  # there is no epoch 0
+        self.legend_ = draw_legend(ax, [*ax.lines, *(self.rate_ax_.lines if self.rate_ax_ else [])])
         self.ax_ = ax
         self.figure_ = ax.figure
         return self
@@ -315,6 +318,9 @@ def _epochs(losses: NDArray) -> NDArray:
 def _draw_rate(ax: "Axes", prefix: str, rates: NDArray) -> "Axes":
     """Draw the learning rate on an axis at the right."""
     right: Any = ax.twinx()
+    right.set_zorder(ax.get_zorder() - 1)  # the losses and the legend are above the rate
+    right.patch.set_visible(True)
+    ax.patch.set_visible(False)
     right.plot(_epochs(rates), rates, color="0.35", linestyle=":", linewidth=1.5, label=f"{prefix}learning rate")
     right.set_ylabel("learning rate")
     right.set_ylim(bottom=0)

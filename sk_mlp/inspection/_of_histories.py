@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.messages import counted
 from sk_mlp.inspection._findings import Finding
 
 SOME = 1e-3  # of the base, by which a loss must fall to have a course
@@ -120,8 +121,8 @@ def diverging(courses: list[Course]) -> Iterator[Finding]:
     if n_non_finite:
         yield Finding(
             "diverging",
-            f"The loss of {n_non_finite} of {len(courses)} networks was no longer finite, the last time after epoch "
-            f"{max(course.n_epochs for course in courses)}.",
+            f"The loss of {n_non_finite} of {counted(len(courses), 'network')} was no longer finite, the last "
+            f"time after epoch {max(course.n_epochs for course in courses)}.",
             {"n_networks": n_non_finite},
             f"Set a smaller learning_rate (it begins at {courses[0].rate[0]:.3g}) or clip_norm=1.0, or scale X.",
         )
@@ -211,7 +212,7 @@ def underfitting(courses: list[Course]) -> Iterator[Finding]:
     if explained < LITTLE:
         yield Finding(
             "underfitting",
-            f"The networks explain {in_words(explained)} of y in the rows that they were trained on.",
+            f"{_explain(len(courses))} {in_words(explained)} of y in the training rows.",
             {"explained": explained},
             "Try more n_neurons and n_hidden, less dropout and weight_decay, more epochs. Where that does not help, X "
             "may tell little of y.",
@@ -223,7 +224,7 @@ def overfitting(courses: list[Course]) -> Iterator[Finding]:
     of_training = middle(courses, lambda course: course.explained)
     of_held_out = middle(courses, lambda course: course.explained_held_out)
     if of_training - of_held_out > GAP and of_training > LITTLE:
-        yield overfitting_to(of_training, of_held_out, "held-out rows")
+        yield overfitting_to(len(courses), of_training, of_held_out, "held-out rows")
 
 
 def in_words(explained: float) -> str:
@@ -231,11 +232,15 @@ def in_words(explained: float) -> str:
     return f"{explained:.0%}" if explained >= 0.005 else "nothing"
 
 
-def overfitting_to(of_training: float, of_others: float, others: str) -> Finding:
+def _explain(n_networks: int) -> str:
+    return "The network explains" if n_networks == 1 else "The networks explain"
+
+
+def overfitting_to(n_networks: int, of_training: float, of_others: float, others: str) -> Finding:
     """The finding, in the words for held-out or for other rows."""
     return Finding(
         "overfitting",
-        f"The networks explain {of_training:.0%} of y in the rows that they were trained on, but "
+        f"{_explain(n_networks)} {of_training:.0%} of y in the training rows, but "
         f"{in_words(of_others)} in the {others}.",
         {"explained": of_training, "explained_elsewhere": of_others},
         "Try more dropout and weight_decay, fewer n_neurons, early_stopping=True, a larger ensemble_size, and above "

@@ -20,7 +20,7 @@ RARE, FORGOTTEN = 0.1, 0.5  # share of a class's rows among all, and of them tha
 STRANGE = 0.05  # of a column's rows that have a category which fit has not seen
 LOST = 1e-3  # of a column's spread, by which float32 changes its numbers
 LEAK = 0.99  # of y, that one column explains
-FEWEST_ROWS = 40  # that can tell of a leak
+FEWEST_ROWS = 40  # that can tell of neurons, of members or of a leak
 
 
 def findings_of_layers(layers: Sequence[HiddenLayer]) -> Iterator[Finding]:
@@ -34,6 +34,8 @@ def findings_of_layers(layers: Sequence[HiddenLayer]) -> Iterator[Finding]:
                 {"root_mean_square": size},
                 "Scale X (input_scaling='robust'), set batch_norm=True, a smaller learning_rate or more weight_decay.",
             )
+        if layer.outputs.shape[1] < FEWEST_ROWS:
+            continue
         dead = float(np.mean(np.ptp(layer.outputs, axis=1) <= 1e-6 * max(size, 1e-30)))
         if dead > DEAD:
             yield Finding(
@@ -65,9 +67,9 @@ def _saturated(layer: HiddenLayer) -> float:
     return float(np.mean((layer.outputs < low + margin) | (layer.outputs > 1.0 - margin)))
 
 
-def disagreement(share: float, kind: str) -> Iterator[Finding]:
+def disagreement(share: float, kind: str, n_rows: int) -> Iterator[Finding]:
     """Members that do not agree; ``share`` is what `DISAGREEMENT` is about."""
-    if share > DISAGREEMENT[kind]:
+    if share > DISAGREEMENT[kind] and n_rows >= FEWEST_ROWS:
         of = (
             f"{share:.0%} of the networks, on average over the rows, predict another label than the ensemble"
             if kind == "classifier"

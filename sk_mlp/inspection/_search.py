@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sk_mlp._estimator.extras import check_matplotlib
+from sk_mlp._estimator.messages import counted
 from sk_mlp.inspection._parameter_axes import ParameterAxis, axes_of_search
 from sk_mlp.inspection._style import (
     COLORS,
@@ -14,10 +15,12 @@ from sk_mlp.inspection._style import (
     MAP,
     MARKERS,
     checked_axes,
+    divided,
+    draw_legend,
     figure_of,
-    legend_above,
     n_drawn,
     new_axes,
+    new_grid,
     tidy,
 )
 from sk_mlp.model_selection._results import candidates_of, metric_of, resources_of, results_of
@@ -69,6 +72,8 @@ class SearchDisplay:
         The first of them.
     figure_ : matplotlib.figure.Figure
         Figure that holds them.
+    legend_ : matplotlib.legend.Legend
+        Below the axes of a new figure, within axes that were given.
 
     See Also
     --------
@@ -209,23 +214,15 @@ class SearchDisplay:
     # Scores against hyperparameters
 
     def _draw_parameters(self, ax: "Axes | None", names: list[str]) -> "list[Axes]":
-        import matplotlib.pyplot as plt
-
         n_columns = {4: 2}.get(len(names), min(3, len(names)))
-        n_rows, own = -(-len(names) // n_columns), None
+        n_rows = -(-len(names) // n_columns)
         if ax is None:
             size = (max(6.4, 3.6 * n_columns), max(3.4 * n_rows, 4.2 if n_rows == 1 else 0))
-            own, grid = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", sharey=True, squeeze=False)
+            grid = new_grid(n_rows, n_columns, size)
         elif len(names) == 1:
             grid = np.array([[checked_axes(ax)]])
         else:
-            place = checked_axes(ax).get_subplotspec()
-            if place is None:
-                raise ValueError(
-                    "The 'ax' parameter must be axes of a grid, as plt.subplots makes them, to be divided."
-                )
-            ax.set_axis_off()
-            grid = place.subgridspec(n_rows, n_columns).subplots(sharey=True, squeeze=False)
+            grid = divided(ax, n_rows, n_columns)
         axes = list(grid.flat)
         for empty in axes[len(names) :]:
             empty.set_visible(False)
@@ -234,12 +231,7 @@ class SearchDisplay:
         for number, (panel, name) in enumerate(zip(axes, names, strict=False)):
             self._draw_parameter(panel, self.parameters[name], rows, ended, (low, high))
             panel.set_ylabel(self.score_name if number % n_columns == 0 else "")
-        artists = [*axes[0].collections, *axes[0].lines]
-        if own:
-            handles = {"handles": artists, "fontsize": "small", "frameon": False, "ncols": len(artists)}
-            own.legend(loc="outside upper left", **handles)
-        else:
-            legend_above(axes[0], artists)
+        self.legend_ = draw_legend(axes[0], [*axes[0].collections, *axes[0].lines])
         return axes[: len(names)]
 
     def _draw_parameter(
@@ -310,7 +302,7 @@ class SearchDisplay:
         first.dress(ax.xaxis)
         second.dress(ax.yaxis)
         tidy(ax)
-        legend_above(ax, [*ax.collections[1:], *ax.lines])
+        self.legend_ = draw_legend(ax, [*ax.collections[1:], *ax.lines])
         return ax
 
     # Rungs
@@ -331,7 +323,7 @@ class SearchDisplay:
             words = f"bracket {number + 1}: " if len(np.unique(brackets)) > 1 else ""
             for i, rows in enumerate(own):
                 alpha = 0.9 if resources[rows[-1]] == resources.max() else 0.35
-                label = f"{words}{len(own)} candidates" if i == 0 else None
+                label = f"{words}{counted(len(own), 'candidate')}" if i == 0 else None
                 heights = np.where(scores[rows] < low, np.nan, scores[rows])
                 ax.plot(resources[rows], heights, alpha=alpha, label=label, **style)
         if np.isfinite(scores[self._best]):
@@ -346,7 +338,7 @@ class SearchDisplay:
         ax.xaxis.set_major_formatter(lambda epochs, _: f"{epochs:g}")
         ax.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
         tidy(ax)
-        legend_above(ax, [*ax.lines, *ax.collections])
+        self.legend_ = draw_legend(ax, [*ax.lines, *ax.collections])
         return ax
 
     # Time
@@ -379,7 +371,7 @@ class SearchDisplay:
         ax.set(xlabel="time of all fits so far (s)", ylabel=self.score_name)
         ax.set_xlim(left=0)
         tidy(ax)
-        legend_above(ax, [*ax.collections, *ax.lines])
+        self.legend_ = draw_legend(ax, [*ax.collections, *ax.lines])
         return ax
 
     @classmethod

@@ -1,6 +1,7 @@
 """What all displays look like."""
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
 
 # Colours that can be told apart with any kind of colour vision (Okabe and Ito 2008), in pairs: the second of each is
 # the stronger one. Line styles differ as well.
@@ -20,15 +22,38 @@ MARKERS = ["o", "s", "^", "D", "v", "P"]
 MAP = "cividis"
 # Values that span more than this factor are drawn on a logarithmic axis.
 LOG_FROM = 10.0
+OURS = "sk_mlp figure"  # the gid of figures that are made here, and of their legends
+GAP = 0.55  # inches between rows of panels, for ticks and a label
+LETTERS, HANDLE = 13, 6  # of a legend that fit into an inch; that its lines and gaps take
 
 
-def new_axes(ax: "Axes | None", width: float = 6.4, height: float = 4.8) -> "Axes":
-    """The axes given, or those of a new figure, of this size in inches."""
-    if ax is not None:
-        return checked_axes(ax)
+def new_axes(ax: "Axes | None") -> "Axes":
+    """The axes given, or those of a new figure."""
+    return new_grid(1, 1, (6.4, 4.8))[0, 0] if ax is None else checked_axes(ax)
+
+
+def new_grid(n_rows: int, n_columns: int, size: tuple[float, float]) -> NDArray:
+    """Axes of a new figure of this size in inches, which makes room for a legend below them."""
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    figure, grid = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", sharey=True, squeeze=False)
+    figure.set_gid(OURS)
+    return grid
+
+
+def divided(ax: "Axes", n_rows: int, n_columns: int) -> NDArray:
+    """Axes in the place of a user's, which are left empty."""
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    place = checked_axes(ax).get_subplotspec()
+    if place is None:
+        raise ValueError("The 'ax' parameter must be axes of a grid, as plt.subplots makes them, to be divided.")
+    spaces, figure = {}, figure_of(ax)
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # which leaves room for labels by itself
+        height = ax.get_window_extent().height / figure.dpi
+        spaces = {"hspace": GAP * n_rows / max(height - GAP * (n_rows - 1), GAP)}
+    ax.set_axis_off()
+    return place.subgridspec(n_rows, n_columns, **spaces).subplots(sharey=True, squeeze=False)
 
 
 def checked_axes(ax: Any) -> "Axes":
@@ -54,16 +79,27 @@ def figure_of(ax: "Axes") -> "Figure | SubFigure":
     return figure
 
 
-def legend_above(ax: "Axes", lines: "Sequence[Artist]") -> None:
-    """Put a legend above the axes, where it hides nothing; within, if the figure makes no room for so much."""
-    shown = [line for line in lines if not str(line.get_label()).startswith("_")]
-    n_columns = 2 if max(len(str(line.get_label())) for line in shown) <= 36 else 1
-    n_rows = -(-len(shown) // n_columns)
-    style: dict[str, Any] = {"handles": shown, "fontsize": "small", "frameon": False}
-    if figure_of(ax).get_layout_engine() is None and n_rows > 2:
-        ax.legend(**style | {"frameon": True, "framealpha": 0.85, "edgecolor": "none"})
-    else:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.3, ncols=n_columns, **style)
+def draw_legend(ax: "Axes", artists: "Sequence[Artist]") -> "Legend":
+    """Draw a legend that meets no title: below the axes of our own figure, within those of a user's.
+
+    A figure of ours makes room for it. Of the user's we do not know that, so there the legend is where the least is
+    drawn. Labels that are longer than there is room for are broken into lines.
+    """
+    shown = [artist for artist in artists if not str(artist.get_label()).startswith("_")]
+    figure = figure_of(ax)
+    is_ours = figure.get_gid() == OURS
+    room = int(LETTERS * (figure if is_ours else ax).get_window_extent().width / figure.dpi) - HANDLE
+    labels = [fill(str(artist.get_label()), max(room, 12)) for artist in shown]
+    style: dict[str, Any] = {"handles": shown, "labels": labels, "fontsize": "small"}
+    if not is_ours:
+        return ax.legend(loc="best", framealpha=0.85, **style)
+    for legend in [legend for legend in figure.legends if legend.get_gid() == OURS]:
+        legend.remove()  # of what has been drawn on these axes before: the new one has its lines too
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    n_columns = max(1, min(len(shown), (room + HANDLE) // (longest + HANDLE)))
+    legend = figure.legend(loc="outside lower left", frameon=False, ncols=n_columns, **style)
+    legend.set_gid(OURS)
+    return legend
 
 
 def n_drawn(ax: "Axes", mark: str) -> int:

@@ -20,6 +20,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.deferred import Collector, DeferredFit, PredictionsWanted, TransformerCache, deferred_fits
 from sk_mlp._estimator.fitted import fitted_of, learned_of
+from sk_mlp._estimator.messages import counted
 from sk_mlp._estimator.mlflow import unlogged_fits
 from sk_mlp._estimator.training import trained
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
@@ -36,7 +37,8 @@ Watch = Callable[[list[Run]], AbstractContextManager[Callable[[Run], None]]]
 def warn_of(alone: Counter) -> None:
     """Warn of fits that are trained one by one."""
     for reason, n in alone.items():
-        warnings.warn(f"{n} fits are trained one by one, which takes longer, because of {reason}.", stacklevel=7)
+        are_trained = f"{counted(n, 'fit')} {'is' if n == 1 else 'are'} trained one by one"
+        warnings.warn(f"{are_trained}, which takes longer, because of {reason}.", stacklevel=7)
 
 
 def fit_all(

@@ -54,6 +54,7 @@ class LearningRateSweep:
     See Also
     --------
     find_learning_rate : Makes one.
+    sk_mlp.inspection.LearningRateDisplay : Draws one, with a name and a style of yours.
     """
 
     learning_rates: NDArray
@@ -63,11 +64,11 @@ class LearningRateSweep:
     suggestion: float
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the losses against the rates.
+        """Draw the losses against the rates, by a `LearningRateDisplay`.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None
+        ax : matplotlib.axes.Axes or None, default=None
             Axes to draw on; None for a new figure.
 
         Returns
@@ -80,20 +81,10 @@ class LearningRateSweep:
         ImportError
             If matplotlib is not installed.
         """
-        check_matplotlib(f"{type(self).__name__}.plot")
-        if ax is None:
-            from matplotlib import pyplot as plt  # only who draws needs it
+        from sk_mlp.inspection._learning_rate import LearningRateDisplay  # only who draws needs it
 
-            ax = plt.subplots()[1]
-        ax.plot(self.learning_rates, self.losses, color="0.8", label="loss of a batch")
-        ax.plot(self.learning_rates, self.smoothed_losses, label="moving average")
-        shown = self.smoothed_losses[np.isfinite(self.smoothed_losses)]
-        ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0.9 * shown.min(), 1.3 * shown[0]))
-        ax.axvline(self.suggestion, linestyle="--", color="tab:green", label=f"suggestion: {self.suggestion:.2g}")
-        if self.blow_up is not None:
-            ax.axvline(self.blow_up, linestyle=":", color="tab:red", label=f"blow-up: {self.blow_up:.2g}")
-        ax.legend()
-        return ax
+        check_matplotlib(f"{type(self).__name__}.plot")
+        return LearningRateDisplay.from_sweep(self, ax=ax).ax_
 
 
 @validate_params(
