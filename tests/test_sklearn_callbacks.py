@@ -2,6 +2,7 @@
 
 import pickle
 
+import joblib
 import keras
 import numpy as np
 import pytest
@@ -367,6 +368,56 @@ def test_a_hook_that_fails_while_a_population_is_trained():
         search.fit(X, TARGET)
     assert recorder.names("teardown") == ["fit"]
     assert not hasattr(search, "best_estimator_")
+
+
+class Watcher(Recorder):
+    """Note what the estimator that a hook is given knows, and what its parameters are."""
+
+    def note(self, event, estimator, context, **arguments):
+        if type(estimator) is PopulationGridSearchCV:
+            known = {"best_params_", "best_estimator_", "cv_results_"} & {*vars(estimator)}
+            self.events.append((event, context.task_name, estimator, known, estimator.get_params(deep=False)))
+        if self.fail_at == (event, context.task_name):
+            raise RuntimeError("failed")
+
+
+def test_hooks_get_the_search_itself_with_what_it_has_learned():
+    """Its parameters are those that the user has set at all times, and others see the callbacks that it has."""
+    watcher = Watcher()
+    search = PopulationGridSearchCV(regressor(), RATES, cv=2, n_jobs=2).set_callbacks(watcher)
+    parameters = search.get_params(deep=False)
+    with joblib.parallel_config(backend="threading"):
+        search.fit(X, TARGET)
+    assert watcher.events[0][0] == "setup" and watcher.events[-1][0] == "teardown"
+    assert all(estimator is search and given == parameters for *_, estimator, _, given in watcher.events)
+    known = {(event, task): known for event, task, _, known, _ in watcher.events}
+    assert known["begin", "search"] == set()
+    assert known["end", "refit-with-best-params"] == {"best_params_", "best_estimator_"}
+    assert known["end", "fit"] == {"best_params_", "best_estimator_", "cv_results_"}
+    assert search._skl_callbacks == [watcher]
+
+
+def test_a_search_whose_refit_fails_stays_as_it_was():
+    search = PopulationGridSearchCV(regressor(), RATES, cv=2).fit(X, TARGET)
+    before = {name: value for name, value in vars(search).items()}
+    with pytest.raises(RuntimeError, match="failed"):
+        search.set_callbacks(Watcher(fail_at=("end", "refit-with-best-params"))).fit(X[:60], TARGET[:60])
+    assert {name: value for name, value in vars(search).items() if name != "_skl_callbacks"} == before
+
+
+class Pickler(Propagated):
+    """Note what another process would get of an estimator's callbacks."""
+
+    def note(self, event, estimator, context, **arguments):
+        if not isinstance(estimator, PopulationGridSearchCV):
+            self.events.append(pickle.loads(pickle.dumps(estimator._skl_callbacks)))
+
+
+def test_callbacks_of_a_search_can_be_sent_to_other_processes():
+    """They go with the estimators that are fitted there, and the search does not."""
+    pickler = Pickler()
+    PopulationGridSearchCV(regressor(), RATES, cv=2).set_callbacks(pickler).fit(X, TARGET)
+    assert pickler.events and all([type(callback) for callback in sent] == [Pickler] for sent in pickler.events)
 
 
 def test_population_search_of_a_pipeline(capsys, wide):

@@ -8,7 +8,7 @@ A fit is a task, and so is each of its epochs. A search's training is a task bes
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from sk_mlp._estimator.fitted import fitted_of, learned_of
@@ -98,6 +98,50 @@ def announce_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, own: list) 
         with callback_management_context(estimator):
             context = estimator._init_callback_context().call_on_fit_task_begin(**arguments)
             context.call_on_fit_task_end(**arguments, reconstruction_attributes={})
+
+
+class ForOriginal:
+    """A callback of an estimator that is fitted on a copy: where the copy calls a hook, the hook gets the original.
+
+    The hook keeps its signature, by which scikit-learn knows what to call it with. What is pickled is the callback
+    alone: nobody calls it for the copy in another process.
+
+    Parameters
+    ----------
+    callback : FitCallback
+    copy : estimator
+    original : estimator
+        Has learned what the copy has when a hook is called.
+    """
+
+    def __init__(self, callback: Any, copy: Any, original: Any):
+        self._callback, self._copy, self._original = callback, copy, original
+        for name in ("setup", "on_fit_task_begin", "on_fit_task_end", "teardown"):
+            setattr(self, name, self._for_original(getattr(callback, name)))
+        if hasattr(callback, "max_propagation_depth"):  # which callbacks have that are propagated to other estimators
+            self.max_propagation_depth = callback.max_propagation_depth
+
+    def _for_original(self, hook: Callable) -> Callable:
+        @wraps(hook)
+        def called(estimator, context, **arguments):
+            if estimator is self._copy:
+                vars(self._original).update(learned_attributes(self._copy))
+                estimator = self._original
+            return hook(estimator=estimator, context=context, **arguments)
+
+        return called
+
+    def __reduce__(self):
+        return _itself, (self._callback,)
+
+
+def _itself(callback: Any) -> Any:
+    return callback
+
+
+def learned_attributes(estimator: Any) -> dict[str, Any]:
+    """Attributes that end in an underscore, as those that a fit has set."""
+    return {name: value for name, value in vars(estimator).items() if name.endswith("_")}
 
 
 def context_argument(context: Any) -> dict[str, Any]:

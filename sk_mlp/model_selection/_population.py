@@ -16,7 +16,13 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
-from sk_mlp._estimator.sklearn_callbacks import context_argument, subtask, training_task
+from sk_mlp._estimator.sklearn_callbacks import (
+    ForOriginal,
+    context_argument,
+    learned_attributes,
+    subtask,
+    training_task,
+)
 from sk_mlp._keras.copies import candidate
 from sk_mlp.model_selection._checkpoint import Checkpoint, identity
 from sk_mlp.model_selection._fits import fit_all
@@ -62,17 +68,25 @@ class PopulationSearch(BaseSearchCV):
         search: Any = copy.copy(self)
         search._clones, search._data = FittedClones(self.estimator), (*data, routed, self.n_jobs)
         search._checkpoint = None
+        if callbacks := getattr(self, "_skl_callbacks", []):
+            search.set_callbacks(*(ForOriginal(callback, search, self) for callback in callbacks))
         search.estimator, search.n_jobs = search._clones.estimator, 1
         search.cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))  # once: it may be an iterator
+        before = learned_attributes(self)
         try:
             # joblib's Dask backend ignores n_jobs=1: it would send scikit-learn's tasks, which only score what is
             # fitted, and all rows with them. Their Parallel object keeps the backend in whose context it is made.
             with ExitStack() as search._sequential:
                 search._sequential.enter_context(joblib.parallel_config(backend="sequential"))
                 super(PopulationSearch, search).fit(X, y, **params)
+        except BaseException:
+            for name in learned_attributes(self):  # that callbacks have been shown
+                delattr(self, name)
+            vars(self).update(before)
+            raise
         finally:
             search._clones.close()
-        self.__dict__.update({name: value for name, value in vars(search).items() if name.endswith("_")})
+        vars(self).update(learned_attributes(search))
         return self
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
