@@ -82,11 +82,11 @@ class PopulationSearch(BaseSearchCV):
         except BaseException:
             for name in learned_attributes(self):  # that callbacks have been shown
                 delattr(self, name)
-            vars(self).update(before)
+            self.__dict__.update(before)
             raise
         finally:
             search._clones.close()
-        vars(self).update(learned_attributes(search))
+        self.__dict__.update(learned_attributes(search))
         return self
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
