@@ -1,5 +1,6 @@
 """Keras pieces for tables: columns of X to features, an activation with a learned share, a model of named columns."""
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -337,7 +338,7 @@ class TableModel(keras.Model):
         As `keras.Model` takes them: inputs, a dict by the names of columns, and outputs.
     """
 
-    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+    def export(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """Export as `keras.Model.export` does.
 
         Parameters

@@ -1,5 +1,6 @@
 """Fitted models in files that hold no code: saved, loaded, and loaded for prediction alone."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ __all__ = ["load_model", "load_predictor", "save_model"]
 KIND = "model"  # beside which there are the runs of a search
 
 
-def save_model(estimator: Any, path: Any) -> None:
+def save_model(estimator: Any, path: str | os.PathLike) -> None:
     """Write a fitted estimator to a file that holds no code.
 
     The file is a zip of JSON and NumPy's .npy: parameters, all that was learned, the weights, and the optimizer's
@@ -72,7 +73,7 @@ def save_model(estimator: Any, path: Any) -> None:
 
 
 def load_model(
-    path: Any, custom_objects: Mapping[str, Any] | None = None, *, max_bytes: int = archive.MAX_BYTES
+    path: str | os.PathLike, custom_objects: Mapping[str, Any] | None = None, *, max_bytes: int = archive.MAX_BYTES
 ) -> Any:
     """Read an estimator that `save_model` has written.
 
@@ -125,7 +126,7 @@ def load_model(
         return estimator
 
 
-def load_predictor(path: Any, *, max_bytes: int = archive.MAX_BYTES) -> Predictor:
+def load_predictor(path: str | os.PathLike, *, max_bytes: int = archive.MAX_BYTES) -> Predictor:
     """Read what predicts from a file that `save_model` has written, without importing TensorFlow or Keras.
 
     Parameters

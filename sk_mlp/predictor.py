@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.reading import read_table
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
+from sk_mlp._targets.labels import LabelTargets
+from sk_mlp._targets.numbers import NumberTargets
 
 __all__ = ["Predictor"]
 
@@ -127,14 +129,15 @@ class Predictor:
         self._labels(self._decoded(outputs[0]))
 
     def _labels(self, decoded: NDArray) -> NDArray:
-        return self._fitted.targets.labels(decoded) if hasattr(self, "classes_") else decoded
+        targets = self._fitted.targets
+        return targets.labels(decoded) if isinstance(targets, LabelTargets) else decoded
 
     def _decoded(self, output: NDArray) -> NDArray:
         """An output as probabilities of a classifier, or in y's units."""
-        fitted = self._fitted
-        if not hasattr(self, "classes_"):
-            return fitted.targets.decode(output)
-        return fitted.targets.probabilities(output, fitted.loss_of_logits, fitted.loss_of_margins)
+        fitted, targets = self._fitted, self._fitted.targets
+        if isinstance(targets, LabelTargets):
+            return targets.probabilities(output, fitted.loss_of_logits, fitted.loss_of_margins)
+        return cast(NumberTargets, targets).decode(output)
 
     def predict(self, X: Any) -> NDArray:
         """Predict labels, or numbers in y's units, as the estimator's `predict`.

@@ -5,6 +5,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,9 +85,19 @@ TOGETHER = ("_files", "engine", "model_selection", "inspection", "_cli", "_targe
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+def without_types(tree: ast.Module) -> Iterator[ast.AST]:
+    """Nodes of a module but those that only type checkers see: what is imported there may lie above."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting += ast.iter_child_nodes(node)
+
+
 def imported(path: Path) -> list[str]:
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in without_types(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

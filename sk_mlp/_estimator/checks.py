@@ -4,10 +4,10 @@ The estimator is there for scikit-learn's `validate_data`: for its name and tags
 fit that is a copy, so that a fit that fails changes nothing.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
 from sklearn.utils.validation import _check_y, check_array, check_consistent_length, validate_data
 
@@ -18,8 +18,13 @@ from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.sparse import dense_frame
 from sk_mlp._tables.table import Table
 
+if TYPE_CHECKING:
+    from sk_mlp._estimator.settings import Settings
 
-def learned_table(estimator: Any, X: Any, y: Any, settings: Any, sample_weight: Any) -> tuple[Matrix, NDArray, Table]:
+
+def learned_table(
+    estimator: Any, X: Any, y: Any, settings: "Settings", sample_weight: ArrayLike | None
+) -> tuple[Matrix, NDArray, Table]:
     """X as a matrix of numbers, y as an array, and what the rows of X with a weight tell of its columns.
 
     Parameters

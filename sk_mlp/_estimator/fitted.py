@@ -1,7 +1,7 @@
 """From trained members to what a fitted estimator keeps."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -12,6 +12,7 @@ from sk_mlp._estimator.task import Task
 from sk_mlp._keras.loss import is_of_logits
 from sk_mlp._network.forward import network_output
 from sk_mlp._network.spec import Fitted, Member, Trained
+from sk_mlp._targets.labels import LabelTargets
 from sk_mlp._targets.temperature import fit_temperature
 
 DIVERGED = "The loss was no longer finite"
@@ -100,6 +101,6 @@ def temperature_of(task: Task, fitted: Fitted) -> float:
         for m, member in enumerate(members)
     ]
     held_out = [(member.validation, member.rows.y, member.rows.weights) for member in members]
-    targets: Any = task.targets
+    targets = cast(LabelTargets, task.targets)
     n_held_out = [member.n_held_out for member in members]
     return fit_temperature(outputs, held_out, targets.is_exclusive, targets.link(fitted.loss_of_logits), n_held_out)

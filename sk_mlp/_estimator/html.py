@@ -5,12 +5,15 @@ It is shown within scikit-learn's diagram of the estimator, alone or in a pipeli
 
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
 from sk_mlp._estimator.messages import counted
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
 MADE_WHEN_ASKED_FOR = ("model_",)  # attributes that take a while
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 360, 170, 46, 24, 8  # of the curve, in pixels
@@ -29,7 +32,7 @@ class FittedTable:
         Of its documentation.
     """
 
-    def __init__(self, estimator: Any, doc_link: str = ""):
+    def __init__(self, estimator: "BaseKerasMLP", doc_link: str = ""):
         self._estimator = estimator
         shown = BaseEstimator()  # scikit-learn asks for every attribute of what it shows
         vars(shown).update(_fitted_attributes(estimator))
@@ -47,7 +50,7 @@ class FittedTable:
         return network_html(self._estimator) + self._attributes._repr_html_inner()
 
 
-def _fitted_attributes(estimator: Any) -> dict[str, Any]:
+def _fitted_attributes(estimator: "BaseKerasMLP") -> dict[str, Any]:
     names = [*vars(estimator), *(name for name in dir(type(estimator)) if _is_property(estimator, name))]
     public = [name for name in names if name.endswith("_") and not name.startswith("_")]
     if not hasattr(estimator, "_fitted"):
@@ -55,11 +58,11 @@ def _fitted_attributes(estimator: Any) -> dict[str, Any]:
     return {name: getattr(estimator, name) for name in public if name not in MADE_WHEN_ASKED_FOR}
 
 
-def _is_property(estimator: Any, name: str) -> bool:
+def _is_property(estimator: "BaseKerasMLP", name: str) -> bool:
     return isinstance(getattr(type(estimator), name, None), property)
 
 
-def network_html(estimator: Any) -> str:
+def network_html(estimator: "BaseKerasMLP") -> str:
     """The network of a fitted estimator.
 
     Parameters
@@ -87,7 +90,7 @@ def network_html(estimator: Any) -> str:
     )
 
 
-def layers_of(estimator: Any) -> list[tuple[str, str, int]]:
+def layers_of(estimator: "BaseKerasMLP") -> list[tuple[str, str, int]]:
     """Each layer's name, widths in words, and number of parameters, in the order of the first network."""
     layout = estimator._fitted.layout
     found: dict[str, list[tuple[int, ...]]] = {}
@@ -111,7 +114,7 @@ def _widths(kernel: tuple[int, ...] | None) -> str:
     return "" if kernel is None else f"{kernel[0]:,} → {kernel[1]:,}"
 
 
-def facts_of(estimator: Any, n_parameters: int) -> list[str]:
+def facts_of(estimator: "BaseKerasMLP", n_parameters: int) -> list[str]:
     """What there is to say of a fit, in sentences."""
     members = estimator.member_histories_
     n, spec = len(members), estimator._fitted.spec
@@ -135,7 +138,7 @@ def facts_of(estimator: Any, n_parameters: int) -> list[str]:
     return facts
 
 
-def curve_of(estimator: Any) -> str:
+def curve_of(estimator: "BaseKerasMLP") -> str:
     """The losses by epoch as an SVG picture; "" where there is nothing to draw."""
     history, kept = estimator.history_, estimator.best_epoch_
     curves = {

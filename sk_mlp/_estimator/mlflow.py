@@ -9,10 +9,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils import _safe_indexing
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
 FLAVOR = "sklearn"
 BATCH = 100  # parameters of one call, at most; so MLflow's own limit
@@ -33,7 +36,7 @@ def unlogged_fits() -> Iterator[None]:
 
 
 @contextmanager
-def logged_fit(estimator: Any, X: Any) -> Iterator[None]:
+def logged_fit(estimator: "BaseKerasMLP", X: Any) -> Iterator[None]:
     """Make a run of the fit within the context, if ``mlflow.sklearn.autolog()`` is on.
 
     As MLflow does it: within the user's active run, or a new one, with the estimator's class as tags and its
@@ -87,7 +90,7 @@ def _wanting_runs() -> Any:
     return mlflow
 
 
-def _log_parameters(mlflow: Any, run_id: str, estimator: Any) -> None:
+def _log_parameters(mlflow: Any, run_id: str, estimator: "BaseKerasMLP") -> None:
     entities, cls = mlflow.entities, type(estimator)
     tags = {
         "estimator_name": cls.__name__,
@@ -98,7 +101,7 @@ def _log_parameters(mlflow: Any, run_id: str, estimator: Any) -> None:
     _send(mlflow, run_id, tags=[entities.RunTag(name, value) for name, value in tags.items()], params=params)
 
 
-def _log_history(mlflow: Any, run_id: str, estimator: Any) -> None:
+def _log_history(mlflow: Any, run_id: str, estimator: "BaseKerasMLP") -> None:
     now = int(1000 * time.time())
     metrics = [
         mlflow.entities.Metric(name, float(value), now, epoch)
@@ -109,7 +112,7 @@ def _log_history(mlflow: Any, run_id: str, estimator: Any) -> None:
     _send(mlflow, run_id, metrics=metrics)
 
 
-def _log_model(mlflow: Any, estimator: Any, X: Any) -> None:
+def _log_model(mlflow: Any, estimator: "BaseKerasMLP", X: Any) -> None:
     def setting(name: str, default: Any = None) -> Any:
         return mlflow.utils.autologging_utils.get_autologging_config(FLAVOR, name, default)
 
@@ -127,7 +130,7 @@ def _log_model(mlflow: Any, estimator: Any, X: Any) -> None:
     )
 
 
-def _signature(mlflow: Any, estimator: Any, some: Any) -> Any:
+def _signature(mlflow: Any, estimator: "BaseKerasMLP", some: Any) -> Any:
     """What MLflow makes of these rows of X; None where it does not know their types, as it has it itself."""
     try:
         return mlflow.models.infer_signature(some, estimator.predict(some))

@@ -3,18 +3,21 @@
 import inspect
 from collections.abc import Collection
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from sk_mlp._keras.resolve import resolve_optimizer
 
+if TYPE_CHECKING:
+    from sk_mlp._estimator.settings import Settings
+
 Schedule = keras.optimizers.schedules.LearningRateSchedule
 RATES = ("learning_rate", "weight_decay")
 
 
-def settled_rates(settings: Any, told: Collection[str]) -> dict[str, Any]:
+def settled_rates(settings: "Settings", told: Collection[str]) -> dict[str, Any]:
     """Learning rate, schedule and decay that hold, by the parameters' names.
 
     Parameters
@@ -40,7 +43,7 @@ def settled_rates(settings: Any, told: Collection[str]) -> dict[str, Any]:
     return found | {"lr_schedule": schedule, "learning_rate": float(schedule(0)) or 1.0}
 
 
-def _settled(settings: Any, name: str, told: Collection[str]) -> Any:
+def _settled(settings: "Settings", name: str, told: Collection[str]) -> Any:
     """One of them."""
     optimizer, routed = settings.optimizer, settings.routed["optimizer"]
     said = {name: getattr(settings, name)} if name in told else {}
@@ -69,7 +72,7 @@ def _number_of(optimizer: keras.optimizers.Optimizer, name: str) -> Any:
     return rate if isinstance(rate, Schedule) else float(str(np.float32(optimizer.get_config()["learning_rate"])))
 
 
-def _default_of(settings: Any, name: str) -> float:
+def _default_of(settings: "Settings", name: str) -> float:
     """That of the built-in network; with a model, Keras' own for this optimizer."""
     if settings.model is None:
         return settings.owner._built_in_defaults[name]

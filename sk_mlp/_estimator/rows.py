@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
 from sk_mlp._targets.base import Targets
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +120,7 @@ class Weighed:
     kept: NDArray
 
 
-def rows_of_fit(settings: Settings, given: GivenRows, estimator: Any, previous: Fitted | None) -> FitRows:
+def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP", previous: Fitted | None) -> FitRows:
     """Check the rows of a fit and split them.
 
     Parameters
@@ -180,7 +183,7 @@ def weighed(settings: Settings, targets: Targets, X: Matrix, y: NDArray, own_wei
 
 
 def held_out_of(
-    settings: Settings, held_out: tuple, estimator: Any, table: Table, targets: Targets, training: Weighed
+    settings: Settings, held_out: tuple, estimator: "BaseKerasMLP", table: Table, targets: Targets, training: Weighed
 ) -> Weighed | None:
     """The rows that the user holds out."""
     X, y, sample_weight = held_out
@@ -206,7 +209,7 @@ def held_out_of(
         raise ValueError(f"The held-out rows (X_val, y_val, sample_weight_val) are not valid: {error}") from error
 
 
-def unlabeled_of(settings: Settings, X_unlabeled: Any, estimator: Any, table: Table) -> Matrix:
+def unlabeled_of(settings: Settings, X_unlabeled: Any, estimator: "BaseKerasMLP", table: Table) -> Matrix:
     """Rows for pretraining."""
     if settings.pretrain is None:
         raise ValueError("X_unlabeled is for pretrain='autoencoder'. Got pretrain=None.")

@@ -6,7 +6,7 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -28,6 +28,9 @@ from sk_mlp._network.builder_arguments import (
     name_of,
 )
 from sk_mlp._network.compiled import Compiled, flat
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
 INTEGERS = {"batch_size", "epochs", "patience", "ensemble_size", "init_layers"}
 FLOATS = {
@@ -72,12 +75,12 @@ class Settings:
         Neurons of the built-in network's hidden layers.
     """
 
-    owner: Any
+    owner: type["BaseKerasMLP"]
     told: frozenset[str]
     routed: Mapping[str, dict[str, Any]]
     builder_arguments: Mapping[str, Any]
     others: Mapping[str, Any]
-    policy: Any
+    policy: keras.DTypePolicy
     called: list
     held_out_share: float | None
     first_epoch: int = 0
@@ -164,7 +167,7 @@ FIRST_PARAMETER = [field.name for field in fields(Settings)].index("model")
 ONLY_ONE_HAS = ("class_weight", "label_smoothing", "calibrate", "normalize_y")
 
 
-def settings_of(estimator: Any, words: FitWords = NO_WORDS) -> Settings:
+def settings_of(estimator: "BaseKerasMLP", words: FitWords = NO_WORDS) -> Settings:
     """The settings of a fit.
 
     Parameters

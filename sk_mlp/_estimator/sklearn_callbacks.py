@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sk_mlp._estimator.fitted import fitted_of, learned_of
 from sk_mlp._estimator.running import run_task
@@ -19,8 +19,11 @@ from sk_mlp._network.spec import Fitted
 from sk_mlp.engine.population import Population
 from sk_mlp.engine.run import Run
 
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
-def hook_arguments(estimator: Any, X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+
+def hook_arguments(estimator: "BaseKerasMLP", X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
     """What the hooks of all tasks of a fit get; nothing if the estimator has no callbacks."""
     if not getattr(estimator, "_skl_callbacks", None):
         return {}

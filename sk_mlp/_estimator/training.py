@@ -1,7 +1,7 @@
 """A fit as a line of functions over frozen values: settings -> rows -> network -> start -> members -> task."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sk_mlp._estimator.fitted import learned_of
 from sk_mlp._estimator.fork import refuse_after_fork
@@ -19,11 +19,14 @@ from sk_mlp._network.starting import start_of_members
 from sk_mlp._tables.numbers import in_float32
 from sk_mlp.engine.recipe import Recipe, loss_names
 
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
+
 
 def prepared(
     settings: Settings,
     given: GivenRows,
-    estimator: Any,
+    estimator: "BaseKerasMLP",
     previous: Fitted | None = None,
     convert: Callable = in_float32,
 ) -> Task:

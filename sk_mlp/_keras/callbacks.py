@@ -1,13 +1,16 @@
 """Keras callbacks of a fit: what is left to be called, and what the engine does itself."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from sk_mlp._estimator.messages import did_you_mean
 from sk_mlp._keras.metrics import sign_of
 from sk_mlp._keras.resolve import direct_monitors, resolve_callbacks
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +32,13 @@ class FitCallbacks:
     """
 
     called: list
-    stopper: Any
+    stopper: keras.callbacks.EarlyStopping | None
     replaces_ours: bool
     figures: list[str]
     metrics: list[keras.metrics.Metric]
 
 
-def callbacks_of(settings: Any, figures: list[str], metrics: list[keras.metrics.Metric]) -> FitCallbacks:
+def callbacks_of(settings: "Settings", figures: list[str], metrics: list[keras.metrics.Metric]) -> FitCallbacks:
     """Fresh callbacks for a fit: the estimator's, and those given to `fit`; told which way the figures go.
 
     Parameters

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -14,6 +14,9 @@ from scipy.sparse import issparse
 from sk_mlp._estimator.fork import refuse_after_fork
 from sk_mlp._estimator.messages import warn
 from sk_mlp._keras.inner import global_state
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
 KEY = "dtype_policy"  # under which Keras keeps the thread's own
 OWN_NETWORKS = ("float32", "float64", "mixed_bfloat16", "mixed_float16")  # those of fewer bits in weights do not train
@@ -31,12 +34,12 @@ class Noted:
     process, thread : int
     """
 
-    policy: Any
+    policy: keras.DTypePolicy
     process: int
     thread: int
 
 
-def noted(estimator: Any) -> Noted | None:
+def noted(estimator: "BaseKerasMLP") -> Noted | None:
     """What a clone, made here and now, is to know of policies: for its fit may be run in another thread or process.
 
     None where that is the process's default.
@@ -49,13 +52,13 @@ def noted(estimator: Any) -> Noted | None:
     return before if before and (before.process, before.thread) != here else None
 
 
-def policy_of_fit(estimator: Any) -> Any:
+def policy_of_fit(estimator: "BaseKerasMLP") -> keras.DTypePolicy:
     """The policy of this thread, or, if it has none of its own, of the one in which the estimator was cloned."""
     found = noted(estimator)
     return found.policy if found else keras.dtype_policies.get(keras.config.floatx())
 
 
-def name_for_own_network(policy: Any) -> str:
+def name_for_own_network(policy: keras.DTypePolicy) -> str:
     """The policy's name.
 
     Raises
@@ -116,7 +119,7 @@ def exact(policy: str) -> str:
 
 
 @contextmanager
-def under_policy(policy: Any) -> Iterator[None]:
+def under_policy(policy: str | keras.DTypePolicy) -> Iterator[None]:
     """Have this policy in this thread within the context."""
     before = global_state.get_global_attribute(KEY)
     keras.config.set_dtype_policy(policy)
@@ -126,7 +129,7 @@ def under_policy(policy: Any) -> Iterator[None]:
         global_state.set_global_attribute(KEY, before)
 
 
-def build_under(policy: Any, make: Callable[[], keras.Model]) -> keras.Model:
+def build_under(policy: str | keras.DTypePolicy, make: Callable[[], keras.Model]) -> keras.Model:
     """Make a model under a policy, whatever the thread's is."""
     refuse_after_fork("A Keras model")
     with under_policy(policy):

@@ -29,7 +29,7 @@ from sk_mlp._network.names import (
 )
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._tables.plan import ColumnPlan
-from sk_mlp._tables.selection import to_inputs
+from sk_mlp._tables.selection import Inputs, to_inputs
 from sk_mlp.layers import ANY_SEED, ColumnEncoding, ColumnShift, ParametricActivation, SortedOutputs
 
 INITIALIZERS = {
@@ -179,7 +179,7 @@ def with_shift(model: keras.Model, shift: np.ndarray) -> keras.Model:
     return keras.Model(inputs, model(shifting(inputs)), name=model.name)
 
 
-def averaged(models: list[keras.Model], n_features: int, columns: Any) -> keras.Model:
+def averaged(models: list[keras.Model], n_features: int, columns: Inputs) -> keras.Model:
     """A model whose output is the mean of those of some models, which are parts of it.
 
     Parameters

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras.optimizers import SGD
@@ -26,11 +26,14 @@ from sk_mlp._network.user_model import blueprint_of_builder, call_builder, compi
 from sk_mlp._tables.matrix import with_features_of_dates
 from sk_mlp._tables.numbers import is_wide, shift_of
 from sk_mlp._tables.plan import ColumnPlan, learn_columns, plan_columns
-from sk_mlp._tables.selection import Matrix, column_numbers, input_columns
+from sk_mlp._tables.selection import Inputs, Matrix, column_numbers, input_columns
 from sk_mlp._tables.table import Table
 from sk_mlp._targets.base import Targets
 from sk_mlp._targets.dropout import MOST_DROPOUT
 from sk_mlp.losses import Quantile
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.rows import FitRows
 
 EMBEDDED_COLUMNS = 200  # at most, for numerical_embedding="auto"
 
@@ -84,7 +87,7 @@ def _check_paths(settings: Settings) -> None:
         )
 
 
-def built_in_network(settings: Settings, rows: Any, loss: FitLoss, previous: Fitted | None) -> Blueprint:
+def built_in_network(settings: Settings, rows: "FitRows", loss: FitLoss, previous: Fitted | None) -> Blueprint:
     """The built-in network.
 
     Parameters
@@ -130,7 +133,7 @@ def built_in_network(settings: Settings, rows: Any, loss: FitLoss, previous: Fit
     return blueprint_of_spec(spec, rate)
 
 
-def model_of_user(settings: Settings, rows: Any, seed: int) -> Blueprint:
+def model_of_user(settings: Settings, rows: "FitRows", seed: int) -> Blueprint:
     """What the user's function builds, with initial weights that follow from the seed.
 
     Parameters
@@ -148,7 +151,7 @@ def model_of_user(settings: Settings, rows: Any, seed: int) -> Blueprint:
     return blueprint_of_builder(make, rows.X.shape[1], columns if scales is None else None, scales)
 
 
-def _builder(settings: Settings, targets: Targets, meta: dict[str, Any], columns: Any) -> Callable:
+def _builder(settings: Settings, targets: Targets, meta: dict[str, Any], columns: Inputs) -> Callable:
     """A function of a seed and a plan, or None, that calls the user's one."""
     meta = {"n_outputs_": targets.n_outputs, **meta, **targets.meta()}
     offers: dict[str, Callable[[], Any]] = {"meta": partial(dict, meta), "params": partial(dict, settings.params)}
@@ -214,7 +217,7 @@ class AskedLoss:
         return loss_of_fit(replace(settings, loss=loss), targets, targets.n_outputs, None).name in OF_CLASSES
 
 
-def _plan(settings: Settings, rows: Any, columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
+def _plan(settings: Settings, rows: "FitRows", columns: tuple[int, ...] | None, is_deep: bool) -> ColumnPlan | None:
     """How a path encodes its columns."""
     scaling = scaling_of(settings, rows.X)
     if issparse(rows.X):
@@ -271,7 +274,7 @@ def scaling_of(settings: Settings, X: Matrix) -> str | None:
 
 
 def learned_columns(
-    settings: Settings, blueprint: Blueprint, rows: Any, y: NDArray, train: NDArray
+    settings: Settings, blueprint: Blueprint, rows: "FitRows", y: NDArray, train: NDArray
 ) -> dict[str, NDArray]:
     """What some rows tell of X's columns, by the variable's layer and name.
 

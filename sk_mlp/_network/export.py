@@ -17,7 +17,7 @@ from sk_mlp._network.user_model import fresh_optimizer
 from sk_mlp._tables.categories import Categories, as_type, holds_texts
 from sk_mlp._tables.dates import Dates
 from sk_mlp._tables.names import names_of_inputs
-from sk_mlp._tables.selection import to_inputs
+from sk_mlp._tables.selection import Inputs, to_inputs
 from sk_mlp._targets.base import Targets
 from sk_mlp.layers import CategoryCodes, DateFeatures, TableModel
 from sk_mlp.losses import losses_of_outputs
@@ -81,7 +81,7 @@ def model_of_table(
     names: Sequence[str],
     categories: Categories,
     dates: Dates,
-    input_columns: Any,
+    input_columns: Inputs,
     shift: NDArray | None,
 ) -> keras.Model:
     """A model of one input a column: strings, where its categories are, float64 for dates, else float32 or float64.

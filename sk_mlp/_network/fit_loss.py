@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -21,6 +21,9 @@ from sk_mlp._network.build import ends_in_probabilities
 from sk_mlp._network.user_model import has_linear_output
 from sk_mlp._targets.base import Targets
 from sk_mlp.losses import keras_name, label_smoothing, loss_of_frequencies
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +118,7 @@ class FitLoss:
         return label_smoothing(self.keras, self.smoothing, layout, width)
 
 
-def loss_of_fit(settings: Any, targets: Targets, width: int, sample: keras.Model | None) -> FitLoss:
+def loss_of_fit(settings: "Settings", targets: Targets, width: int, sample: keras.Model | None) -> FitLoss:
     """The loss that the settings ask for, or the default one of such targets.
 
     Parameters

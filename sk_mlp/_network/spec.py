@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 from sk_mlp._network.layout import State, StateLayout
 from sk_mlp._network.names import COLUMNS, OUTPUT, WIDE_COLUMNS, variable
 from sk_mlp._tables.plan import ColumnPlan
+from sk_mlp._tables.selection import Inputs
 from sk_mlp._tables.table import Table
+from sk_mlp._targets.base import Targets
 from sk_mlp._targets.dropout import DropoutRule
 from sk_mlp._targets.intervals import HeldOut
+
+if TYPE_CHECKING:
+    import keras
+
+    from sk_mlp.schedules import Schedule
 
 
 @dataclass(frozen=True)
@@ -119,11 +126,11 @@ class Blueprint:
 
     make: Callable[[], Any]
     spec: NetworkSpec | None
-    sample: Any
+    sample: "keras.Model | None"
     structure: Hashable
     width: int
     rates: list[float]
-    columns: Any
+    columns: Inputs
     n_weights: int
     exempt: tuple[int, ...] | None = None
     plan: ColumnPlan | None = None
@@ -213,7 +220,7 @@ class Member:
     train: NDArray
     validation: NDArray
     learning_rate: float
-    schedule: Any
+    schedule: "Schedule"
     hyper: dict[str, float]
     epochs: int
     patience: int | None
@@ -316,12 +323,12 @@ class Fitted:
     layout: StateLayout
     spec: NetworkSpec | None
     make_model: Callable[[], Any] | None
-    targets: Any
+    targets: Targets
     table: Table
     slots: tuple
     loss_of_logits: bool
     loss_of_margins: bool
-    columns: Any
+    columns: Inputs
     frozen: tuple[int, ...]
     history: dict[str, list[float]]
     member_histories: list[dict[str, Any]]

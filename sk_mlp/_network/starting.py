@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -23,6 +23,9 @@ from sk_mlp._tables.selection import Matrix, dense
 from sk_mlp._tables.sparse import warn_of_scales
 from sk_mlp._tables.table import Table
 from sk_mlp.layers import ColumnEncoding
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.rows import FitRows
 
 # What an autoencoder has in common with the network that starts from it.
 SHARED = (
@@ -82,7 +85,7 @@ class Start:
 
 
 def start_of_members(
-    settings: Settings, rows: Any, blueprint: Blueprint, y: NDArray, previous: Fitted | None, convert: Callable
+    settings: Settings, rows: "FitRows", blueprint: Blueprint, y: NDArray, previous: Fitted | None, convert: Callable
 ) -> Start:
     """X as networks train on it, and what members begin with.
 
@@ -114,7 +117,7 @@ def start_of_members(
     return Start(X, shift, learned, starts, frozen, autoencoder)
 
 
-def _warn_of_numbers(settings: Settings, rows: Any) -> None:
+def _warn_of_numbers(settings: Settings, rows: "FitRows") -> None:
     """Warn of numbers that a network which takes X as it is can do little with."""
     if issparse(rows.X) and settings.model is None:
         warn_of_scales(rows.X)
@@ -124,7 +127,9 @@ def _warn_of_numbers(settings: Settings, rows: Any) -> None:
         warn_of_lost_digits(rows.X, rows.training, numeric, rows.table.matrix_names, remedy)
 
 
-def initial_weights(settings: Settings, rows: Any, blueprint: Blueprint, X: Matrix, shift: NDArray | None) -> Initial:
+def initial_weights(
+    settings: Settings, rows: "FitRows", blueprint: Blueprint, X: Matrix, shift: NDArray | None
+) -> Initial:
     """Initial values by the variables' numbers, as ``init_from``, ``pretrain`` or a user's builder give them.
 
     Parameters
@@ -202,7 +207,7 @@ def start_of(sample: keras.Model, source: keras.Model | None = None) -> dict[int
     return dict(zip(numbers, arrays if source else [arrays[i] for i in numbers], strict=True))
 
 
-def autoencoder(settings: Settings, rows: Any, spec: NetworkSpec, X: Matrix, shift: NDArray | None) -> Any:
+def autoencoder(settings: Settings, rows: "FitRows", spec: NetworkSpec, X: Matrix, shift: NDArray | None) -> Any:
     """A network that learns to put out the features that enter the deep path, through mirrored hidden layers.
 
     Where columns have a shift, it gets float64, to find such a shift itself.

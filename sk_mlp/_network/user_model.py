@@ -21,13 +21,13 @@ from sk_mlp._network.mapped_layers import dropout_layers
 from sk_mlp._network.names import COLUMNS
 from sk_mlp._network.spec import Blueprint
 from sk_mlp._tables.plan import ColumnPlan
-from sk_mlp._tables.selection import to_inputs
+from sk_mlp._tables.selection import Inputs, to_inputs
 from sk_mlp.engine.structure import structure_of_user_model
 from sk_mlp.layers import ColumnEncoding
 
 
 def blueprint_of_builder(
-    make: Callable[[], keras.Model], n_features: int, columns: Any, plan: ColumnPlan | None
+    make: Callable[[], keras.Model], n_features: int, columns: Inputs, plan: ColumnPlan | None
 ) -> Blueprint:
     """The blueprint of a user's own model, with the plan by which it scales X's columns, if it does."""
     model = make()
@@ -41,7 +41,7 @@ def blueprint_of_builder(
     return Blueprint(make, None, model, structure, width, rates, columns, model.count_params(), exempt, plan)
 
 
-def symbolic_output(model: keras.Model, n_features: int, columns: Any) -> Any:
+def symbolic_output(model: keras.Model, n_features: int, columns: Inputs) -> Any:
     """What a model returns for rows of ``n_features``, without numbers."""
     rows = keras.KerasTensor((None, n_features))
     try:
@@ -88,7 +88,7 @@ def call_builder(
     arguments: Mapping[str, Any],
     offers: Mapping[str, Callable[[], Any]],
     n_features: int,
-    columns: Any,
+    columns: Inputs,
     widths: tuple[int, ...],
     seed: int,
     plan: ColumnPlan | None,
@@ -143,7 +143,7 @@ def call_builder(
     return model if plan is None else with_scaling(model, plan, n_features, columns)
 
 
-def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Any) -> keras.Model:
+def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Inputs) -> keras.Model:
     """A model that scales X's columns before they go into the inputs of another one, which is a part of it."""
     with under_policy(exact(model.dtype_policy.name)):  # of half precision is what comes after
         features = keras.Input((n_features,), name="features")
@@ -186,7 +186,7 @@ def _made_again(model: keras.Model) -> keras.Model:
         return keras.models.clone_model(model)
 
 
-def without_containers(model: keras.Model, columns: Any) -> keras.Model:
+def without_containers(model: keras.Model, columns: Inputs) -> keras.Model:
     """A functional model whose single output, or input, is in a list, tuple or dict, with the tensor itself."""
     if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1:
         return model

@@ -1,6 +1,7 @@
 """`to_onnx`."""
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING
 
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import Pipeline
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
+def to_onnx(estimator: BaseKerasMLP, path: str | os.PathLike) -> "onnx.ModelProto":
     """Write a fitted estimator as an ONNX file, which predicts the same without Python, Keras or TensorFlow.
 
     The graph takes the table as `fit` did, with all that the estimator does to it: categories by their values, dates,
@@ -102,7 +103,7 @@ def to_onnx(estimator: BaseKerasMLP, path: Any) -> "onnx.ModelProto":
     return model
 
 
-def check_exportable(estimator: Any) -> None:
+def check_exportable(estimator: BaseKerasMLP) -> None:
     """See that an estimator can be exported, or say what to do."""
     if isinstance(estimator, Pipeline):
         raise TypeError(

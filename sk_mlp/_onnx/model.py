@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import onnx
@@ -12,8 +12,13 @@ from sk_mlp._onnx.graph import Graph
 from sk_mlp._onnx.network import Weights, network_output
 from sk_mlp._onnx.outputs import add_class_outputs, add_number_output, probabilities_of
 from sk_mlp._onnx.table import MATRIX, Table, matrix_of
+from sk_mlp._targets.base import Targets
 from sk_mlp._targets.labels import LabelTargets
+from sk_mlp._targets.numbers import NumberTargets
 from sk_mlp._version import __version__
+
+if TYPE_CHECKING:
+    from sk_mlp._estimator.base import BaseKerasMLP
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}  # of 2022, as the version of the format: what runtimes since then read
 IR_VERSION = 8
@@ -41,12 +46,12 @@ class Source:
     table: Table
     spec: NetworkSpec
     weights: Weights
-    targets: Any
+    targets: Targets
     loss_of_logits: bool
     loss_of_margins: bool
 
 
-def source_of(estimator: Any) -> Source:
+def source_of(estimator: "BaseKerasMLP") -> Source:
     """Read a fitted estimator with the built-in network."""
     fitted = estimator._fitted
     members = [fitted.named_weights(m) for m in range(len(fitted.states))]
@@ -73,16 +78,17 @@ def model_of(source: Source) -> onnx.ModelProto:
     """The model: the table's inputs, the network, and the outputs that `sk_mlp.to_onnx` describes."""
     inputs = [MATRIX] if source.table.is_matrix else list(source.table.column_names)
     check_names(inputs)
-    is_classifier = isinstance(source.targets, LabelTargets)
+    targets = source.targets
+    is_classifier = isinstance(targets, LabelTargets)
     outputs = [free_name(name, inputs) for name in (OF_CLASSIFIERS if is_classifier else OF_REGRESSORS)]
     graph = Graph(reserved=[*inputs, *outputs])
     output = network_output(source.spec, source.weights, matrix_of(graph, source.table))
-    if is_classifier:
+    if isinstance(targets, LabelTargets):
         links = source.loss_of_logits, source.loss_of_margins
-        probabilities = probabilities_of(source.targets, output, source.spec.n_outputs, *links)
-        add_class_outputs(graph, source.targets, probabilities, outputs)
+        probabilities = probabilities_of(targets, output, source.spec.n_outputs, *links)
+        add_class_outputs(graph, targets, probabilities, outputs)
     else:
-        add_number_output(graph, source.targets, output, *outputs)
+        add_number_output(graph, cast(NumberTargets, targets), output, *outputs)
     columns = described(source.table)
     model = graph.model(
         source.name,

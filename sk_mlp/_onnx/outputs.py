@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from sk_mlp._onnx.graph import Graph, Value, joined
 from sk_mlp._onnx.network import ACTIVATIONS
-from sk_mlp._targets.labels import DummyTargets
+from sk_mlp._targets.labels import DummyTargets, LabelTargets
+from sk_mlp._targets.numbers import NumberTargets
 
 
-def probabilities_of(targets: Any, output: Value, width: int, from_logits: bool, of_margins: bool) -> Value:
+def probabilities_of(targets: LabelTargets, output: Value, width: int, from_logits: bool, of_margins: bool) -> Value:
     """Probabilities, (n_rows, n_classes), of an output, (n_rows, width): as the targets' own method has them."""
     multilabel = targets.kind == "multilabel"
     output = (output + 1.0) / 2.0 if of_margins else output
@@ -50,7 +51,7 @@ def label_values(classes: NDArray) -> NDArray:
     return numbers
 
 
-def labels_of(targets: Any, probabilities: Value) -> tuple[Value, Any, list[int | None]]:
+def labels_of(targets: LabelTargets, probabilities: Value) -> tuple[Value, Any, list[int | None]]:
     """Labels, their type and shape."""
     graph = probabilities.graph
     if targets.kind == "multilabel":
@@ -63,14 +64,14 @@ def labels_of(targets: Any, probabilities: Value) -> tuple[Value, Any, list[int 
     return graph.constant(values).take(best, axis=0), values.dtype, [None]
 
 
-def add_class_outputs(graph: Graph, targets: Any, probabilities: Value, names: Sequence[str]) -> None:
+def add_class_outputs(graph: Graph, targets: LabelTargets, probabilities: Value, names: Sequence[str]) -> None:
     """Make the outputs of a classifier."""
     labels, dtype, shape = labels_of(targets, probabilities)
     graph.output(names[0], labels, dtype, shape)
     graph.output(names[1], probabilities.cast(np.float32), np.float32, [None, len(targets.classes)])
 
 
-def add_number_output(graph: Graph, targets: Any, output: Value, name: str) -> None:
+def add_number_output(graph: Graph, targets: NumberTargets, output: Value, name: str) -> None:
     """Make the output of a regressor, in y's units."""
     output = output.in_order(targets.n_outputs) if targets.quantiles else output
     graph.output(name, output * targets.scale + targets.mean, np.float64, [None, targets.n_outputs])

@@ -10,6 +10,7 @@ from scipy.sparse import csr_array, issparse, vstack
 from sk_mlp._tables.columns import frame_of, names_of
 
 Matrix: TypeAlias = Any  # an ndarray or a csr_array, of shape (n_samples, n_features)
+Inputs: TypeAlias = dict[str, tuple[int, ...]] | tuple[tuple[int, ...], ...] | None  # columns of each; None for one
 
 
 def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
@@ -46,7 +47,7 @@ def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def input_columns(X: Any, groups: Any) -> Any:
+def input_columns(X: Any, groups: Any) -> Inputs:
     """The column numbers of each input of a model: None for all in one input, else a dict or a tuple of tuples.
 
     Raises
@@ -63,7 +64,7 @@ def input_columns(X: Any, groups: Any) -> Any:
     return tuple(column_numbers(X, group, f"input_columns[{i}]") for i, group in enumerate(groups))
 
 
-def to_inputs(X: Any, columns: Any, take: Callable[[Any, tuple[int, ...]], Any]) -> Any:
+def to_inputs(X: Any, columns: Inputs, take: Callable[[Any, tuple[int, ...]], Any]) -> Any:
     """A matrix to what a model takes: itself, or a dict or tuple of parts of its columns.
 
     Parameters

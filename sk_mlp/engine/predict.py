@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sk_mlp._estimator.fork import refuse_after_fork
 from sk_mlp._network.build import model_of, weights_of
 from sk_mlp._network.spec import Fitted
-from sk_mlp._tables.selection import Matrix, dense, to_inputs
+from sk_mlp._tables.selection import Inputs, Matrix, dense, to_inputs
 from sk_mlp.engine.step import take_columns
 from sk_mlp.engine.structure import structure_of_user_model
 
@@ -37,7 +37,7 @@ class ModelFunction:
         Which of them go into which input, as `sk_mlp._tables.selection.input_columns` returns them.
     """
 
-    def __init__(self, model: keras.Model, n_features: int, columns: Any):
+    def __init__(self, model: keras.Model, n_features: int, columns: Inputs):
         self._n_features = n_features
         variables = weights_of(model)
         arguments = {"training": False} if model._call_has_training_arg else {}
@@ -80,7 +80,9 @@ class ModelFunctions:
         self._functions: OrderedDict[Hashable, ModelFunction] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, structure: Hashable, make: Callable[[], keras.Model], n_features: int, columns: Any) -> ModelFunction:
+    def get(
+        self, structure: Hashable, make: Callable[[], keras.Model], n_features: int, columns: Inputs
+    ) -> ModelFunction:
         """The function for models of this structure, which tells of the columns; ``make`` makes one of them."""
         key = structure, n_features
         with self._lock:

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from sk_mlp._keras.inner import Functional
 from sk_mlp._network.build import layers_of
+from sk_mlp._tables.selection import Inputs
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 
@@ -201,6 +202,6 @@ def _names(code: types.CodeType) -> set[str]:
     return set(code.co_names).union(*(_names(constant) for constant in nested))
 
 
-def structure_of_user_model(model: keras.Model, columns: Any) -> Hashable:
+def structure_of_user_model(model: keras.Model, columns: Inputs) -> Hashable:
     """Equal for models of one structure, with the same columns in each input."""
     return structure_of_model(model), repr(columns)

@@ -116,7 +116,7 @@ def diagnose(estimator: BaseKerasMLP | Pipeline, X: Any = None, y: ArrayLike | N
     return Findings(found, looked_at if rows is None else f"{looked_at} and {counted(len(rows.numbers), 'row')}")
 
 
-def _rows(mlp: Any, X: Any, y: Any) -> Rows:
+def _rows(mlp: BaseKerasMLP, X: Any, y: Any) -> Rows:
     if y is not None:
         check_consistent_length(X, y)
         y = np.asarray(y.toarray() if issparse(y) else y)
@@ -134,7 +134,7 @@ def _rows(mlp: Any, X: Any, y: Any) -> Rows:
     return Rows(X, y, numbers, names)
 
 
-def _of_histories(mlp: Any, rows: Rows | None) -> list[Finding]:
+def _of_histories(mlp: BaseKerasMLP, rows: Rows | None) -> list[Finding]:
     base = _loss_of_a_constant(mlp, rows)
     courses = [course_of(history, base) for history in mlp.member_histories_]
     found = findings_of_histories(courses, len(courses) > 1)
@@ -146,7 +146,7 @@ def _of_histories(mlp: Any, rows: Rows | None) -> list[Finding]:
     return found
 
 
-def _loss_of_a_constant(mlp: Any, rows: Rows | None) -> float | None:
+def _loss_of_a_constant(mlp: BaseKerasMLP, rows: Rows | None) -> float | None:
     """The loss of the best prediction that knows nothing of X; None where that is not known."""
     targets = mlp._fitted.targets
     if mlp.loss not in SQUARED + ENTROPIES:
@@ -164,7 +164,7 @@ def _loss_of_a_constant(mlp: Any, rows: Rows | None) -> float | None:
     return float(-np.sum(shares * np.log(shares))) or float(np.log(n))
 
 
-def _explained(mlp: Any, rows: Rows) -> float:
+def _explained(mlp: BaseKerasMLP, rows: Rows) -> float:
     """Share of y that the predictions explain: R2, or that of the log-loss of the classes' frequencies."""
     assert rows.y is not None
     if not is_classifier(mlp):
@@ -179,7 +179,7 @@ def _explained(mlp: Any, rows: Rows) -> float:
     return 1 - log_loss(rows.y, probabilities, labels=mlp.classes_) / log_loss(rows.y, frequencies, labels=labels)
 
 
-def _of_rows_of(mlp: Any, rows: Rows) -> Iterator[Finding]:
+def _of_rows_of(mlp: BaseKerasMLP, rows: Rows) -> Iterator[Finding]:
     fitted = mlp._fitted
     yield from _of_rows.findings_of_layers(hidden_layers(fitted, dense(mlp._check_X(rows.X))))
     if len(fitted.states) > 1:
@@ -199,7 +199,7 @@ def _of_rows_of(mlp: Any, rows: Rows) -> Iterator[Finding]:
         yield from _of_rows.leaks(rows.numbers, rows.y, is_classifier(mlp), rows.names)
 
 
-def _disagreement(mlp: Any, rows: Rows) -> float:
+def _disagreement(mlp: BaseKerasMLP, rows: Rows) -> float:
     """How far members disagree, in the units of `_of_rows.DISAGREEMENT`."""
     members, targets = mlp.predict_members(rows.X), mlp._fitted.targets
     if is_classifier(mlp):

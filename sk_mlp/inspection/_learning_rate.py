@@ -11,6 +11,8 @@ from sk_mlp.inspection._style import COLORS, DASHES, draw_legend, n_drawn, new_a
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from sk_mlp.model_selection import LearningRateSweep
+
 GID = "sk_mlp smoothed losses"
 
 
@@ -144,7 +146,7 @@ class LearningRateDisplay:
     @classmethod
     def from_sweep(
         cls,
-        sweep: Any,
+        sweep: "LearningRateSweep",
         *,
         ax: "Axes | None" = None,
         name: str | None = None,

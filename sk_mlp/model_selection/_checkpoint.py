@@ -41,7 +41,7 @@ class Checkpoint:
         If the folder holds anything else than this search's checkpoint; it is left as it is.
     """
 
-    def __init__(self, folder: Any, search: dict[str, str]):
+    def __init__(self, folder: str | os.PathLike, search: dict[str, str]):
         self.folder = Path(folder)
         manifest = self.folder / MANIFEST
         if self.folder.exists() and not self.folder.is_dir():
