@@ -4,7 +4,7 @@
 memory then, and the time of 1, 500 and 100,000 rows. What holds the same model must predict the same.
 
 ``products`` compares predictions of the default ensemble with nothing but the float32 matrix products of its members,
-in this process.
+in this process, one after the other.
 
 Exits with 1 if predictions differ. California housing and adult are read from the folder named by SK_MLP_DATA, if set.
 """
@@ -13,7 +13,7 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # before TensorFlow is imported
 
-import functools
+import contextlib
 import importlib.util
 import json
 import pickle
@@ -33,6 +33,9 @@ from sklearn.datasets import make_classification
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+with contextlib.suppress(ImportError):
+    import pytabkit  # noqa: F401  before TensorFlow, or else torch's LLVM ends the process when it finds TensorFlow's
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, save_model, to_onnx
 
@@ -149,28 +152,29 @@ def bare_products(estimator: Any, n_rows: int) -> Callable[[], None]:
 
 
 def products(smoke: bool, repeats: int, checks: Checks) -> None:
-    """Predictions of the default ensemble beside its bare products, in turns."""
-    table = []
+    """Predictions of the default ensemble, then its bare products.
+
+    Not in turns: for a tenth of a second after a large product, OpenBLAS' threads wait for the next one by spinning,
+    and so take a core from whatever runs then.
+    """
+    rows = []
     has_data = "SK_MLP_DATA" in os.environ
     for name, make in (("california", KerasMLPRegressor), ("adult", KerasMLPClassifier)):
-        parts = split(TABLES[name]() if has_data else synthetic(2000), 0, False, train_rows=500 if smoke else 4000)
-        y = parts.train.y if make is KerasMLPClassifier else parts.train.y.astype(float)
-        mlp = make(epochs=2 if smoke else 8, random_state=0).fit(parts.train.X, y)
-        X, method = parts.test.X, mlp.predict_proba if make is KerasMLPClassifier else mlp.predict
+        table = TABLES[name]() if has_data else synthetic(2000)
+        train = split(table, 0, False, train_rows=500 if smoke else 4000).train
+        y = train.y if make is KerasMLPClassifier else train.y.astype(float)
+        mlp = make(epochs=2 if smoke else 8, random_state=0).fit(train.X, y)
+        X, method = table.X[: 1000 if smoke else 8000], mlp.predict_proba if make is KerasMLPClassifier else mlp.predict
         multiply = bare_products(mlp, len(X))
-        method(X)
-        multiply()
-        actions = {"predict": functools.partial(method, X), "bare": multiply}
-        timed = {part: (lambda repeat, action=action: seconds(action)) for part, action in actions.items()}
-        found = interleaved(timed, repeats)
-        predict, bare = (1000 * median(found[part]) for part in ("predict", "bare"))
+        predict = 1000 * median(seconds(method, X) for _ in range(repeats))
+        bare = 1000 * median(seconds(multiply) for _ in range(repeats))
         target = Target("<=", 3.0, "x")
         title = name if has_data else f"synthetic, in place of {name}"
         verdict = ("", "") if smoke else target.cells(predict / bare)
-        table.append((f"{title}, {len(X):,} rows", number(predict), number(bare), f"{predict / bare:.2f}x", *verdict))
+        rows.append((f"{title}, {len(X):,} rows", number(predict), number(bare), f"{predict / bare:.2f}x", *verdict))
         whole, one = method(X), method(X[7:8])
         checks.expect(np.array_equal(whole[7:8], one), f"{title}: a row alone is predicted as among the others")
-    print_table(("default ensemble", "predict, ms", "bare products, ms", "ratio", "target", ""), table)
+    print_table(("default ensemble", "predict, ms", "bare products, ms", "ratio", "target", ""), rows)
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ class Activation:
     Attributes
     ----------
     function : callable (ndarray) -> ndarray
-        Of arrays whose last axis but one is that of the neurons; may write into its argument.
+        Of arrays whose last axis but one is that of the neurons. A hidden layer's does not write into its argument.
     initializer : str
         Keras' name of initial weights that keep the variance of a layer's outputs: He for relu's family, LeCun for
         selu, else Glorot. He et al. 2015 (arXiv 1502.01852), Klambauer et al. 2017 (arXiv 1706.02515), Glorot and
@@ -48,7 +48,7 @@ def _mish(z: NDArray) -> NDArray:
 ACTIVATIONS = {
     "linear": Activation(lambda z: z, is_hidden=False),
     "exponential": Activation(np.exp, is_hidden=False),
-    "relu": Activation(lambda z: np.maximum(z, 0, out=z), "he_normal"),
+    "relu": Activation(lambda z: np.maximum(z, 0), "he_normal"),
     "leaky_relu": Activation(lambda z: np.maximum(z, 0.2 * z), "he_normal"),
     "elu": Activation(_elu, "he_normal"),
     "selu": Activation(lambda z: SELU_SCALE * _elu(z, SELU_ALPHA), "lecun_normal"),

@@ -38,7 +38,7 @@ from sk_mlp._tables.encoding import LANES, ColumnEncoder, in_all_lanes, in_lanes
 from sk_mlp._tables.plan import ColumnPlan
 from sk_mlp._tables.selection import Matrix
 
-CHUNK = 2**16  # numbers of a layer, of all members, computed at a time: in the cache, and in memory that malloc keeps
+CHUNK = 2**17  # numbers of a layer, of all members, that are computed at a time
 FEW_CHUNKS = 3  # for which no threads are started
 MOST = (2**19 - 1) // LANES  # weights of one product: OpenBLAS takes threads from 2**19 multiplications on
 MOST_INPUTS = 4096  # of one product
@@ -128,6 +128,8 @@ class Forward:
         """Outputs of some rows, (n_members, n_blocks, n_outputs, LANES), and which rows these are, for all rows."""
         n = X.shape[0]
         parts = [slice(begin, min(begin + self._n_rows, n)) for begin in range(0, n, self._n_rows)]
+        if len(parts) > 1:
+            _keep_freed_memory()
         n_threads = min(_n_threads(), len(parts)) if len(parts) > FEW_CHUNKS else 1
         if n_threads == 1:
             yield from zip(parts, map(self._output, repeat(X), parts), strict=False)
@@ -141,10 +143,8 @@ class Forward:
             z = self._products[0](rows)
             z += self._biases[0]
             for product, bias, share in zip(self._products[1:], self._biases[1:], self._shares, strict=True):
-                if share is None:
-                    h = self._activation(z)
-                else:
-                    h = self._activation(z.copy())
+                h = self._activation(z)
+                if share is not None:
                     h -= z
                     h *= share
                     h += z
@@ -153,6 +153,15 @@ class Forward:
             if self._wide is not None:
                 z += self._wide(rows)
             return self._output_activation(z.astype(np.float64))
+
+
+def _keep_freed_memory() -> None:
+    """Let the next chunk use the memory of the last one, which glibc would give back to the system, and ask for again.
+
+    That can take as long as the products. glibc keeps up to twice what the largest array had that was freed (man 3
+    mallopt, M_MMAP_THRESHOLD), so that it is enough to have had a large one. Of this one no page is ever touched.
+    """
+    np.empty(64 * CHUNK, np.uint8)
 
 
 def _n_threads() -> int:
