@@ -253,7 +253,7 @@ class Careless(km.Mean):
 def test_metrics_that_do_not_leave_out_padding(capsys):
     metrics = [product_of_batch, Careless(name="careless"), "mse"]
     mlp, found = fitted("two", metrics, verbose=1)
-    assert "the metric 'product_of_batch' is of whole batches" in capsys.readouterr().out
+    assert "the metric 'product_of_batch' needs whole batches" in capsys.readouterr().out
     of_b, p = TARGETS["two"][:40] == "b", mlp.predict_proba(X[:40])[:, 1]
     np.testing.assert_allclose(found["product_of_batch"], np.mean(of_b * p), rtol=1e-5)
     np.testing.assert_allclose(found["careless"], found["mse"], rtol=1e-5)

@@ -1,4 +1,13 @@
-"""Seeds of what a user's builder draws, for the thread that calls it alone."""
+"""Seeds of what a user's builder draws, for the thread that calls it alone.
+
+Fits with the same ``random_state`` must start from the same weights, and no fit may change the process's random state.
+Keras has no public way to have both. `keras.utils.set_random_seed` changes the whole process. An initializer without a
+seed draws one from Python's `random` as soon as it is made: within the builder, where nobody can give it another.
+Afterwards nobody can tell weights that were drawn from those that the builder has loaded.
+
+So while a builder runs, the name `random` in Keras' own module is that of an object which draws from a generator of
+this thread's own. In all other threads it passes everything on to `random`: they draw what they would draw anyway.
+"""
 
 import random
 import threading
@@ -30,9 +39,8 @@ _users = 0  # threads that are in the context
 def seeded(seed: int) -> Iterator[None]:
     """Let all that Keras draws in this thread without a seed follow from this one within the context.
 
-    Keras keeps the generator of its operations by thread. Seeds of initializers and layers come from Python's
-    `random`, which all threads share: it is left alone, and for so long Keras is shown another in its place, which
-    other threads find to be the same `random` as ever.
+    Keras keeps the generator of its operations by thread: it is replaced in this one. Seeds of initializers and layers
+    come from Python's `random`, which all threads share: it is left alone, as this module's docstring says.
     """
     global _users
     before, operations = _by_thread.own, global_state.get_global_attribute(OWN_GENERATOR)

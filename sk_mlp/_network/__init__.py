@@ -1,1 +1,1 @@
-"""What a network is made of: its description, its layers, a user's own builder, its export."""
+"""Networks: their description, layers and activations, a user's own builder, and export to Keras."""

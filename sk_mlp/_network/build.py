@@ -57,9 +57,9 @@ def kernel_initializer(spec: NetworkSpec) -> keras.Initializer:
 
 
 def build_network(spec: NetworkSpec, dropout: float = 0.5) -> keras.Model:
-    """Build a multilayer perceptron of stock Keras layers, whose hidden ones have the spec's policy.
+    """Build a multilayer perceptron of stock Keras layers; the hidden layers have the spec's policy.
 
-    All else has the thread's, which is to be `policy.exact`: what X holds may not be rounded to half precision.
+    All others have the thread's policy, which must be `policy.exact`: X may not be rounded to half precision.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def model_of(fitted: Fitted) -> keras.Model:
 
 
 def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:
-    """Whether a model's last layer is a sigmoid or softmax; ``of_classes``: a softmax, as one class is right."""
+    """Whether a model's last layer is a sigmoid or softmax; with ``of_classes`` only a softmax counts."""
     layers = layers_of(model)
     last: Any = layers[-1] if layers else None
     if getattr(model, "outputs", None):
@@ -150,13 +150,13 @@ def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:
 
 
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
-    """Append the layer that takes a regression network's output to y's units; the layers and weights are shared."""
+    """Append a layer that puts a regression network's output into y's units; layers and weights are shared."""
     dtype = exact(model.dtype_policy.name)
     return _with_last(model, keras.layers.Rescaling(scale.tolist(), mean.tolist(), dtype=dtype, name="target_units"))
 
 
 def with_order(model: keras.Model) -> keras.Model:
-    """Append the layer that sorts quantiles; the layers and weights are shared."""
+    """Append a layer that sorts quantiles; layers and weights are shared."""
     return _with_last(model, SortedOutputs(dtype=exact(model.dtype_policy.name), name="sorted_quantiles"))
 
 
@@ -171,7 +171,7 @@ def _with_last(model: keras.Model, last: keras.layers.Layer) -> keras.Model:
 
 
 def with_shift(model: keras.Model, shift: np.ndarray) -> keras.Model:
-    """Put the layer before that subtracts the columns' shifts, in float64; the layers and weights are shared."""
+    """Prepend a layer that subtracts the columns' shifts, in float64; layers and weights are shared."""
     inputs = Input((len(shift),), dtype="float64", name="features")
     shifting = ColumnShift(shift.tolist(), name="column_shift")
     if isinstance(model, keras.Sequential):
@@ -180,7 +180,7 @@ def with_shift(model: keras.Model, shift: np.ndarray) -> keras.Model:
 
 
 def averaged(models: list[keras.Model], n_features: int, columns: Inputs) -> keras.Model:
-    """A model whose output is the mean of those of some models, which are parts of it.
+    """A model whose output is the mean output of some models, which are parts of it.
 
     Parameters
     ----------

@@ -7,11 +7,11 @@ from typing import Any
 
 from sk_mlp._estimator.messages import did_you_mean
 
-# What a builder gets from the estimator where it has an argument of that name, as in scikeras.
+# What the estimator offers a builder that has an argument of that name, as in scikeras.
 OFFERED = ("meta", "params", "compile_kwargs")
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 REQUIRED = inspect.Parameter.empty
-# Parameters of the built-in network, each with values that ask for nothing: those are no contradiction to a model.
+# Parameters of the built-in network. Each has values that ask for nothing, which may be set beside a model.
 OF_THE_BUILT_IN = {
     "n_hidden": (),
     "n_neurons": (),
@@ -31,16 +31,16 @@ OF_THE_BUILT_IN = {
     "learned_scale": (False,),
     "calibrate": (False,),
 }
-# What ``model.compile`` is told: a model's builder may have arguments of these names, of any kind.
+# Parameters that ``model.compile`` takes: a builder may have arguments of these names, for values of any kind.
 OF_COMPILE = ("optimizer", "learning_rate", "weight_decay", "loss", "metrics")
 OWNABLE = {*OF_THE_BUILT_IN, *OF_COMPILE}
-# What arguments may be passed on to, by parameters named destination__argument.
+# Destinations of parameters named destination__argument.
 ROUTED = ("model", "optimizer", "lr_schedule", "loss", "metrics", "callbacks", "pretrain", "fit")
 OF_TRAINING = ("batch_size", "epochs", "patience")  # "auto" of these gives way to a builder's default
 
 
 def is_model(thing: Any) -> bool:
-    """Whether something is a keras.Model, which nothing is as long as nobody has imported Keras."""
+    """Whether something is a keras.Model; nothing is while nobody has imported Keras."""
     known = sys.modules.get("keras")
     return known is not None and isinstance(thing, known.Model)
 
@@ -81,17 +81,17 @@ def _signature_of(model: Any) -> list[inspect.Parameter] | None:
         return []
     try:
         return list(inspect.signature(model).parameters.values())
-    except (TypeError, ValueError):  # such as of a function that is compiled, and of what is no function
+    except (TypeError, ValueError):  # of compiled functions, for example, and of what is no function
         return None
 
 
 def is_routed(name: str) -> bool:
-    """Whether a parameter's name says what it is an argument of."""
+    """Whether a parameter's name says where it goes: destination__argument."""
     return name.split("__")[0] in ROUTED and "__" in name
 
 
 def known_names(name: str, own: Iterable[str], model: Any) -> str:
-    """Sentences for whoever has given an unknown name; ``own`` are the estimator's, besides the builder's."""
+    """Sentences that help with an unknown name: like names among ``own`` and the builder's, and all prefixes."""
     arguments = arguments_of(model)
     of_model = f" {name_of(model)} takes {list(arguments)}." if arguments else ""
     return (

@@ -35,7 +35,7 @@ def compiled_by_user(model: keras.Model) -> Compiled | None:
     weights = flat(getattr(model._compile_loss, "_user_loss_weights", None))
     losses = flat(model.loss)
     return Compiled(
-        # Under a policy of mixed precision, Keras puts another one around it.
+        # Under mixed precision, Keras wraps the optimizer in another one.
         optimizer=getattr(model.optimizer, "inner_optimizer", model.optimizer),
         loss=losses[0] if losses else None,
         loss_weight=float(weights[0]) if weights else 1.0,
@@ -45,7 +45,7 @@ def compiled_by_user(model: keras.Model) -> Compiled | None:
 
 
 def flat(value: Any) -> list:
-    """Items of lists and dicts, which Keras takes one of for each output."""
+    """All items of lists and dicts within each other, as Keras takes them for several outputs."""
     if value is None:
         return []
     if isinstance(value, Mapping):
@@ -54,9 +54,9 @@ def flat(value: Any) -> list:
 
 
 def compile_like(model: keras.Model, other: keras.Model, loss: Any = None, metrics: Collection = ()) -> None:
-    """Compile a model as another one of the same structure is, with metrics of its own.
+    """Compile a model in the same way as another one of the same structure, with metrics of its own.
 
-    Its optimizer is its own as well, unless it has the other's variables.
+    It gets an optimizer of its own too, unless both share their variables.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def compile_as(model: keras.Model, told: Compiled) -> None:
 
 
 def ready_to_save(model: keras.Model) -> None:
-    """Make the optimizer's variables, and let models that are parts of this one have none: loading complains else."""
+    """Make the optimizer's variables, and take the optimizers of models within this one away: loading would warn."""
     model.optimizer.build(model.trainable_variables)
     for part in model._flatten_layers(include_self=False):
         if isinstance(part, keras.Model) and part.compiled:

@@ -39,7 +39,7 @@ EMBEDDED_COLUMNS = 200  # at most, for numerical_embedding="auto"
 
 
 def paths_of(settings: Settings, raw: Any, table: Table) -> dict[str, Any]:
-    """Numbers of the columns that the user names for paths of the built-in network, or inputs of a model.
+    """Numbers of the columns that the user has named, for paths of the built-in network or for inputs of a model.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def built_in_network(settings: Settings, rows: "FitRows", loss: FitLoss, previou
     plan = partial(_plan, settings, rows)
     rate = MOST_DROPOUT if settings.dropout == "auto" else float(settings.dropout)
     spec = NetworkSpec(
-        n_features=rows.X.shape[1],  # with those that are made of dates
+        n_features=rows.X.shape[1],  # together with columns that dates become
         n_outputs=targets.n_outputs,
         hidden_layer_sizes=settings.layer_sizes,
         activation=settings.activation,
@@ -152,7 +152,7 @@ def model_of_user(settings: Settings, rows: "FitRows", seed: int) -> Blueprint:
 
 
 def _builder(settings: Settings, targets: Targets, meta: dict[str, Any], columns: Inputs) -> Callable:
-    """A function of a seed and a plan, or None, that calls the user's one."""
+    """A function of a seed and of a plan or None, which calls the user's function."""
     meta = {"n_outputs_": targets.n_outputs, **meta, **targets.meta()}
     offers: dict[str, Callable[[], Any]] = {"meta": partial(dict, meta), "params": partial(dict, settings.params)}
     taken = offers_taken(settings.model)
@@ -192,7 +192,7 @@ class AskedLoss:
 
     @property
     def quantiles(self) -> tuple[float, ...]:
-        """Several quantiles of y, an output each; else empty."""
+        """The quantiles of y where there are several, one output each; else empty."""
         settings = self.settings
         if settings.loss is None or "loss" in arguments_of(settings.model):
             return ()
@@ -200,7 +200,7 @@ class AskedLoss:
         return loss.several if isinstance(loss, Quantile) else ()
 
     def compares_classes(self, targets: Targets) -> bool:
-        """Whether the loss is one of classes, of which one is right in each row, or the model ends in a softmax."""
+        """Whether the loss compares classes of which one is right in each row, or the model ends in a softmax."""
         settings, loss = self.settings, self.settings.loss
         if settings.model is not None:
             make = _builder(settings, targets, self.meta, input_columns(self.raw, settings.input_columns))
@@ -243,7 +243,7 @@ def _plan(settings: Settings, rows: "FitRows", columns: tuple[int, ...] | None, 
 
 
 def _asks_for(settings: Settings, plan: ColumnPlan | None) -> bool:
-    """Whether a plan is what the settings ask for, as far as they do."""
+    """Whether a plan does what the settings ask for; "auto" asks for nothing."""
     has_numbers = plan is None or bool(plan.numeric)
     embedding = settings.numerical_embedding
     return all(
@@ -302,7 +302,7 @@ def learned_columns(
 def shifted(
     blueprint: Blueprint, X: Matrix, learned: list[dict[str, NDArray]]
 ) -> tuple[NDArray | None, list[dict[str, NDArray]]]:
-    """What is to be subtracted from X, if anything, and what members have learned of the columns then, float32."""
+    """The shift to subtract from X, or None, and what members learn of the columns after that, float32."""
     shift = np.zeros(X.shape[1])
     numeric = blueprint.numeric_columns if is_wide(X) else {}
     for member in learned:

@@ -64,7 +64,7 @@ def trained_model(fitted: Fitted, settings: Settings) -> keras.Model:
 
 
 def _stock_loss(settings: Settings, targets: Targets) -> Any:
-    """The loss as whoever loads the model has it."""
+    """The loss to save with the model: one that can be loaded without this package."""
     loss = loss_of_fit(settings, targets, targets.n_outputs, None).keras
     return loss.function if isinstance(loss, FunctionLoss) else loss
 
@@ -84,7 +84,7 @@ def model_of_table(
     input_columns: Inputs,
     shift: NDArray | None,
 ) -> keras.Model:
-    """A model of one input a column: strings, where its categories are, float64 for dates, else float32 or float64.
+    """A model with an input a column: strings where its categories are strings, float64 for dates, else a float.
 
     Parameters
     ----------

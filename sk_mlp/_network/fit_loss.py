@@ -48,7 +48,7 @@ class FitLoss:
 
     @cached_property
     def name(self) -> str:
-        """Of Keras' function or class that it is, or rests on; "" for a user's own."""
+        """Name of the Keras function or class that it is, or derives from; "" for a user's own."""
         return keras_name(self.keras)
 
     @property
@@ -78,7 +78,7 @@ class FitLoss:
 
     @property
     def of_margins(self) -> bool:
-        """Whether the output is what a hinge loss is of: below 0 for one class, above for the other."""
+        """Whether the output is a margin, as hinge losses take it: below 0 for one class, above for the other."""
         return self.name in HINGES and self.sample is not None and not ends_in_probabilities(self.sample)
 
     def check_of_classes(self, kind: str, width: int) -> None:
@@ -86,7 +86,7 @@ class FitLoss:
         check_loss_of_classes(self.keras, self.given, kind, width, self.smoothing)
 
     def check_of_probabilities(self) -> None:
-        """Raise if it is one of logits and the user's model returns probabilities."""
+        """Raise if it takes logits, but the user's model returns probabilities."""
         if self.of_logits and self.sample is not None and ends_in_probabilities(self.sample):
             raise ValueError(
                 "The 'loss' parameter must be a loss of probabilities for a 'model' that ends in a sigmoid or softmax. "
@@ -98,19 +98,19 @@ class FitLoss:
         check_loss_of_numbers(self.keras, self.given, width, is_linear)
 
     def lets_any_number_through(self) -> bool:
-        """Whether the user's model does."""
+        """Whether the output of the user's model can be any number."""
         return self.sample is not None and has_linear_output(self.sample)
 
     def is_of_differences(self, width: int) -> bool:
-        """Whether y's origin means nothing to it."""
+        """Whether it depends on differences of y alone, not on where y's zero is."""
         return is_of_differences(self.keras, width)
 
     def of(self, y: NDArray, output: NDArray) -> NDArray:
-        """Its value of each row."""
+        """Its value for each row."""
         return np.asarray(self.keras.call(y, output))
 
     def of_frequencies(self, labels: NDArray, weights: NDArray) -> float | None:
-        """Its value where each row is predicted to be as frequent as it is; None if that is not known."""
+        """Its value where the prediction for all rows is the classes' frequencies; None if that is not known."""
         return loss_of_frequencies(self.keras, labels, weights)
 
     def smoothed(self, layout: str | None, width: int) -> dict[str, float]:

@@ -53,7 +53,7 @@ def network_output(spec: NetworkSpec, weights: Weights, X: Matrix) -> NDArray:
 
 
 def mean_of(outputs: Iterable[NDArray]) -> NDArray:
-    """The mean of arrays, always added up in their order, which numpy does not do for arrays of a single number."""
+    """The mean of arrays, added up in their order; numpy adds arrays of a single number in another order."""
     first, *others = outputs
     return sum(others, start=first) / (1 + len(others))
 
@@ -125,7 +125,7 @@ class Forward:
         return means
 
     def _parts(self, X: Matrix) -> Iterator[tuple[slice, NDArray]]:
-        """Outputs of some rows, (n_members, n_blocks, n_outputs, LANES), and which rows these are, for all rows."""
+        """For parts of the rows, which rows they are, and their outputs, (n_members, n_blocks, n_outputs, LANES)."""
         n = X.shape[0]
         parts = [slice(begin, min(begin + self._n_rows, n)) for begin in range(0, n, self._n_rows)]
         if len(parts) > 1:
@@ -138,7 +138,7 @@ class Forward:
             yield from zip(parts, threads.map(self._output, repeat(X), parts), strict=False)
 
     def _output(self, X: Matrix, part: slice) -> NDArray:
-        with np.errstate(all="ignore"):  # of what is too large, as in Keras
+        with np.errstate(all="ignore"):  # of numbers that are too large, as in Keras
             rows = X[part].astype(np.float32) if issparse(X) else in_lanes(X[part])
             z = self._products[0](rows)
             z += self._biases[0]
@@ -165,7 +165,7 @@ def _keep_freed_memory() -> None:
 
 
 def _n_threads() -> int:
-    """As many as this process has processors; or OMP_NUM_THREADS, which joblib sets in its workers, if that is less."""
+    """The number of this process' processors, or OMP_NUM_THREADS if that is less: joblib sets it in its workers."""
     n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(int(asked), n_processors)) if asked.isdigit() else n_processors
@@ -177,7 +177,7 @@ def _stacked(members: Sequence[Weights], name: str) -> NDArray:
 
 
 def _bias(members: Sequence[Weights], name: str) -> NDArray:
-    """A number for each neuron of each member, as it is added to what the product is."""
+    """A number for each neuron of each member, in the shape in which it is added to a product."""
     return _in_place(_stacked(members, name))
 
 
@@ -192,7 +192,7 @@ def _norm_factor(members: Sequence[Weights], i: int) -> NDArray:
 
 
 def _hidden_kernel(spec: NetworkSpec, members: Sequence[Weights], i: int) -> NDArray:
-    """Weights of a hidden layer, and of the normalization after it, (n_members, n_inputs, n)."""
+    """Weights of a hidden layer with those of the normalization after it, (n_members, n_inputs, n)."""
     kernel = _stacked(members, variable(at_depth(HIDDEN, i), "kernel"))
     return kernel * _norm_factor(members, i)[:, None] if spec.batch_norm else kernel
 
@@ -205,7 +205,7 @@ def _hidden_bias(spec: NetworkSpec, members: Sequence[Weights], i: int) -> NDArr
 
 
 class _Product:
-    """A layer's product with what is in lanes, in pieces of few enough weights.
+    """A layer's product with rows in lanes, divided into pieces of few enough weights.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ class _Product:
 
     def __init__(self, kernel: NDArray):
         self._n = kernel.shape[2]
-        if self._n == 1:  # BLAS has another function for that
+        if self._n == 1:  # for a single row BLAS has another function
             kernel = np.concatenate([kernel, np.zeros_like(kernel)], axis=2)
         outputs_first = np.ascontiguousarray(kernel.transpose(0, 2, 1), np.float32)[:, None]
         self._n_outputs, n_inputs = outputs_first.shape[2:]
@@ -234,7 +234,7 @@ class _Product:
 
 
 def _divided(n: int, most: int) -> list[slice]:
-    """0 to n in parts, as equal as they can be, of at most so many."""
+    """The range from 0 to n in parts of about equal size, none larger than ``most``."""
     ends = np.linspace(0, n, max(1, -(-n // most)) + 1).astype(int).tolist()
     return [slice(begin, end) for begin, end in pairwise(ends)]
 

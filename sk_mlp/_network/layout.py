@@ -28,7 +28,7 @@ class State:
 class StateLayout:
     """Where each variable lies in a `State`'s two vectors.
 
-    A state is packed for what happens to it outside of the compiled program: comparing, keeping, pickling.
+    States are packed so that they are easy to compare, keep and pickle outside the compiled program.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class StateLayout:
 
     @cached_property
     def places(self) -> list[tuple[bool, slice]]:
-        """Of each variable, whether it is among the ints, and where."""
+        """For each variable, whether it is among the ints, and where it begins."""
         places, ends = [], {True: 0, False: 0}
         for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
             is_int = np.dtype(dtype).kind in "iub"
@@ -81,19 +81,19 @@ class StateLayout:
         return np.result_type(np.float32, *(dtype for dtype in dtypes if dtype.kind == "f"))
 
     def pack(self, arrays: list[NDArray]) -> State:
-        """Arrays of one member to its state."""
+        """The state that holds these arrays of one member."""
         state = State(np.empty(self.n_floats, self.float_dtype), np.empty(self.n_ints, np.int64))
         for array, (is_int, where) in zip(arrays, self.places, strict=True):
             (state.ints if is_int else state.floats)[where] = np.ravel(array)
         return state
 
     def weights(self, state: State) -> list[NDArray]:
-        """The network's variables to predict with: averages, where they are taken, for those that are trained."""
+        """The network's variables to predict with: for trained ones their averages, where these are taken."""
         arrays = self.unpack(state, None if self.averages else self.n_weights)
         return [*(arrays[i] for i in self.averages), *arrays[len(self.averages) : self.n_weights]]
 
     def unpack(self, state: State, n: int | None = None) -> list[NDArray]:
-        """State of one member to the first n arrays, or all; views where the dtype allows."""
+        """The first n arrays of a member's state, or all; views where the dtype allows."""
         return [
             (state.ints if is_int else state.floats)[where].reshape(shape).astype(dtype, copy=False)
             for (is_int, where), shape, dtype in list(zip(self.places, self.shapes, self.dtypes, strict=True))[:n]

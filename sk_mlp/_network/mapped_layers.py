@@ -1,4 +1,4 @@
-"""The two stock layers that the compiled engine runs in another way.
+"""Dropout and batch normalization, which the compiled engine runs in its own way.
 
 An epoch's last batch is padded to full size, so batch normalization must not count the padding; in the built-in network
 it counts rows by their weights, as the loss does. Dropout must draw its noise by arithmetic that can be mapped over
@@ -24,7 +24,7 @@ from sk_mlp.exceptions import NotCompilableError
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What the layers below must know of the batch in hand.
+    """What the layers below must know of the present batch.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ _traced = threading.local()
 
 
 class WeighedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization over a batch's rows as they count, and not over what fills the batch up."""
+    """Batch normalization over a batch's rows by their weights; rows that fill the batch up do not count."""
 
     def _moments(self, inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
         if mask is not None:

@@ -1,9 +1,9 @@
-"""Names that one module writes and others read: of the built-in network's layers, and of a member's numbers.
+"""Names that several modules share: those of the built-in network's layers, and of a member's numbers.
 
 Layers of a depth are numbered from 1. A variable's name is its layer's, a slash and its own: ``"hidden_1/kernel"``.
 """
 
-COLUMNS, WIDE_COLUMNS = "columns", "wide_columns"  # what encodes the columns of each path
+COLUMNS, WIDE_COLUMNS = "columns", "wide_columns"  # layers that encode the columns of each path
 OUTPUT, AUX_OUTPUT = "output", "aux_output"
 HIDDEN, BATCH_NORM, ACTIVATION, DROPOUT = "hidden", "batch_norm", "activation", "dropout"
 DEEP = (HIDDEN, BATCH_NORM, ACTIVATION)  # kinds of layers with variables, of each depth
@@ -17,7 +17,7 @@ def at_depth(kind: str, depth: int) -> str:
 
 
 def depth_of(layer: str) -> tuple[str, int]:
-    """What `at_depth` has made a name of; depth 0 for a layer without one."""
+    """The kind and depth in a name that `at_depth` has made; depth 0 for a layer without one."""
     kind, _, depth = layer.rpartition("_")
     return (kind, int(depth)) if depth.isdigit() else (layer, 0)
 
@@ -28,7 +28,7 @@ def variable(layer: str, name: str) -> str:
 
 
 def variables_of(layer: str, names: dict) -> dict:
-    """What a dict by the names of variables has of one layer, by the variables' own names."""
+    """The items of one layer, by the variables' own names, of a dict by the variables' full names."""
     return {name.removeprefix(f"{layer}/"): value for name, value in names.items() if name.startswith(f"{layer}/")}
 
 
@@ -48,10 +48,10 @@ def is_dropout_rate(name: str) -> bool:
 
 
 def of_column(name: str, column: int) -> str:
-    """Name of what a member knows of a column of y: ``y_mean/0``."""
+    """Name of a member's number for a column of y: ``y_mean/0``."""
     return f"{name}/{column}"
 
 
 def n_columns_of(hyper: dict) -> int:
-    """Of how many columns of y a member knows the units; 0 where its loss does not depend on them."""
+    """How many columns of y a member knows the units of; 0 where its loss does not depend on them."""
     return sum(name.startswith(f"{Y_SCALE}/") for name in hyper)

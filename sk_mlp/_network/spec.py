@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Structure of a multilayer perceptron: all that decides its graph, nothing that is mere data.
+    """Structure of a multilayer perceptron: all that decides its graph, and no data.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class NetworkSpec:
 
     @property
     def takes_missing(self) -> bool:
-        """Whether each path has something to put where a number is missing."""
+        """Whether each path can do with missing numbers."""
         return self.deep_plan is not None and (self.wide_plan is not None or not self.skip_connection)
 
     @property
@@ -137,7 +137,7 @@ class Blueprint:
 
     @property
     def numeric_columns(self) -> dict[str, list[int]]:
-        """Columns of X that are numbers to be scaled, by the layer that does it."""
+        """The columns of numbers in X that layers scale, by the layer's name."""
         if self.spec is not None:
             return self.spec.numeric_columns
         return {COLUMNS: list(self.plan.numeric)} if self.plan else {}
@@ -171,7 +171,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """All that one member of a population may have for itself.
+    """All that may differ between the members of a population.
 
     Attributes
     ----------
@@ -243,7 +243,7 @@ class Member:
 
     @property
     def most_rows(self) -> int:
-        """How many rows it may come to train on."""
+        """The largest number of rows that it may train on."""
         return len(self.train) + (len(self.validation) if self.may_join else 0)
 
     def joined(self) -> "Member":

@@ -27,7 +27,7 @@ from sk_mlp.layers import ColumnEncoding
 if TYPE_CHECKING:
     from sk_mlp._estimator.rows import FitRows
 
-# What an autoencoder has in common with the network that starts from it.
+# Parameters that an autoencoder shares with the network that starts from it.
 SHARED = (
     "activation",
     "parametric_activation",
@@ -118,7 +118,7 @@ def start_of_members(
 
 
 def _warn_of_numbers(settings: Settings, rows: "FitRows") -> None:
-    """Warn of numbers that a network which takes X as it is can do little with."""
+    """Warn of numbers that train badly in a network that takes X as it is."""
     if issparse(rows.X) and settings.model is None:
         warn_of_scales(rows.X)
     elif not issparse(rows.X) and scaling_of(settings, rows.X) is None:
@@ -178,7 +178,7 @@ def initial_weights(
 
 def _check_same_columns(source: Any, table: Table) -> None:
     fitted = getattr(source, "_fitted", None)
-    theirs = getattr(fitted, "table", None)  # what is not fitted, or none of ours, is refused later
+    theirs = getattr(fitted, "table", None)  # whatever is not fitted, or of another class, is refused later
     if theirs is None:
         return
     if theirs.categories != table.categories:
@@ -199,7 +199,7 @@ def _features_of_dates(table: Table) -> dict[int, tuple[str, ...]]:
 
 
 def start_of(sample: keras.Model, source: keras.Model | None = None) -> dict[int, NDArray]:
-    """Initial values of a user's own model, or of another one of its structure; of scaled columns there are none."""
+    """Initial values of a user's own model, or of one of its structure; none for the layer that scales columns."""
     of_columns = (layer for layer in sample.layers if isinstance(layer, ColumnEncoding))
     learned = {id(variable) for layer in of_columns for variable in layer.variables}
     numbers = [i for i, variable in enumerate(weights_of(sample)) if id(variable) not in learned]

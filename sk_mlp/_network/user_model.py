@@ -1,4 +1,4 @@
-"""The network of a fit: one of ours, or what the user's own builder returns."""
+"""The network that a user's own function builds."""
 
 import weakref
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ from sk_mlp.layers import ColumnEncoding
 def blueprint_of_builder(
     make: Callable[[], keras.Model], n_features: int, columns: Inputs, plan: ColumnPlan | None
 ) -> Blueprint:
-    """The blueprint of a user's own model, with the plan by which it scales X's columns, if it does."""
+    """The blueprint of a user's own model, with the plan by which X's columns are scaled, if they are."""
     model = make()
     rates = [float(layer.rate) for layer in dropout_layers(model)]
     width = symbolic_output(model, n_features, columns).shape[1]
@@ -42,7 +42,7 @@ def blueprint_of_builder(
 
 
 def symbolic_output(model: keras.Model, n_features: int, columns: Inputs) -> Any:
-    """What a model returns for rows of ``n_features``, without numbers."""
+    """The symbolic output of a model for rows of ``n_features``."""
     rows = keras.KerasTensor((None, n_features))
     try:
         inputs = to_inputs(rows, columns, lambda _, numbers: keras.KerasTensor((None, len(numbers))))
@@ -63,13 +63,13 @@ def symbolic_output(model: keras.Model, n_features: int, columns: Inputs) -> Any
 
 
 def fresh_optimizer(optimizer: Any, arguments: Mapping[str, Any], rate: Any, decay: Any) -> keras.optimizers.Optimizer:
-    """The optimizer that the parameters describe, for ``model.compile``."""
+    """The optimizer that the parameters describe, as ``model.compile`` takes it."""
     cls, config = resolve_optimizer(optimizer, arguments)
     return cls(**config, learning_rate=float(rate), **({"weight_decay": float(decay)} if decay else {}))
 
 
 def compile_kwargs(optimizer: tuple, loss: tuple, metrics: Any) -> dict[str, Any]:
-    """What the parameters say for ``model.compile``, as scikeras has it.
+    """Arguments of ``model.compile`` that the parameters describe, as scikeras makes them.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def call_builder(
             raise TypeError(
                 f"The 'model' parameter must be a function that returns a keras.Model. It returned {model!r}."
             )
-        if model in _returned:  # the same one again
+        if model in _returned:  # at an earlier call
             model = renewed(model)
         _returned.add(model)
         if not model.layers and not model.weights:
@@ -144,8 +144,8 @@ def call_builder(
 
 
 def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Inputs) -> keras.Model:
-    """A model that scales X's columns before they go into the inputs of another one, which is a part of it."""
-    with under_policy(exact(model.dtype_policy.name)):  # of half precision is what comes after
+    """A model that scales X's columns and passes them to another model, which is a part of it."""
+    with under_policy(exact(model.dtype_policy.name)):  # only what comes after may have half precision
         features = keras.Input((n_features,), name="features")
         scaled = ColumnEncoding(asdict(plan), name=COLUMNS)(features)
         parts = to_inputs(scaled, columns, lambda x, numbers: keras.ops.take(x, list(numbers), axis=1))
@@ -160,7 +160,7 @@ def _called(source: Callable, arguments: Mapping[str, Any], offers: Mapping[str,
 
 
 def _fresh(value: Any) -> Any:
-    """A new optimizer for each model, as one belongs to a model, which may change it; other values as they are."""
+    """A copy of an optimizer, since each model needs one of its own; other values as they are."""
     return copied(value) if isinstance(value, keras.optimizers.Optimizer) else value
 
 
@@ -168,7 +168,7 @@ def renewed(model: keras.Model) -> keras.Model:
     """A copy of a model with new weights, compiled in the same way."""
     try:
         copy = _made_again(model)
-    except Exception as error:  # of the configuration of somebody's layer
+    except Exception as error:  # from the configuration of a user's layer
         raise ValueError(
             f"The 'model' parameter holds {name_of(model)}, of which a copy must be trained; but it cannot be cloned: "
             f"{error} Pass a function that returns a new model at each call."
@@ -187,7 +187,7 @@ def _made_again(model: keras.Model) -> keras.Model:
 
 
 def without_containers(model: keras.Model, columns: Inputs) -> keras.Model:
-    """A functional model whose single output, or input, is in a list, tuple or dict, with the tensor itself."""
+    """The model, with a single input or output taken out of its list, tuple or dict."""
     if type(model) not in (keras.Model, Functional) or len(model.outputs) != 1:
         return model
     several = columns is not None or len(model.inputs) != 1

@@ -14,16 +14,16 @@ from sk_mlp.engine.recipe import Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
 
-# Mapping a step over members saves what it costs to start small kernels: some 8 us a step and member. It takes 1.5 s
-# longer to compile, a program of one member for the last runs is 1 s more, and for larger networks, whose matrix
-# products are what takes time, it saves nothing.
+# A step that is mapped over members starts its small kernels once for all of them, which saves some 8 us a step and
+# member. But it takes 1.5 s longer to compile, and a second program, of one member for the last runs, takes 1 s more.
+# For larger networks it saves nothing: their time goes into matrix products.
 MAPPED_SLOTS = 16
-MOST_SLOTS = 128  # where there are so many runs that empty slots at their end matter little: a quarter faster than 16
+MOST_SLOTS = 128  # for so many runs that empty slots at the end matter little: a quarter faster than 16
 MAPPED_WEIGHTS = 6_000  # of a network, at most
 MAPPED_STEPS = 250_000  # of all its members, at least
 Report = Callable[[Run], None]
 
-IDLE_SECONDS = 1.0  # as much as the other program's compilation costs: never more than twice the best that one can do
+IDLE_SECONDS = 1.0  # what the other program costs to compile: so never more than twice the best time
 
 
 class Cohort:
@@ -51,7 +51,7 @@ class Cohort:
         n_steps = share * sum(len(run.member.train) * run.member.epochs for run in runs) / recipe.batch_size
         is_mapped = recipe.blueprint.n_weights <= MAPPED_WEIGHTS and n_steps >= MAPPED_STEPS
         wanted = min(max(MAPPED_SLOTS, -(-len(runs) // 4)), MOST_SLOTS)
-        self.n_slots = min(wanted, -(-len(runs) // 2)) if is_mapped else 1  # half of them, for another may help
+        self.n_slots = min(wanted, -(-len(runs) // 2)) if is_mapped else 1  # half: another thread may take the rest
         self._data: DeviceRows | None = None
         self._waiting: deque[Run] = deque()
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class Cohort:
         return 0 if self.error else len(self._waiting)
 
     def queue(self, chosen: Set[Run]) -> None:
-        """Let those of the chosen runs wait that are not done."""
+        """Let the chosen runs wait, but for those that are done."""
         self._waiting = deque(run for run in self.runs if run in chosen and not run.is_done)
 
     def reserve(self, n: int) -> list[Run]:
@@ -97,7 +97,7 @@ class Cohort:
 
 
 def cohorts_of(runs: list[Run], share: float = 1.0) -> list[Cohort]:
-    """Sort runs, of whose epochs a share is expected to be run, into cohorts."""
+    """Sort runs into cohorts; ``share`` is the part of their epochs that is expected to be run."""
     families: dict[Hashable, dict[Hashable, list[Run]]] = {}
     for run in runs:
         groups = families.setdefault((family(run.recipe), run.recipe.shuffle, tuple(run.member.hyper)), {})
@@ -114,7 +114,7 @@ class _Aborted(BaseException):
 
 
 class _OfCaller(BaseException):
-    """Carries what a function of the caller's has raised through the engine: it is no error of a cohort."""
+    """Carries an error of the caller's own function through the engine, which would take it for a cohort's."""
 
     def __init__(self, error: Exception):
         super().__init__(error)
@@ -140,8 +140,8 @@ def train_cohorts(
 ) -> None:
     """Train all runs until each has stopped, or has come to where it pauses.
 
-    A small program keeps one core busy, so several threads run one each. A cohort that cannot be compiled has ``error``
-    set, and so has one within which code of the user's raises.
+    A small program keeps one core busy, so several threads run one each. Where a cohort cannot be compiled, or the
+    user's code raises an error within it, its ``error`` is set.
 
     Parameters
     ----------

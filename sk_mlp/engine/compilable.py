@@ -14,13 +14,13 @@ BATCH_EVENTS = (
     "on_test_batch_begin",
     "on_test_batch_end",
 )
-# Keras' own callbacks that have batch methods, which do nothing while this holds.
+# Keras' own callbacks with methods for batches that do nothing while this holds.
 WITHOUT_BATCHES = {
     keras.callbacks.BackupAndRestore: lambda callback: callback.save_freq == "epoch",
     keras.callbacks.ModelCheckpoint: lambda callback: callback.save_freq == "epoch",
     keras.callbacks.TensorBoard: lambda callback: callback.update_freq == "epoch" and not callback._stop_batch,
 }
-# Keras' optimizers whose rule alone is what `fit` runs; the others keep two sets of weights or look at whole matrices.
+# Keras' optimizers that only apply their rule in `fit`; others keep two sets of weights or look at whole matrices.
 RULES = {
     "Adadelta",
     "Adafactor",
@@ -36,12 +36,12 @@ RULES = {
     "SGD",
 }
 STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")  # of a model, which Keras' `fit` calls
-# Settings of an optimizer by which Keras' `fit` does more than apply the rule.
+# Settings of an optimizer that make Keras' `fit` do more than apply the rule.
 OUTSIDE_THE_RULE = ("ema_overwrite_frequency", "gradient_accumulation_steps", "loss_scale_factor")
 
 
 def wants_batches(callback: keras.callbacks.Callback) -> bool:
-    """Whether a callback has something to do at batches or evaluations, of which the compiled engine tells nothing."""
+    """Whether a callback acts at batches or evaluations: the compiled engine sends no events of these."""
     for cls, is_quiet in WITHOUT_BATCHES.items():
         if type(callback) is cls:
             return not is_quiet(callback)
@@ -58,7 +58,7 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
         if wants_batches(callback):
             return f"the callback {type(callback).__name__} wants to be called at every batch"
     if recipe.metric_of_whole_batches:
-        return f"the metric {recipe.metric_of_whole_batches!r} is of whole batches, which are filled up with other rows"
+        return f"the metric {recipe.metric_of_whole_batches!r} needs whole batches, which are filled up with other rows"
     for name in STEPS:
         method = getattr(type(recipe.blueprint.sample), name, None)
         if method and not str(method.__module__).startswith("keras."):

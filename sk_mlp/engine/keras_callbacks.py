@@ -11,7 +11,7 @@ RATE_ONLY = (keras.callbacks.CSVLogger, keras.callbacks.LearningRateScheduler, k
 
 
 def need_no_network(callbacks: list[keras.callbacks.Callback]) -> bool:
-    """Whether a model without any weights will do for these callbacks."""
+    """Whether these callbacks can do with a model that has no weights."""
     return all(type(callback) in RATE_ONLY for callback in callbacks)
 
 
@@ -21,7 +21,7 @@ def _hears(callback: keras.callbacks.Callback, event: str) -> bool:
 
 
 class Rate:
-    """As much of a Keras model and its optimizer as such callbacks look at."""
+    """The part of a Keras model and its optimizer that such callbacks look at."""
 
     def __init__(self, learning_rate: float):
         self.learning_rate, self.stop_training = learning_rate, False
@@ -32,7 +32,7 @@ class CallbackBridge:
     """Keras callbacks of a fit, with a Keras model that shows them the state of member 0.
 
     What a callback does to the model (learning rate, weights, ``stop_training``) takes effect on the member. Where the
-    weights are averaged, callbacks see the averages; those that they set are the weights and averages to go on from.
+    weights are averaged, callbacks see the averages; training goes on from what they set, as weights and as averages.
 
     Parameters
     ----------

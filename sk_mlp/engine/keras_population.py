@@ -62,7 +62,7 @@ class KerasPopulation(Population):
         )
         if parts.weighs_norm:
             weigh_norm(parts.model)
-        # What callbacks save of it must load without us, and elsewhere nobody brings y into the metrics' layouts.
+        # Callbacks may save this model. It must load without this package, where nothing gives y the metrics' layouts.
         as_given = losses_of_outputs(recipe.loss, member.hyper.get("aux_loss_weight"))
         parts.model._compile_config.config.update({**as_given, "metrics": None, "weighted_metrics": None})
 
@@ -90,7 +90,7 @@ class KerasPopulation(Population):
             averages = self.parts.layout.averages
             frozen = [*self.parts.frozen, *(averages[i] for i in self.parts.frozen if i < len(averages))]
             callbacks.append(Freeze([self.parts.variables[i] for i in frozen]))
-        raw = Raw(model)
+        raw = RawWeightsKeeper(model)
         history = model.fit(
             Batches(self._recipe, member.rows, order, self.batch_size),
             epochs=1,
@@ -120,7 +120,7 @@ class KerasPopulation(Population):
 
 
 def weigh_norm(model: keras.Model) -> None:
-    """Let rows count in batch normalization as their weights say, in Keras' own training steps."""
+    """Weigh rows in batch normalization, in Keras' own training steps."""
     step = type(model).train_step
 
     def train_step(data: tuple) -> dict:
@@ -174,8 +174,8 @@ class Freeze(keras.callbacks.Callback):
             variable.assign(value)
 
 
-class Raw(keras.callbacks.Callback):
-    """Notes the weights before Keras, at the end of `fit`, puts their averages in their place, if it takes any."""
+class RawWeightsKeeper(keras.callbacks.Callback):
+    """Keeps the weights, which Keras replaces by their averages at the end of `fit` where it takes any."""
 
     def __init__(self, network: keras.Model):
         super().__init__()
@@ -229,7 +229,7 @@ class StepRates(keras.callbacks.Callback):
 
 
 def as_trained(loss: keras.losses.Loss, hyper: dict[str, float], n_columns: int) -> keras.losses.Loss:
-    """The loss as `losses_as_trained` has it, the loss itself if it may; of smoothed labels by its own argument."""
+    """What `losses_as_trained` computes, as a Keras loss: the given one itself where that is the same."""
     is_binary = n_columns > 1 and keras_name(loss).startswith("binary_")
     if "label_smoothing" not in hyper and not n_columns_of(hyper) and not is_binary:
         return loss
@@ -240,7 +240,7 @@ def as_trained(loss: keras.losses.Loss, hyper: dict[str, float], n_columns: int)
 
 
 class AsTrained(keras.losses.Loss):
-    """A loss as a member's numbers have it."""
+    """A loss of smoothed labels, or of y in the user's units, as `losses_as_trained` computes it."""
 
     def __init__(self, loss: keras.losses.Loss, hyper: dict[str, float]):
         super().__init__(name=loss.name)
@@ -251,7 +251,7 @@ class AsTrained(keras.losses.Loss):
 
 
 class BatchEventsOnly(keras.callbacks.Callback):
-    """Pass on the events of batches and evaluations to a callback, whose epoch events somebody else sends."""
+    """Pass events of batches and evaluations on to a callback. Its events of epochs come from elsewhere."""
 
     def __init__(self, callback: keras.callbacks.Callback):
         super().__init__()
@@ -264,5 +264,5 @@ class BatchEventsOnly(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._callback.on_train_batch_end(batch, logs)
-        if self._callback.model.stop_training:  # its model may be ours with a layer more
+        if self._callback.model.stop_training:  # its model may be this one with another layer
             self.model.stop_training = True

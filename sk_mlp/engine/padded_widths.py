@@ -1,9 +1,8 @@
 """Networks of different widths in one compiled program.
 
 The narrower ones are padded with neurons that do nothing: their weights are zero, their outputs are zero, for the
-activation takes 0 to 0, and so are all their gradients. Their optimizer state stays zero too. A program more costs a
-few seconds of tracing and compiling, and the padding costs arithmetic: what is cheaper depends on how much there is to
-train.
+activation takes 0 to 0, and so are all their gradients. Their optimizer state stays zero too. Another program costs a
+few seconds of tracing and compiling, and padding costs arithmetic: how much there is to train decides which is cheaper.
 """
 
 from collections.abc import Hashable
@@ -28,12 +27,12 @@ EXPECTED_SHARE = 0.4  # of the epochs that a member may have, where it may stop 
 
 
 def family(recipe: Recipe) -> Hashable:
-    """Equal for recipes whose networks may train as parts of one."""
+    """A key that is equal for recipes whose networks can be padded to the same one."""
     spec = recipe.blueprint.spec
     if (
         spec is None
         or spec.activation not in THROUGH_ZERO
-        or spec.skip_connection  # would have the padding between the weights rather than at their end
+        or spec.skip_connection  # the padding would lie between the weights rather than at their end
         or recipe.optimizer_class not in ELEMENTWISE  # others look at a whole variable
         or recipe.frozen
     ):
@@ -42,7 +41,7 @@ def family(recipe: Recipe) -> Hashable:
 
 
 def widest(recipes: list[Recipe]) -> Recipe:
-    """A recipe whose hidden layers have room for those of all these, which are of one family."""
+    """A recipe with hidden layers as wide as the widest of these recipes, which are of one family."""
     specs = [recipe.blueprint.spec for recipe in recipes]
     if specs[0] is None or len(set(specs)) == 1:
         return recipes[0]
@@ -56,7 +55,7 @@ def _of_sizes(recipe: Recipe, spec: NetworkSpec, sizes: tuple[int, ...]) -> Reci
 
 
 def narrowed(parts: Parts, recipe: Recipe) -> Parts:
-    """Those of a narrower network of the family, for its layout and initial states: 40 ms less than to make it."""
+    """Parts of a narrower network, for its layout and initial states; to make the network takes 40 ms longer."""
     spec = recipe.blueprint.spec
     assert spec
     layout = parts.layout
@@ -99,7 +98,7 @@ def corner(array: NDArray, shape: tuple[int, ...]) -> NDArray:
 
 
 def merged(groups: list[list[Run]], share: float) -> list[list[Run]]:
-    """Put runs together that are best trained by one program.
+    """Join groups of runs where one program for all is faster.
 
     Parameters
     ----------

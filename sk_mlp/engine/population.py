@@ -1,4 +1,4 @@
-"""Members in training by one compiled program, and what any way to train them must offer."""
+"""Members that one compiled program trains, and the interface of all ways to train members."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
@@ -45,10 +45,10 @@ def evaluation_rows(member: Member) -> NDArray:
 
 
 def fill_row(table_row: NDArray, numbers: NDArray) -> None:
-    """Fill a row of a table of row numbers with these, and what is left with the last of them.
+    """Write row numbers into a row of a table, and repeat the last of them up to its end.
 
-    What is left is padding, of weight 0. But 0 times nan is nan: so it must be a row that counts anyway, in the same
-    batch. A row that the member does not use, whatever it holds, must have no way to change its results.
+    What is repeated is padding, of weight 0. But 0 times nan is nan: so padding must be a row that counts in the same
+    batch anyway. A row that the member does not use must not change its results, whatever it holds.
     """
     table_row[: len(numbers)] = numbers
     table_row[len(numbers) :] = numbers[-1]
@@ -320,7 +320,7 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
 
 
 def _tensor(array: NDArray) -> tf.Tensor:
-    """An array that nobody changes any more as a tensor, in the same memory if it can be: `tf.constant` copies it."""
+    """An array that nobody changes any more as a tensor; in the same memory where possible, as `tf.constant` copies."""
     if array.ctypes.data % ALIGNMENT or not array.size:
         return tf.constant(array)
     return tf.identity(tf.experimental.dlpack.from_dlpack(array.__dlpack__()))  # which goes to the GPU if there is one

@@ -55,7 +55,7 @@ class ModelFunction:
         self._call = traced.get_concrete_function(tf.TensorSpec((None, TRACED_CHUNK, n_features), tf.float32), specs)
 
     def __call__(self, weights: list[tf.Tensor], X: Matrix) -> NDArray:
-        """Output for any number of rows, in parts: sparse or uint8 rows never are dense float32 all at once."""
+        """Output for any number of rows, chunk by chunk: sparse or uint8 rows are never all dense float32 at once."""
         return np.concatenate([self._part(weights, X[i : i + CHUNK]) for i in range(0, X.shape[0], CHUNK)])
 
     def _part(self, weights: list[tf.Tensor], X: Matrix) -> NDArray:
@@ -83,7 +83,7 @@ class ModelFunctions:
     def get(
         self, structure: Hashable, make: Callable[[], keras.Model], n_features: int, columns: Inputs
     ) -> ModelFunction:
-        """The function for models of this structure, which tells of the columns; ``make`` makes one of them."""
+        """The function for models of this structure, which holds their columns; ``make`` makes such a model."""
         key = structure, n_features
         with self._lock:
             if key not in self._functions:

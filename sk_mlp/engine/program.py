@@ -33,7 +33,7 @@ class Program:
         Whether some members have fewer batches in an epoch than others, and have to wait for those.
     """
 
-    jit_compile = True  # tests of other things than the programs do without
+    jit_compile = True  # false in tests that are not about the programs
 
     def __init__(
         self, recipe: Recipe, hyper_names: tuple[str, ...], n_members: int, record: bool = False, uneven: bool = False
@@ -86,7 +86,7 @@ class Program:
         with self._lock:
             if self._run is None:
                 self._run = self._trace([*data, *values])
-        # Not self._run(...): checking the arguments' types once more would take it a millisecond.
+        # Not self._run(...), which would check the arguments' types once more: a millisecond.
         logs, *values = self._run.inference_fn.call_flat(*data, *values, *self._run.captured_inputs)
         return values, logs
 

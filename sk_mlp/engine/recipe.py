@@ -140,13 +140,13 @@ def make_optimizer(
 
 
 def is_exempt(recipe: Recipe, number: int, shape: tuple[int, ...]) -> bool:
-    """Whether a trainable variable does not decay: a vector (biases, norms), or what the user has exempted."""
+    """Whether a trainable variable is exempt from decay: vectors (biases, norms) are, or what the user has exempted."""
     exempt = recipe.blueprint.exempt
     return len(shape) < 2 if exempt is None else number in exempt
 
 
 def averages_of(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """What holds the moving averages of the optimizer's variables; empty if it takes none."""
+    """The variables that hold moving averages of the weights; empty if the optimizer takes none."""
     return optimizer._model_variables_moving_average if getattr(optimizer, "use_ema", False) else []
 
 
@@ -204,7 +204,7 @@ class Parts:
         self._drawn = functools.lru_cache(maxsize=2)(self._draw)  # a search's candidates often have the same seed
 
     def narrowed(self, shapes: list[tuple[int, ...]]) -> "Parts":
-        """Those of the same network with variables of these shapes, for its layout and `start` alone."""
+        """Parts of the same network with variables of these shapes; only for its layout and `start`."""
         parts = copy.copy(self)
         parts.layout = replace(self.layout, shapes=tuple(shapes))
         parts.built_with = [a[tuple(map(slice, shape))] for a, shape in zip(self.built_with, shapes, strict=True)]

@@ -10,7 +10,7 @@ from sk_mlp._network.names import is_dropout_rate
 from sk_mlp._network.spec import Member, Trained
 from sk_mlp.engine.recipe import Recipe
 
-RESOLUTION = float(np.finfo(np.float32).eps)  # of 1: nothing is left to improve so near to a member's ideal
+RESOLUTION = float(np.finfo(np.float32).eps)  # relative to 1: a figure so near to the member's ideal cannot improve
 STALL = 8  # epochs without improvement, after which a member counts as stalled
 
 SAVED = (
@@ -110,7 +110,7 @@ class Run:
         self.layout, self.state, self.kept = layout, None, self.kept or start
 
     def leave(self, state: State | None, kept: State | None) -> None:
-        """Leave a population with the present state and, if there is another one than before, that to keep."""
+        """Leave a population with the present state, and with the one to keep if that has changed."""
         self.state, self.kept = state, kept or self.kept
 
     def pause_before(self, epoch: float) -> None:

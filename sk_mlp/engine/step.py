@@ -47,13 +47,13 @@ def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.T
 
 
 def goes_with(loss: keras.losses.Loss, output: tf.Tensor) -> bool:
-    """Whether Keras may look up an output's logits: a binary cross-entropy takes those of a softmax for a sigmoid's."""
+    """Whether Keras may look up an output's logits: a binary cross-entropy would take a softmax's for a sigmoid's."""
     operation = getattr(getattr(output, "op", None), "type", "")
     return operation != "Softmax" or not keras_name(loss).startswith("binary_")
 
 
 def losses_as_trained(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor, hyper: dict) -> tf.Tensor:
-    """Loss of each row, of y and the output in the user's units, where the loss depends on these.
+    """Loss of each row. Where it depends on y's units, y and the output are in the user's units.
 
     A ``gradient_scale`` makes the gradient larger, and leaves the loss as it is.
     """
@@ -134,7 +134,7 @@ class TracedNumber:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def __ne__(self, other) -> bool:  # optimizers ask whether momentum != 0, or > 0; a zero is no data but structure
+    def __ne__(self, other) -> bool:  # optimizers ask whether momentum != 0, or > 0: that is structure, not data
         return True
 
     def __gt__(self, other) -> bool:
@@ -215,7 +215,7 @@ def train_step(
     new = [*new_groups, *new_rest, *new_slots]
     for frozen in parts.frozen:
         i = grouping.sources.index([frozen])
-        for j in {i, *grouping.averages[i : i + 1]}:  # what is not trained has no average
+        for j in {i, *grouping.averages[i : i + 1]}:  # variables that no optimizer trains have no average
             new[j] = tf.where(hyper["frozen"] > 0, values[j], new[j])
     if may_be_empty:
         new = [tf.where(n > 0, a, b) for a, b in zip(new, values, strict=True)]

@@ -1,7 +1,7 @@
 """Keys that are equal for Keras objects of which one may replace the other in a compiled program.
 
 A program holds whatever was no input when it was traced: activation functions, constants, the values that a function
-has closed over. A configuration tells of some of that only, so the keys go by the attributes and the code themselves.
+has closed over. A configuration holds only some of that, so the keys are made from attributes and code themselves.
 Values of variables are inputs of a program, and so are dropout rates: they do not count.
 """
 
@@ -44,7 +44,7 @@ def _graph(model: keras.Model, layers: list[keras.layers.Layer]) -> Hashable:
         with warnings.catch_warnings():  # nothing is saved, which might fail
             warnings.simplefilter("ignore")
             config = model.get_config()
-    except Exception:  # of a layer, nobody knows which: then the model equals no other
+    except Exception:  # some layer cannot be saved: then the model equals no other
         return object()
     config = json.dumps(_without_rates(config), sort_keys=True, default=lambda value: type(value).__name__)
     for number, layer in enumerate(layers):
@@ -147,7 +147,7 @@ class _Structure:
         return cls, self._of_code(cls), self.of(attributes)
 
     def _of_code(self, cls: type) -> Hashable:
-        """The methods of a class that is not Keras' own, which may use names that have changed their meaning."""
+        """The methods of a class that is not Keras' own: names that they use may have changed their meaning."""
         functions = [f for c in cls.__mro__ if not _is_keras(c) for f in vars(c).values()]
         return tuple(self.of(f) for f in functions if isinstance(f, types.FunctionType))
 
@@ -166,7 +166,7 @@ class _Structure:
         )
 
     def _of_global(self, value: Any, user: types.FunctionType) -> Hashable:
-        """What a function knows by a global name: other modules' things are taken to stay what they are."""
+        """What a function finds under a global name; things of other modules are taken never to change."""
         if isinstance(value, types.FunctionType):
             return self.of(value) if value.__globals__ is user.__globals__ else value
         if isinstance(value, (*PLAIN, list, tuple, dict, set, np.ndarray, tf.Tensor, tf.Variable)):
@@ -188,7 +188,7 @@ def _is_keras(thing: Any) -> bool:
 
 
 def is_filled(cell: types.CellType) -> bool:
-    """Whether what a function has closed over is there by now."""
+    """Whether a cell of a function's closure has its value by now."""
     try:
         cell.cell_contents  # noqa: B018 (an empty cell raises)
     except ValueError:

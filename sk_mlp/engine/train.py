@@ -71,7 +71,7 @@ class _Loop:
         self._changed: set[int] = set()  # slots whose state has been kept since their runs came
 
     def admit(self, waiting: Iterator[Run]) -> bool:
-        """Let runs that wait take the free slots; whether any run is in training then."""
+        """Let runs that wait take the free slots, and say whether any run is in training then."""
         population = self.population
         entering = {}
         for m in range(population.n_slots):

@@ -86,11 +86,11 @@ class Grouping:
         return self._split(joined, lambda array, sizes: np.split(array, np.cumsum(sizes)[:-1]), np.reshape)
 
     def weights(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The network's variables, of groups and non-trainable ones."""
+        """The network's variables, from groups and non-trainable ones."""
         return self._split(values, tf.split, tf.reshape)
 
     def weights_to_predict(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
-        """The network's variables to predict with, of all the loop's: averages, if they are taken."""
+        """The network's variables to predict with, from all the loop's: averages, if they are taken."""
         return self.weights([*(values[i] for i in self.averages), *values[self.n_groups : self.n_weights]])
 
     def _split(self, joined: list, split: Callable, reshape: Callable) -> list:
@@ -115,7 +115,7 @@ def _join(arrays: list[NDArray]) -> NDArray:
 def _slots(
     grouped: keras.optimizers.Optimizer, stock: keras.optimizers.Optimizer, groups: list[list[int]]
 ) -> dict[int, list[keras.Variable]]:
-    """For the id of each variable of an optimizer of groups, those of the stock one that it is made of."""
+    """For each variable of an optimizer of groups, by id: the variables of the stock optimizer that it joins."""
     slots = {}
     for name, theirs in vars(stock).items():
         ours = getattr(grouped, name, None)
