@@ -118,7 +118,7 @@ def test_overfitting_to_held_out_rows_and_to_rows_given():
     assert not len(diagnose(mlp))  # of held-out rows nothing is known
     assert not len(diagnose(mlp, noise[0], y[0]))
     assert finding.message.startswith("The network explains 9")
-    assert repr(diagnose(mlp, noise[0][:1])) == "Nothing found in the history of 1 network and 1 row."
+    assert repr(diagnose(mlp, noise[0][:1])) == "Nothing found in the history of 1 network and 1 row."  # of neurons
     only(diagnose(mlp, noise[1], y[1]), "overfitting")
 
 
@@ -128,6 +128,8 @@ def test_a_member_that_has_failed():
     (finding,) = failed_member(courses)
     assert "Network 3 of 3" in finding.message
     assert not list(failed_member(courses[:2]))
+    soon = course_of(history | {"loss": [1.0, 0.2, 0.1], "best_epoch": 0, "stopped_by": "patience"}, 1.0)
+    assert not list(failed_member([*courses[:2], soon]))
 
 
 # Of rows

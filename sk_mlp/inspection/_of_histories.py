@@ -249,14 +249,15 @@ def overfitting_to(n_networks: int, of_training: float, of_others: float, others
 
 
 def failed_member(courses: list[Course]) -> Iterator[Finding]:
-    """A member that is much worse than the others."""
-    losses = np.array([course.loss[course.kept] / course.base for course in courses])
+    """A member that could not be trained, while others could; one that stops early may keep a high loss."""
+    losses = np.array([course.loss.min() / course.base for course in courses])
     worst = float(losses.max() - np.median(losses))
     if worst > FAILED and np.median(losses) < 1 - LITTLE:
         yield Finding(
             "failed member",
-            f"Network {int(np.argmax(losses)) + 1} of {len(courses)} has a training loss of {losses.max():.2g} times "
-            f"that of a constant prediction, while the middle one has {np.median(losses):.2g}.",
+            f"Network {int(np.argmax(losses)) + 1} of {len(courses)} never has a training loss below "
+            f"{losses.max():.2g} times that of a constant prediction, while the middle one gets down to "
+            f"{np.median(losses):.2g}.",
             {"worst": float(losses.max()), "median": float(np.median(losses))},
             "Set a smaller learning_rate or clip_norm=1.0, so that all members train.",
         )
