@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.messages import counted
 from sk_mlp._network.forward import forward_of
 from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.reading import read_table
@@ -81,6 +82,10 @@ class Predictor:
             self.feature_names_in_ = np.array(table.names, dtype=object)
         if classes is not None:
             self.classes_ = classes
+
+    def __repr__(self) -> str:
+        classes = f", {len(self.classes_)} classes" if hasattr(self, "classes_") else ""
+        return f"<{type(self).__name__} of {counted(self.n_features_in_, 'column')}{classes}>"
 
     @classmethod
     def from_estimator(cls, estimator: Any) -> "Predictor":

@@ -591,7 +591,9 @@ def test_progress(capsys):
     search.fit(X, Y)
     assert not capsys.readouterr().out
     search.set_params(verbose=1).fit(X, Y)
-    assert "networks 4/4, structures 1, best val_loss" in " ".join(capsys.readouterr().out.split())
+    before, after = capsys.readouterr().out.splitlines()
+    assert before == "Fitting 2 folds for each of 2 candidates, totalling 4 fits"
+    assert after.startswith("networks 4/4, structures 1, best val_loss")
 
 
 @pytest.mark.parametrize(("estimator", "n_matrices"), [(plain_regressor(**FAST), 1), (pipeline(), 3)])

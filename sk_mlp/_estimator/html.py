@@ -77,8 +77,8 @@ def network_html(estimator: "BaseKerasMLP") -> str:
     layers = layers_of(estimator)
     n_parameters = sum(n for *_, n in layers)
     rows = "".join(
-        f'<tr class="default"><td class="param">{escape(name)}</td><td>{escape(size)}</td>'
-        f'<td style="text-align:right">{n:,}</td></tr>'
+        f'<tr style="color:black"><td style="text-align:left">{escape(name)}</td>'
+        f'<td style="text-align:left">{escape(size)}</td><td style="text-align:right">{n:,}</td></tr>'
         for name, size, n in layers
     )
     facts = "".join(f"<li>{escape(fact)}</li>" for fact in facts_of(estimator, n_parameters))
@@ -141,8 +141,11 @@ def facts_of(estimator: "BaseKerasMLP", n_parameters: int) -> list[str]:
 def curve_of(estimator: "BaseKerasMLP") -> str:
     """The losses by epoch as an SVG picture; "" where there is nothing to draw."""
     history, kept = estimator.history_, estimator.best_epoch_
+    n_epochs = len(history["loss"])
+    if len(estimator.member_histories_) > 1 and kept >= 0:
+        n_epochs = kept + 1  # means are level from the last epoch that a network keeps
     curves = {
-        label: np.asarray(history[name], dtype=float)
+        label: np.asarray(history[name][:n_epochs], dtype=float)
         for label, name in (("training", "loss"), ("validation", "val_loss"))
         if name in history and np.isfinite(history[name]).any()
     }
@@ -151,7 +154,6 @@ def curve_of(estimator: "BaseKerasMLP") -> str:
     values = np.concatenate([losses[np.isfinite(losses)] for losses in curves.values()])
     is_log = bool(values.min() > 0 and values.max() > 10 * values.min())
     low, high = (np.log10(values.min()), np.log10(values.max())) if is_log else (values.min(), values.max())
-    n_epochs = len(history["loss"])
 
     def place(epoch: int, loss: float) -> tuple[float, float]:
         x = LEFT + (WIDTH - LEFT - 8) * (epoch / (n_epochs - 1) if n_epochs > 1 else 0.5)

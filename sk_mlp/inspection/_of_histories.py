@@ -21,6 +21,7 @@ RISE = 0.05  # of the base, by which a loss rises from one epoch to the next whe
 RISES = 0.2  # share of epochs with such a rise
 STEADY = 0.8  # of the fall that the rates of the second half would bring if each did as much as before
 STILL_FALLING = 0.1  # of all that a loss has fallen, in the last tenth of the epochs
+AT_END = 0.9  # of the epochs, after which those come that count as the end
 NO_FALL = 0.005  # of all that a loss has fallen, in the second half of the epochs
 FAILED = 0.5  # of the base, by which a member is worse than the middle one, which has learned something
 
@@ -65,6 +66,11 @@ class Course:
     def explained_held_out(self) -> float:
         """Of the held-out rows, by that epoch; nan where there are none."""
         return np.nan if self.held_out is None else 1 - float(self.held_out[self.kept]) / self.base
+
+    @property
+    def is_best_at_its_end(self) -> bool:
+        """Whether one of the last epochs is kept, where rows are held out: if not, more training would not help."""
+        return self.n_epochs > 1 and (self.held_out is None or self.kept >= AT_END * (self.n_epochs - 1))
 
     @property
     def fall(self) -> float:
@@ -157,7 +163,7 @@ def too_high(courses: list[Course]) -> Iterator[Finding]:
 
 def unfinished(courses: list[Course]) -> Iterator[Finding]:
     """Losses that still fall when the epochs are over: as fast as ever for what the rate is, or at all."""
-    ended = [course for course in courses if course.stopped_by == "epochs" and course.n_epochs > 1]
+    ended = [course for course in courses if course.stopped_by == "epochs" and course.is_best_at_its_end]
     if 2 * len(ended) <= len(courses):
         return
     fallen = middle(ended, lambda course: course.fall_in_last(0.5)[0])
@@ -173,7 +179,7 @@ def unfinished(courses: list[Course]) -> Iterator[Finding]:
             "learning rate too low",
             f"The training loss falls as steadily at the end as at the beginning: {fallen:.0%} of its fall is in the "
             f"second half of the epochs, which have {rates:.0%} of the sum of all learning rates. It ends at "
-            f"{left:.2g} of that of a constant prediction.",
+            f"{left:.2g} times that of a constant prediction.",
             {"fall_in_second_half": fallen, "rates_in_second_half": rates, "loss_over_base": left},
             f"Set learning_rate to 3 times {rate:.3g} or more (find_learning_rate looks for one), or train for more "
             "epochs.",
@@ -198,7 +204,7 @@ def plateau(courses: list[Course]) -> Iterator[Finding]:
     if abs(fallen) < NO_FALL and left > LITTLE and middle(long, lambda course: course.fall) > 0:
         yield Finding(
             "plateau",
-            f"The training loss has stood still, at {left:.2g} of that of a constant prediction, for half of the "
+            f"The training loss has stood still, at {left:.2g} times that of a constant prediction, for half of the "
             f"epochs: {fallen:.1%} of its fall is in them.",
             {"fall_in_second_half": fallen, "loss_over_base": left},
             "Set lr_schedule='cosine' or 'plateau', so that the learning rate falls; a larger network (n_neurons, "

@@ -68,6 +68,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
                         session.pause(chosen[b], before=np.inf if epochs >= self.max_epochs_ else epochs)
                     watch = partial(training_task, context, self)
                     side_by_side = list(itertools.chain.from_iterable(chosen.values()))
+                    self._announce(len(side_by_side) // len(splits), len(splits))
                     session.advance(side_by_side, verbose=self.verbose, watch=watch)
                     # All are scored at once: scikit-learn ends a search where all that it scores at once have failed.
                     self._clones.hand_out(side_by_side)
@@ -103,7 +104,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
         n_fits = len(candidates) * len(splits)
         with subtask(context, self, "candidates", max_subtasks=n_fits, sequential_subtasks=False) as task:
             cv = FixedSplits(splits)
-            results = evaluate_candidates(candidates, cv=cv, more_results=more, **context_argument(task))
+            with self._announced():
+                results = evaluate_candidates(candidates, cv=cv, more_results=more, **context_argument(task))
         return self._ranking(results)[-len(candidates) :]
 
     def _share(self, brackets: list[tuple[list, list[int]]]) -> float:

@@ -63,6 +63,10 @@ class LearningRateSweep:
     blow_up: float | None
     suggestion: float
 
+    def __repr__(self) -> str:
+        blow_up = None if self.blow_up is None else f"{self.blow_up:.3g}"
+        return f"{type(self).__name__}(suggestion={self.suggestion:.3g}, blow_up={blow_up}, n_steps={len(self.losses)})"
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the losses against the rates, by a `LearningRateDisplay`.
 

@@ -2,8 +2,8 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Self
 
@@ -16,6 +16,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
 from sklearn.utils.validation import _check_method_params
 
+from sk_mlp._estimator.messages import counted
+from sk_mlp._estimator.progress import say
 from sk_mlp._estimator.sklearn_callbacks import (
     ForOriginal,
     context_argument,
@@ -37,6 +39,7 @@ class PopulationSearch(BaseSearchCV):
 
     estimator: Any
     n_jobs: int | None
+    verbose: int
     cv: Any
     checkpoint_dir: str | os.PathLike | None
     _clones: FittedClones
@@ -110,11 +113,28 @@ class PopulationSearch(BaseSearchCV):
         candidates = [candidate(params) for params in candidate_params]
         splits = self._splits(cv)
         fits = self._fits(candidates, splits)
+        self._announce(len(candidates), len(splits))
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
         context = context_argument(callback_ctx)
         watch = partial(training_task, callback_ctx.parent, self) if context else None
         self._clones.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits), watch))
-        return evaluate_candidates(candidates, cv=FixedSplits(splits), more_results=more_results, **context)
+        with self._announced():
+            return evaluate_candidates(candidates, cv=FixedSplits(splits), more_results=more_results, **context)
+
+    def _announce(self, n_candidates: int, n_folds: int) -> None:
+        """Say what is to be fitted, before that, as scikit-learn's search does."""
+        if self.verbose:
+            of_each = f"{counted(n_folds, 'fold')} for each of {counted(n_candidates, 'candidate')}"
+            say(f"Fitting {of_each}, totalling {counted(n_candidates * n_folds, 'fit')}")
+
+    @contextmanager
+    def _announced(self) -> Iterator[None]:
+        """Within the context scikit-learn's search does not say once more what has been fitted."""
+        verbose, self.verbose = self.verbose, 0
+        try:
+            yield
+        finally:
+            self.verbose = verbose
 
     def _splits(self, cv=None) -> list[tuple[NDArray, NDArray]]:
         X, y, routed, _ = self._data
