@@ -90,16 +90,6 @@ def test_a_rate_that_is_too_low(params):
 
 
 @pytest.mark.parametrize("schedule", [None, "cosine"])
-def test_training_that_goes_on_past_the_best_epoch_is_finished():
-    """The training loss falls to the end, for the network learns the rows by heart."""
-    epochs = np.arange(60)
-    history = {"loss": 1 - 0.013 * epochs, "learning_rate": np.full(60, 0.01), "stopped_by": "epochs"}
-    falling = history | {"val_loss": 1 - 0.01 * epochs, "best_epoch": 59}
-    rising = history | {"val_loss": 0.7 + 1e-4 * (epochs - 30) ** 2, "best_epoch": 30}
-    assert [one.name for one in findings_of_histories([course_of(falling, 1.0)], False)] == ["learning rate too low"]
-    assert not findings_of_histories([course_of(rising, 1.0)], False)
-
-
 def test_too_few_epochs(schedule):
     finding = only(diagnose(regressor(epochs=4, lr_schedule=schedule).fit(X, Y)), "too few epochs")
     assert finding.figures["n_epochs"] == 4
@@ -140,6 +130,16 @@ def test_a_member_that_has_failed():
     assert not list(failed_member(courses[:2]))
     soon = course_of(history | {"loss": [1.0, 0.2, 0.1], "best_epoch": 0, "stopped_by": "patience"}, 1.0)
     assert not list(failed_member([*courses[:2], soon]))
+
+
+def test_training_that_goes_on_past_the_best_epoch_is_finished():
+    """The training loss falls to the end, for the network learns the rows by heart."""
+    epochs = np.arange(60)
+    history = {"loss": 1 - 0.013 * epochs, "learning_rate": np.full(60, 0.01), "stopped_by": "epochs"}
+    falling = history | {"val_loss": 1 - 0.01 * epochs, "best_epoch": 59}
+    rising = history | {"val_loss": 0.7 + 1e-4 * (epochs - 30) ** 2, "best_epoch": 30}
+    assert [one.name for one in findings_of_histories([course_of(falling, 1.0)], False)] == ["learning rate too low"]
+    assert not findings_of_histories([course_of(rising, 1.0)], False)
 
 
 # Of rows

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import warnings
 
 import keras
@@ -593,7 +594,7 @@ def test_progress(capsys):
     search.set_params(verbose=1).fit(X, Y)
     before, after = capsys.readouterr().out.splitlines()
     assert before == "Fitting 2 folds for each of 2 candidates, totalling 4 fits"
-    assert after.startswith("networks 4/4, structures 1, best val_loss")
+    assert re.fullmatch(r"networks 4/4, best val_loss [\d.]+, structures 1, [\d.]+ s", after)
 
 
 @pytest.mark.parametrize(("estimator", "n_matrices"), [(plain_regressor(**FAST), 1), (pipeline(), 3)])

@@ -140,7 +140,7 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Its splits are the same in all rounds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
+        From 1 on, a bar shows networks, the best monitored figure so far and structures, while this process
         trains (with ``n_jobs`` from 2 on, others do).
     error_score : "raise" or number, default=nan
         As in `PopulationRandomizedSearchCV`.

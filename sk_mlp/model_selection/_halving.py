@@ -157,7 +157,7 @@ class PopulationHalvingSearchCV(Rungs):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far.
+        From 1 on, a bar shows networks, the best monitored figure so far and structures.
     error_score : "raise" or number, default=nan
         Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False
@@ -276,7 +276,7 @@ class HyperbandSearchCV(Rungs):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far.
+        From 1 on, a bar shows networks, the best monitored figure so far and structures.
     error_score : "raise" or number, default=nan
         Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False

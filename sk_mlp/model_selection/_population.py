@@ -191,7 +191,7 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
+        From 1 on, a bar shows networks, the best monitored figure so far and structures, while this process
         trains (with ``n_jobs`` from 2 on, others do).
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
@@ -202,8 +202,8 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     checkpoint_dir : str or path-like, default=None
         A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
         with draws, ``random_state`` must be an integer. A folder is for one search of one X and y: within
-        ``cross_val_score``, the second fold would be refused. What is trained one by one is not kept, nor the refit. It
-        holds pickles: use only folders that you trust.
+        ``cross_val_score``, the second fold would be refused. What is trained one by one is not kept, nor the refit. The
+        files hold no code.
 
     Attributes
     ----------
@@ -303,7 +303,7 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, structures and the best monitored figure so far, while this process
+        From 1 on, a bar shows networks, the best monitored figure so far and structures, while this process
         trains (with ``n_jobs`` from 2 on, others do).
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.

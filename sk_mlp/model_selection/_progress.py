@@ -25,8 +25,8 @@ def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], Non
     """
     to_run = {run: run.epochs_left for run in runs}
     n_ended, best, began = sum(not n for n in to_run.values()), float("inf"), time.perf_counter()
-    counts = f"networks {{}}/{len(runs)}, structures {n_structures}"
-    words = counts.format(n_ended)
+    said = f"networks {{}}/{len(runs)}{{}}, structures {n_structures}"  # what matters least is cut first
+    words = said.format(n_ended, "")
     with bar(sum(to_run.values()), words) as update:
 
         def report(run: Run) -> None:
@@ -35,7 +35,7 @@ def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], Non
             best = min(best, sign * run.latest[monitor])
             before, to_run[run] = to_run[run], run.epochs_left
             n_ended += not to_run[run]
-            words = f"{counts.format(n_ended)}, best {monitor} {sign * best:.4g}"
+            words = said.format(n_ended, f", best {monitor} {sign * best:.4g}")
             update(before - to_run[run], words)
 
         yield report
