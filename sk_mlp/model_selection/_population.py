@@ -202,8 +202,8 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     checkpoint_dir : str or path-like, default=None
         A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
         with draws, ``random_state`` must be an integer. A folder is for one search of one X and y: within
-        ``cross_val_score``, the second fold would be refused. What is trained one by one is not kept, nor the refit. The
-        files hold no code.
+        ``cross_val_score``, the second fold would be refused. What is trained one by one is not kept, nor the refit.
+        The files hold no code.
 
     Attributes
     ----------
