@@ -1,7 +1,7 @@
-"""What classifier and regressor share, as users see it.
+"""What classifier and regressor share: fitting, cloning, pickling, prediction and Keras models.
 
-Nothing here imports TensorFlow or Keras before something is trained, or a Keras model is asked for: what does is
-imported within the methods that need it. Construction, cloning, pickling and prediction with the built-in network take
+Nothing here imports TensorFlow or Keras before something is trained, or a Keras model is asked for: methods import what
+they need themselves. Construction, cloning, pickling and prediction with the built-in network take
 NumPy, SciPy and scikit-learn alone.
 """
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     import keras
 
 SET_AT_THE_END = ("_fitted", "history_", "member_histories_", "n_iter_", "best_epoch_")  # of a fit
-# All that a fit of ours sets, no more: a subclass may set others before it calls ``super().fit``.
+# All that `fit` itself sets: a subclass may set others before it calls ``super().fit``.
 OF_X_AND_Y = ("n_features_in_", "feature_names_in_", "classes_", "n_outputs_")
 LEARNED = {*SET_AT_THE_END, *OF_X_AND_Y, "autoencoder_", "fit_time_", "_live", "_policy"}
-FORMAT = 2  # of pickles; those of another one are refused
+FORMAT = 2  # of pickles: pickles of another format are refused
 
 
 class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
@@ -63,21 +63,21 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         return tags
 
     def __sklearn_clone__(self):
-        # Of these, scikit-learn would make an unfitted estimator, and Keras metrics that lack what theirs do not tell.
+        # Not cloned: scikit-learn would unfit `init_from`, and make metrics without what their configurations lack.
         shared = {"init_from": self.init_from, "metrics": self.metrics}
         if is_model(self.model):  # which no fit changes
             shared["model"] = self.model
         bare = self._copy(keep_fitted=False)
         vars(bare).update(dict.fromkeys(shared))
-        # What is not set is not passed on, so that a builder's defaults are not taken for values that the user has set.
-        to_set = bare._names_set() & {*bare._get_param_names()}  # what a subclass derives, its constructor does anew
+        # Only what is set is passed on. A builder's defaults would be taken for values that the user has set.
+        to_set = bare._names_set() & {*bare._get_param_names()}  # its constructor derives the others anew
         copies = _copies()
         apart: Callable[[Any], Any] = copies.carried if copies else lambda value: value
         given = {name: apart(value) for name, value in bare._own_values().items() if name in to_set}
         vars(bare)["get_params"] = lambda deep=False: dict(given)
         cloned = BaseEstimator.__sklearn_clone__(bare)
         vars(cloned).update(shared)
-        # Not to the constructor, which refuses what the model, that may have been set since, does not take.
+        # Not by the constructor: it refuses what the model does not take, and the model may have been set since.
         cloned._routed = {name: clone(apart(value), safe=False) for name, value in self._routed.items()}
         if policy := _noted_policy(self):
             cloned._policy = policy
@@ -203,7 +203,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         words, held_out = self._fit_words(said, unknown, (X_val, y_val, sample_weight_val))
         given = GivenRows(X, y, sample_weight, held_out, X_unlabeled, groups)
         previous = vars(self).get("_fitted") if self.warm_start else None
-        from sk_mlp._estimator.settings import settings_of  # which imports TensorFlow, as what trains does
+        from sk_mlp._estimator.settings import settings_of  # these import TensorFlow
         from sk_mlp._estimator.training import prepared, trained
 
         copy = self._copy(keep_fitted=previous is not None)
@@ -216,7 +216,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         with deferred_fits(None):
             given = replace(given, X=collector.input(X))
             task = prepared(settings_of(self, words), given, copy, previous, convert=collector.in_float32)
-        # As far as it is fitted: meta-estimators look for classes_ and names of columns.
+        # What is known before training: meta-estimators look for classes_ and names of columns.
         self._adopt({**task.table.attributes(), **task.targets.attributes()})
         collector.defer(self, task)
         return self
@@ -255,7 +255,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         return FittedTable(self, doc_link)
 
     def _copy(self, keep_fitted: bool) -> Any:
-        """A copy for scikit-learn's checks and callbacks to note things on: a fit that fails changes nothing."""
+        """A copy, on which scikit-learn's checks and callbacks set attributes: so a fit that fails changes nothing."""
         copy: Any = object.__new__(type(self))
         kept = {*self._own_values(), "_routed", "_policy"} if not keep_fitted else set(vars(self))
         requests = {name for name in vars(self) if name.startswith("_metadata") or _is_of_callbacks(name)}
@@ -263,14 +263,14 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         return copy
 
     def _adopt(self, learned: dict[str, Any]) -> Self:
-        """Have these attributes in place of those of the last fit; what the user has set remains."""
+        """Replace the attributes of the last fit by these; what the user has set remains."""
         for name in LEARNED & vars(self).keys():
             delattr(self, name)
         self.__dict__.update(learned)
         return self
 
     def _raise_if_deferred(self) -> None:
-        """Say so where a fit has only been prepared."""
+        """Raise `PredictionsWanted` where a fit has only been prepared."""
         collector = present_collector()
         if collector and collector.has(self):
             raise PredictionsWanted
@@ -287,7 +287,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         from sk_mlp._estimator.training import prepared, trained
 
         copy = self._copy(keep_fitted=True)
-        vars(copy).pop("_skl_callbacks", None)  # whose tasks are those of a whole fit
+        vars(copy).pop("_skl_callbacks", None)  # callbacks see a whole fit or nothing
         epoch = getattr(self, "n_iter_", 0)
         settings = replace(settings_of(self), early_stopping=False, first_epoch=epoch, last_epoch=epoch + 1)
         given = GivenRows(X, y, sample_weight, classes=classes)
@@ -318,7 +318,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         return model_outputs(fitted, self._live, X)
 
     def _check_X(self, X: Any) -> Matrix:
-        """X as what the fitted network takes."""
+        """X as the fitted network takes it."""
         return checked_X(self, X, self._fitted.table, self._fitted.shift)
 
     def _check_numbers(self, X: Any) -> Matrix:
@@ -382,7 +382,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         check_is_fitted(self)
         fitted = self._fitted
         members = (fitted.named_weights(m) for m in range(len(fitted.states)))
-        # A model of the user's own has all columns scaled, or none.
+        # A user's own model has all its columns scaled, or none.
         numeric = fitted.spec.numeric_columns.get(COLUMNS, []) if fitted.spec else np.arange(self.n_features_in_)
         shift = np.zeros(len(numeric)) if fitted.shift is None else fitted.shift[numeric]
         back = {"fill": shift, "center": shift, "scale": 0.0}
@@ -395,7 +395,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
     def model_(self) -> "keras.Model":
         """The trained network as a stock Keras model, compiled, with predictions in y's units.
 
-        A copy, made when it is first asked for: what is done to it does not change the estimator.
+        It is a copy, made at the first access: changes to it do not change the estimator.
         """
         self._raise_if_deferred()
         if not hasattr(self, "_fitted"):
@@ -410,7 +410,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
 
     @property
     def _loss_is_standardised(self) -> bool:
-        """Whether the history's losses are those of a standardised y, and not as the loss's own meaning has them."""
+        """Whether the history's losses are of a standardised y, rather than of y in its own units."""
         from sk_mlp._estimator.settings import settings_of
         from sk_mlp._network.fit_loss import loss_of_fit
 
@@ -419,7 +419,7 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
 
 
 def _copies() -> Any:
-    """What copies objects of Keras; None where Keras is not there, and so none of them."""
+    """The module that copies Keras' objects; None while Keras is not imported, and nobody can have such objects."""
     if "keras" not in sys.modules:
         return None
     from sk_mlp._keras import copies
@@ -428,7 +428,7 @@ def _copies() -> Any:
 
 
 def _noted_policy(estimator: Any) -> Any:
-    """The dtype policy that a clone is to know of; none where Keras, which has it, is not there."""
+    """The dtype policy that a clone has to know; None while Keras is not imported."""
     if "keras" not in sys.modules:
         return None
     from sk_mlp._keras.policy import noted
@@ -437,5 +437,5 @@ def _noted_policy(estimator: Any) -> Any:
 
 
 def _is_of_callbacks(name: str) -> bool:
-    """Whether an attribute is where scikit-learn keeps an estimator's callbacks and their contexts."""
+    """Whether scikit-learn keeps an estimator's callbacks, or their contexts, in this attribute."""
     return name.startswith("_") and "callback" in name

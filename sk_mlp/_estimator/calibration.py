@@ -1,4 +1,4 @@
-"""What the members of a fit put out for the rows that they hold out."""
+"""The members' outputs for the rows that they hold out."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,11 +15,11 @@ from sk_mlp._tables.selection import Matrix
 from sk_mlp._targets.intervals import HeldOut
 from sk_mlp.engine.predict import MODEL_FUNCTIONS
 
-MOST_ROWS = 20_000  # which settle a quantile to some 0.2 %, and are less than what weights take
+MOST_ROWS = 20_000  # they tell a quantile to some 0.2 %, and take less memory than weights
 
 
 def held_out_outputs(fitted: Fitted, task: Task, trained: Sequence[Trained]) -> HeldOut | None:
-    """Outputs for held-out rows, as far as members have kept away from theirs.
+    """Outputs for held-out rows, of the members that have not trained on them.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def held_out_outputs(fitted: Fitted, task: Task, trained: Sequence[Trained]) -> 
     HeldOut or None
         None without such rows, and where an earlier fit may have trained on them, from which the task has gone on.
     """
-    groups: list[tuple[Member, list[int]]] = []  # a member that stands for all of its group, and their numbers
+    groups: list[tuple[Member, list[int]]] = []  # the first member of each group, and the numbers of all its members
     for m, (member, one) in enumerate(zip(task.members, trained, strict=False)):
         if not len(member.validation) or _has_trained_on_them(one, task.first_epoch):
             continue
@@ -69,7 +69,7 @@ def held_out_outputs(fitted: Fitted, task: Task, trained: Sequence[Trained]) -> 
 
 
 def _has_trained_on_them(trained: Trained, first_epoch: int) -> bool:
-    """Whether the state that is kept is of an epoch after the held-out rows had joined the others."""
+    """Whether the state that is kept comes from an epoch after the held-out rows had joined."""
     return trained.best_epoch - first_epoch >= len(trained.history["val_loss"])
 
 

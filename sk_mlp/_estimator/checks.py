@@ -1,7 +1,7 @@
-"""What comes from the user, checked: X, y and weights.
+"""Checks of X, y and weights as the user gives them.
 
-The estimator is there for scikit-learn's `validate_data`: for its name and tags, and to note names of columns on. In a
-fit that is a copy, so that a fit that fails changes nothing.
+scikit-learn's `validate_data` needs an estimator: its name, its tags, and a place to set names of columns. In a fit
+that is a copy, so that a fit that fails changes nothing.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def learned_table(
     estimator: Any, X: Any, y: Any, settings: "Settings", sample_weight: ArrayLike | None
 ) -> tuple[Matrix, NDArray, Table]:
-    """X as a matrix of numbers, y as an array, and what the rows of X with a weight tell of its columns.
+    """X as a matrix of numbers, y as an array, and what X's columns hold in rows that have a weight.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def learned_table(
 def checked_X_y(estimator: Any, X: Any, y: Any, table: Table, y_checks: dict[str, Any]) -> tuple[Matrix, NDArray]:
     """X as a matrix of numbers, and y as an array, for a table that is known.
 
-    Dense numbers are of the types in `numbers.DENSE`: `in_float32` makes of them what networks train on.
+    Dense numbers are of the types in `numbers.DENSE`, which `in_float32` takes.
     """
     X = dense_frame(as_table(X))
     _refuse_missing(y)
@@ -89,7 +89,7 @@ def _numbers_and_y(
 
 
 def checked_X(estimator: Any, X: Any, table: Table, shift: NDArray | None) -> Matrix:
-    """X as what a fitted network takes."""
+    """X as a fitted network takes it."""
     return in_float32([checked_numbers(estimator, X, table)], shift, table.matrix_names)
 
 
@@ -106,7 +106,7 @@ def checked_numbers(estimator: Any, X: Any, table: Table) -> Matrix:
 
 
 def _checks_of(X: Any, table: Table) -> dict[str, Any]:
-    """Arguments of scikit-learn's checks of X; `checked_matrix` sees that dense numbers are finite."""
+    """Arguments of scikit-learn's checks of X; `checked_matrix` checks that dense numbers are finite."""
     is_sparse = issparse(X)
     return {
         "dtype": SPARSE if is_sparse and not table.is_dense else DENSE,
@@ -124,18 +124,18 @@ def _coded(estimator: Any, X: Any, table: Table, reset: bool) -> NDArray:
 
 
 def checked_matrix(X: Any, table: Table, estimator_name: str) -> Matrix:
-    """X of a checked type, in the form that the network takes, without numbers that are not finite."""
+    """X of a checked type as the network takes it, once all its numbers are known to be finite."""
     if issparse(X):
         return X.toarray() if table.is_dense else csr_array(X)
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(np.sum(X)) if X.dtype.kind == "f" else X.dtype.kind in "biu"
-    if not is_finite:  # or only its sum is not
+    if not is_finite:  # or the sum alone overflows
         check_finite(X, table.allows_missing, table.matrix_names, estimator_name)
     return X
 
 
 def row_counts(given: NDArray, of_classes: NDArray | float) -> NDArray:
-    """How often each row occurs: its weight, if all are whole numbers, else once; times that of its class, if whole."""
+    """How often each row occurs: its weight if all are whole numbers, else once; times its class's weight if whole."""
     if not np.array_equal(given, np.rint(given)):
         return np.ones(len(given))
     return given * of_classes if np.array_equal(of_classes, np.rint(of_classes)) else given

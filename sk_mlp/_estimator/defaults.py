@@ -1,8 +1,8 @@
-"""What "auto" is, where the rows do not decide; and the plain network."""
+"""Values of "auto" where the rows do not decide, and the plain network."""
 
 from typing import Any
 
-# The plain network of textbooks: no preprocessing, one network, nothing that regularises but early stopping.
+# The plain network of textbooks: no preprocessing, one network, no regularisation but early stopping.
 PLAIN_MLP: dict[str, Any] = {
     "input_scaling": None,
     "numerical_embedding": None,
@@ -18,7 +18,7 @@ PLAIN_MLP: dict[str, Any] = {
     "patience": 10,
     "ensemble_size": 1,
 }
-N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network, where nobody says it
+N_HIDDEN, N_NEURONS = 3, 128  # of the built-in network by default
 # "auto" with the built-in network, of both estimators.
 BUILT_IN = {
     "activation": "mish",

@@ -1,8 +1,7 @@
 """Fits that are only prepared when `fit` is called, and run later, many at once.
 
 The protocol: within `deferred_fits(collector)`, `fit` prepares a `Task`, sets the attributes that data alone decides,
-and hands the task to the collector. An estimator that is asked for more before its task has run raises
-`PredictionsWanted`.
+and hands the task to the collector. Until its task has run, an estimator raises `PredictionsWanted` for anything else.
 Whoever has opened the context runs the tasks, as `sk_mlp._estimator.training.trained` does, or the runs of many tasks
 together; and calls `DeferredFit.finish` with what `learned_of` makes of the outcome. That may be done again after more
 epochs. The estimator is fitted then, as if `fit` had just returned.
@@ -43,15 +42,15 @@ class DeferredFit:
     task: "Task"
 
     def finish(self, learned: dict[str, Any]) -> None:
-        """Let the estimator be fitted, by what `learned_of` returns; what a subclass has set remains."""
+        """Make the estimator fitted, with the attributes that `learned_of` returns; what a subclass has set remains."""
         vars(self.estimator).update(learned)
 
 
 @dataclass(eq=False)
 class Collector:
-    """What is prepared within `deferred_fits`.
+    """Collects the fits that are prepared within `deferred_fits`.
 
-    Fits share what they can of their data: what is equal is kept once.
+    Fits share their data: equal arrays are kept once.
 
     Attributes
     ----------
@@ -71,7 +70,7 @@ class Collector:
 
     @contextmanager
     def fold(self, X: Any, whole: Any, numbers: NDArray | None) -> Iterator[None]:
-        """Know, within the context, that X is the rows of ``whole`` with these numbers, or else a matrix of its own."""
+        """Within the context, take X for the rows of ``whole`` with these numbers; None for a matrix of its own."""
         if isinstance(whole, np.ndarray) and numbers is not None:
             numbers = np.arange(len(whole), dtype=np.int32)[numbers]  # which may be negative, or a mask
             if len(np.unique(numbers)) == len(numbers):  # a row that comes twice may have two weights
@@ -84,13 +83,13 @@ class Collector:
             self._converted = {key: pair for key, pair in self._converted.items() if pair[0] is whole}
 
     def input(self, X: Any) -> Any:
-        """X, about to be fitted to; a copy of it, where the fit would keep it and somebody may write into it."""
+        """X of a fit, or a copy of it where the fit would keep it and others may write into it."""
         is_converted = isinstance(X, np.ndarray) and X.dtype not in NARROW
         self._input = X if self.shares or is_converted else copy.deepcopy(X)
         return self._input
 
     def in_float32(self, parts: Sequence[Matrix], shift: NDArray | None, names: Iterable = ()) -> Matrix:
-        """As `sk_mlp._tables.numbers.in_float32`, but what comes again is converted once."""
+        """As `sk_mlp._tables.numbers.in_float32`, but the same array is converted only once."""
         if self.shares and len(parts) == 1 and parts[0] is self._input:
             return self._float32(parts[0], shift, names)
         return in_float32(parts, shift, names)
@@ -102,12 +101,12 @@ class Collector:
         return self._converted[key][1]
 
     def defer(self, estimator: Any, task: "Task") -> None:
-        """Take in a fit."""
+        """Keep a fit that has been prepared."""
         members = list(task.members)
         if self._fold:
             X, whole, numbers = self._fold
             of_fold = self._converted.get((id(X), None if task.shift is None else task.shift.tobytes()), (X, X))[1]
-            if members[0].rows.X is of_fold:  # and not what a pipeline has made of it
+            if members[0].rows.X is of_fold:  # rather than what a pipeline has made of it
                 # Nobody trains on the other rows, so it does not matter what they hold.
                 members = _in_whole(members, self._float32(whole, task.shift, checks=False), numbers)
         members = [self._with_shared(member) for member in members]
@@ -124,7 +123,7 @@ class Collector:
         return replace(member, rows=self._shared(member.rows), train=train, validation=validation)
 
     def _shared(self, rows: Rows) -> Rows:
-        """Rows that are equal to these, if there were such before."""
+        """Equal rows that are here already, or these."""
         X = self._matrices.get(id(rows.X))
         if X is None:
             X = self._matrices.setdefault(joblib.hash(rows.X), rows.X)
@@ -134,7 +133,7 @@ class Collector:
 
 
 def _in_whole(members: list[Member], whole: NDArray, numbers: NDArray) -> list[Member]:
-    """Members, of the rows of one X, with all rows, of which their own are those with these numbers."""
+    """Members that have all rows of X, of which theirs are those with these numbers."""
     y = np.zeros((len(whole), *members[0].rows.y.shape[1:]), members[0].rows.y.dtype)
     y[numbers] = members[0].rows.y
 
@@ -148,20 +147,20 @@ def _in_whole(members: list[Member], whole: NDArray, numbers: NDArray) -> list[M
 
 
 class PredictionsWanted(BaseException):
-    """Raised by an estimator whose fit has been deferred. No Exception: scikit-learn's searches go on after those."""
+    """Raised by an estimator whose fit has been deferred. Not an Exception: scikit-learn's searches catch those."""
 
 
 _collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
 
 
 def present_collector() -> Collector | None:
-    """The collector of this context, if fits are to be deferred."""
+    """The collector of this context, or None where fits are not deferred."""
     return _collector.get()
 
 
 @contextmanager
 def deferred_fits(collector: Collector | None) -> Iterator[None]:
-    """Let `fit` only prepare, and leave the rest to the collector, within the context; None for fits as usual."""
+    """Within the context, let `fit` only prepare its task for the collector; None for fits as usual."""
     token = _collector.set(collector)
     try:
         yield
@@ -170,7 +169,7 @@ def deferred_fits(collector: Collector | None) -> Iterator[None]:
 
 
 class TransformerCache:
-    """What a Pipeline takes for its ``memory``, in which fitted transformers are kept for other pipelines.
+    """A ``memory`` of Pipelines that keeps fitted transformers for other pipelines.
 
     Objects X and y are told apart by identity, and kept.
     """
@@ -180,7 +179,7 @@ class TransformerCache:
 
     @contextmanager
     def serve(self, pipeline: Pipeline | None) -> Iterator[None]:
-        """Be the memory of a Pipeline that has none, within the context."""
+        """Within the context, be the memory of a Pipeline that has none."""
         if pipeline is not None:
             pipeline.memory = self
         try:
@@ -196,7 +195,7 @@ class TransformerCache:
             settings = {k: v for k, v in arguments.items() if k not in (ignore or ())}
             try:
                 key = (joblib.hash((transformer, settings)), id(X), id(y))
-            except Exception:  # whatever pickling somebody's transformer raises: it is fitted each time
+            except Exception:  # whatever it is that pickling a user's transformer raises: it is fitted each time
                 return function(transformer, copy.deepcopy(X), y, **arguments)
             if key not in self._results:  # a copy of X, for a transformer with copy=False writes into it
                 self._results[key] = function(transformer, copy.deepcopy(X), y, **arguments), (X, y)

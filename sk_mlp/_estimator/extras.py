@@ -1,4 +1,4 @@
-"""Packages that only an extra brings."""
+"""Optional packages, and the extras that bring them."""
 
 from importlib import import_module
 
@@ -6,7 +6,7 @@ NEEDED = {"matplotlib": "plot", "onnx": "onnx"}  # packages, and the extra that 
 
 
 def check_installed(package: str, caller: str) -> None:
-    """See that a package is there.
+    """Raise an error where a package is not installed.
 
     Raises
     ------
@@ -23,5 +23,5 @@ def check_installed(package: str, caller: str) -> None:
 
 
 def check_matplotlib(caller: str) -> None:
-    """See that there is matplotlib, as `check_installed` does."""
+    """Raise an error where matplotlib is not installed."""
     check_installed("matplotlib", caller)

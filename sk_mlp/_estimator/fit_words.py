@@ -1,4 +1,4 @@
-"""Keras' own words in `fit`: they hold for that fit, and leave the estimator's parameters as they are."""
+"""Keras' own arguments of `fit`: they hold for one fit and leave the estimator's parameters as they are."""
 
 from dataclasses import dataclass, field
 from numbers import Real
@@ -6,10 +6,10 @@ from typing import Any
 
 from sk_mlp._estimator.messages import did_you_mean
 
-# Words that are parameters of the estimator, too.
+# Words that are also parameters of the estimator.
 PARAMETERS = ("epochs", "batch_size", "verbose", "class_weight", "shuffle")
 WORDS = (*PARAMETERS, "callbacks", "validation_data", "validation_split")
-# What `Model.fit` has and a fit here cannot do, with what to use.
+# Arguments of `Model.fit` that a fit here does not have, and what to use in their place.
 REFUSED = {
     "initial_epoch": "call partial_fit, or fit again with warm_start=True, to go on",
     "steps_per_epoch": "an epoch is one pass over all rows; set batch_size",
@@ -17,7 +17,7 @@ REFUSED = {
     "validation_batch_size": "validation does not depend on the size of its batches; leave it out",
     "validation_freq": "validation is part of each epoch; leave it out",
     "x": "pass X",
-    "max_queue_size": "X and y are arrays, which need no queue; leave it out",
+    "max_queue_size": "X and y are arrays and need no queue; leave it out",
     "workers": "training runs in one program; leave it out",
     "use_multiprocessing": "training runs in one program; leave it out",
 }
@@ -25,7 +25,7 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class FitWords:
-    """What the user has said in `fit`, checked.
+    """Keras' arguments of `fit`, checked.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ def refuse_unknown(words: dict[str, Any], by_prefix: dict[str, Any]) -> None:
     """Raise an error for words that `fit` does not know; ``by_prefix`` are those of parameters named ``fit__...``."""
     for prefix, given in (("", words), ("fit__", by_prefix)):
         for name, value in given.items():
-            if name in REFUSED and value is None:  # as Keras' defaults, which ask for nothing
+            if name in REFUSED and value is None:  # Keras' defaults ask for nothing
                 continue
             if name in REFUSED:
                 raise TypeError(f"{prefix}{name} of Keras' Model.fit is not supported: {REFUSED[name]}. Got {value!r}.")

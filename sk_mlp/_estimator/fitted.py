@@ -1,4 +1,4 @@
-"""From trained members to what a fitted estimator keeps."""
+"""From trained members to `Fitted`, and to the attributes of a fitted estimator."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -19,7 +19,7 @@ DIVERGED = "The loss was no longer finite"
 
 
 def fitted_of(task: Task, trained: list[Trained]) -> Fitted:
-    """What a fit has found.
+    """What an estimator keeps of a fit.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def learned_of(task: Task, fitted: Fitted) -> dict[str, Any]:
 
 
 def _warn_of(task: Task, one: Trained) -> None:
-    """Warn of a member that did not train as it should have."""
+    """Warn where a member's loss was no longer finite, or its monitored figure never a number."""
     wrong = (
         f"{DIVERGED} after epoch {task.first_epoch + len(one.history['loss'])}. "
         f"Try a smaller learning_rate (it is {task.settings.learning_rate}) or scale X."
@@ -90,8 +90,10 @@ def _warn_of(task: Task, one: Trained) -> None:
 
 
 def temperature_of(task: Task, fitted: Fitted) -> float:
-    """By which logits are divided."""
-    members: tuple[Member, ...] = task.members[: len(fitted.states)]  # hooks of an ensemble see its first member
+    """The temperature by which logits are divided; 1 for none."""
+    members: tuple[Member, ...] = task.members[
+        : len(fitted.states)
+    ]  # in hooks of an ensemble, of which only the first member is there
     if not task.settings.calibrate or fitted.spec is None:  # or a model of the user's own
         return 1.0
     if not len(members[0].validation):  # no rows that were not trained on

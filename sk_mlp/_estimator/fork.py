@@ -1,4 +1,4 @@
-"""Processes that were forked after TensorFlow had started: its threads are not there, and whoever needs them waits."""
+"""Processes that were forked after TensorFlow had started: they lack its threads, and would wait for them forever."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ class _Process:
 
 
 def _look() -> None:
-    """Note in a new child whether TensorFlow had started before. Nothing is imported: what is not there has not."""
+    """Note in a new child whether TensorFlow had started before. Nothing is imported: without it, it has not."""
     context = sys.modules.get("tensorflow.python.eager.context")
     started = context.context_safe() if context else None
     _Process.lacks_threads |= started is not None and started._initialized

@@ -33,7 +33,7 @@ def uses_groups(hold_out: Any) -> bool:
 def splits_of_members(
     hold_out: Any, fraction: float, seeds: list[int], codes: NDArray | None, kept: NDArray, given: tuple
 ) -> list[Split]:
-    """A split for each member of an ensemble; two members each, a pair, have the same.
+    """A split for each member of an ensemble; the two members of a pair have the same.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def splits_of_members(
 
 
 def last_blocks(n_samples: int, fraction: float, n_pairs: int) -> list[Split]:
-    """The last rows, for each pair a block of them; it trains on all rows before its block, on none after.
+    """The last rows, a block of them for each pair, which trains on all rows before its block and on none after.
 
     What comes after a held-out row would tell of it, for tomorrow is like the day after. So pairs walk forward: the
     last rows as a whole are held out by a single network, and by an ensemble block by block. Each pair but the first
@@ -107,7 +107,7 @@ def last_blocks(n_samples: int, fraction: float, n_pairs: int) -> list[Split]:
 
 
 def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: NDArray | None) -> list[Split]:
-    """Whole groups at random, of about as many rows as are wanted; each pair's are others as long as there are others.
+    """Whole groups at random, with about as many rows as are wanted; other groups for each pair while there are any.
 
     A group without which a class would have no row to train on is never held out.
 
@@ -144,7 +144,7 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
     pool = every_group
     for seed in seeds:
         chosen = _draw_groups(pool, sizes, wanted, seed, classes, of_all)
-        if sizes[chosen].sum() < wanted / 2 and len(pool) < len(every_group):  # too little has been left
+        if sizes[chosen].sum() < wanted / 2 and len(pool) < len(every_group):  # too few groups are left
             chosen = _draw_groups(every_group, sizes, wanted, seed, classes, of_all)
             pool = every_group
         if not len(chosen):
@@ -163,7 +163,7 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
 def _draw_groups(
     pool: NDArray, sizes: NDArray, wanted: float, seed: int, classes: list[tuple[NDArray, NDArray]], of_all: NDArray
 ) -> NDArray:
-    """Groups in a random order, each that brings the number of rows nearer to what is wanted; one at least, if any.
+    """Groups in a random order, each of which brings the number of rows nearer to the wanted one; one at least.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _draw_groups(
             n += sizes[group]
             of_group, counts = classes[group]
             left[of_group] -= counts
-    if not chosen:  # all are far larger than what is wanted
+    if not chosen:  # all are far larger than the wanted number
         by_size = order[np.argsort(sizes[order], kind="stable")]
         chosen = [group for group in by_size if may_go(group)][:1]
     return np.array(chosen, int)
@@ -206,7 +206,7 @@ def column_of_groups(groups: Any, n_samples: int) -> NDArray | None:
     """Groups as an array, one for each row; None stays None."""
     if groups is None:
         return None
-    mixed = isinstance(groups, (list, tuple))  # numbers and strings beside each other would all become strings
+    mixed = isinstance(groups, (list, tuple))  # an array of numbers and strings would hold strings alone
     column = np.asarray(groups, dtype=object) if mixed else np.asarray(groups)
     if column.shape == (n_samples, 1):
         column = column[:, 0]
@@ -216,7 +216,7 @@ def column_of_groups(groups: Any, n_samples: int) -> NDArray | None:
 
 
 def numbers_of_groups(groups: NDArray, kept: NDArray) -> NDArray:
-    """The number of the group of each row kept, in the order in which they come: what they are called changes nothing.
+    """The number of each kept row's group; groups are numbered in the order of the rows, whatever their names.
 
     Parameters
     ----------
@@ -246,9 +246,9 @@ def numbers_of_groups(groups: NDArray, kept: NDArray) -> NDArray:
 
 
 def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) -> list[Split]:
-    """The splitter's first splits, one for each pair; from the first again if it has not as many.
+    """The splitter's first splits, one for each pair; it starts again if it has too few.
 
-    It is asked about all rows as the user gave them, for it may know them by their numbers, as a
+    It splits all rows as the user gave them, for it may know them by their numbers, as a
     `sklearn.model_selection.PredefinedSplit` does. Rows without weight are then left out of its parts.
 
     Raises
@@ -295,7 +295,7 @@ def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) 
 
 
 def _warn_of_classes_left_out(splits: list[Split], codes: NDArray, y: NDArray, hold_out: Any) -> None:
-    """Warn of classes that are only among rows that do not train."""
+    """Warn of classes that no row in training has."""
     n = np.bincount(codes)
     left_out = np.zeros(len(n), bool)
     for train, _ in splits:

@@ -1,4 +1,4 @@
-"""A fitted network in HTML, for notebooks: its layers, its losses, what it has scored and how long it took.
+"""A fitted network in HTML, for notebooks: its layers, its losses, its figures and its time.
 
 It is shown within scikit-learn's diagram of the estimator, alone or in a pipeline, and made without any Keras object.
 """
@@ -15,10 +15,10 @@ from sk_mlp._estimator.messages import counted
 if TYPE_CHECKING:
     from sk_mlp._estimator.base import BaseKerasMLP
 
-MADE_WHEN_ASKED_FOR = ("model_",)  # attributes that take a while
+MADE_WHEN_ASKED_FOR = ("model_",)  # attributes that take long to compute
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 360, 170, 46, 24, 8  # of the curve, in pixels
 MOST_POINTS = 200
-TRAINING, VALIDATION = "#E69F00", "#0072B2"  # which can be told apart with any kind of colour vision
+TRAINING, VALIDATION = "#E69F00", "#0072B2"  # that can be told apart with any kind of colour vision
 
 
 class FittedTable:
@@ -34,7 +34,7 @@ class FittedTable:
 
     def __init__(self, estimator: "BaseKerasMLP", doc_link: str = ""):
         self._estimator = estimator
-        shown = BaseEstimator()  # scikit-learn asks for every attribute of what it shows
+        shown = BaseEstimator()  # scikit-learn asks for every attribute of the estimator
         vars(shown).update(_fitted_attributes(estimator))
         self._attributes = shown._get_fitted_attr_html(doc_link)
         self._attributes.estimator_class = type(estimator)
@@ -45,7 +45,7 @@ class FittedTable:
     def _repr_html_inner(self) -> str:
         if not hasattr(
             self._estimator, "_fitted"
-        ):  # scikit-learn asks for those within a fitted search or ensemble too
+        ):  # scikit-learn also shows estimators within a fitted search or ensemble
             return self._attributes._repr_html_inner()
         return network_html(self._estimator) + self._attributes._repr_html_inner()
 
@@ -97,7 +97,7 @@ def layers_of(estimator: "BaseKerasMLP") -> list[tuple[str, str, int]]:
     kernels: dict[str, tuple[int, ...]] = {}
     for path, shape in zip(layout.names[: layout.n_weights], layout.shapes, strict=False):
         layer, _, name = path.rpartition("/")
-        if name != "seed_generator_state":  # of dropout, which counts batches
+        if name != "seed_generator_state":  # of dropout layers, which count batches
             found.setdefault(layer, []).append(shape)
             if name == "kernel" and len(shape) == 2:
                 kernels[layer] = shape
@@ -115,7 +115,7 @@ def _widths(kernel: tuple[int, ...] | None) -> str:
 
 
 def facts_of(estimator: "BaseKerasMLP", n_parameters: int) -> list[str]:
-    """What there is to say of a fit, in sentences."""
+    """The facts about a fit, one sentence each."""
     members = estimator.member_histories_
     n, spec = len(members), estimator._fitted.spec
     parameters = counted(n_parameters, "parameter")
@@ -176,7 +176,7 @@ def curve_of(estimator: "BaseKerasMLP") -> str:
 
 
 def _thinned(n_epochs: int, kept: int) -> list[int]:
-    """Numbers of the epochs to draw: the first, the last and the kept one among them."""
+    """Numbers of the epochs to draw, with the first, the last and the kept one among them."""
     some = np.linspace(0, n_epochs - 1, min(n_epochs, MOST_POINTS)).round().astype(int)
     return sorted({*some.tolist(), *([kept] if kept >= 0 else [])})
 

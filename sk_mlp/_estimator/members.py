@@ -24,7 +24,7 @@ from sk_mlp.schedules import ByStep, Constant, Schedule, resolve_schedule
 def members_of_fit(
     rows: FitRows, network: Network, start: Start, recipe: Recipe, callbacks: FitCallbacks
 ) -> tuple[Member, ...]:
-    """One, or those of an ensemble.
+    """The member of a fit, or those of an ensemble.
 
     Parameters
     ----------
@@ -74,13 +74,13 @@ def members_of_fit(
 
 
 def _asks_to_join(settings: Settings) -> bool:
-    """Whether held-out rows may come to train, as far as nobody else looks at them."""
+    """Whether held-out rows may join the training rows, since nothing else needs them."""
     is_watched = settings.callbacks or settings.called
     return settings.early_stopping == "auto" and settings.monitor == "val_loss" and not is_watched
 
 
 def hyper_of(network: Network, recipe: Recipe) -> dict[str, float]:
-    """The numbers that are data of a program, by name."""
+    """The member's numbers that are data of a program, by name."""
     settings, blueprint, targets = network.settings, network.blueprint, network.targets
     adapts = blueprint.spec and settings.dropout == "auto"
     return {
@@ -122,20 +122,20 @@ def stop_rule(settings: Settings, callbacks: FitCallbacks, stops: bool, is_scale
 
 
 def schedule_of(settings: Settings, n_steps: int, n_epochs: int) -> Schedule:
-    """The learning rate's schedule, for a fit of so many epochs of so many steps, or for epochs one by one."""
+    """The learning rate's schedule, for a fit of known length or for single epochs."""
     schedule = settings.lr_schedule
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         by_step = partial(keras.ops.vectorized_map, schedule)
         schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(settings.learning_rate), n_steps)
     resolved = resolve_schedule(schedule, settings.routed["lr_schedule"], n_epochs)
-    # One by one, nobody knows how many there will be; and after the last of those that are known it would be 0.
+    # Nobody knows how many single epochs there will be, and a schedule would reach 0 after the last one.
     last = settings.last_epoch
     has_no_end = last is not None and (settings.epochs == "auto" or last > n_epochs)
     return Constant() if has_no_end and resolved.ends_with_fit else resolved
 
 
 def rows_of_members(rows: Rows, splits: Sequence[tuple[NDArray, NDArray]], mean: float) -> list[Rows]:
-    """Each member's rows, with weights of this mean over those that it trains on and over those that it holds out.
+    """Each member's rows. Their weights have this mean over the rows that it trains on, and over those it holds out.
 
     Members whose weights are the same share them.
     """

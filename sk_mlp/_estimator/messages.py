@@ -1,4 +1,4 @@
-"""Wording that errors share, and warnings at the user's line."""
+"""Wording that several errors share, and warnings that point to the user's line."""
 
 import difflib
 import os
@@ -15,7 +15,7 @@ CHANGED = (
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line outside of this package from which it has been called."""
+    """Warn at the line outside of this package that has called it."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         level, frame = level + 1, frame.f_back
@@ -28,14 +28,14 @@ def counted(n: int, what: str, several: str = "") -> str:
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is nearest, with a space before it; empty if none is near."""
+    """A hint at the nearest known name, with a space before it; empty if none is near."""
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(value.lower(), by_lower, n=1)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
 def unknown_name(parameter: str, value: str, known: Iterable[str], also: str = "") -> ValueError:
-    """The error for a name that nobody knows; ``also`` tells what else the parameter may be."""
+    """The error for an unknown name; ``also`` says what else the parameter may be."""
     names = sorted(known)
     return ValueError(
         f"The {parameter!r} parameter must be one of {names}{also}. Got {value!r} instead.{did_you_mean(value, names)}"

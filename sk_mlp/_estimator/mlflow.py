@@ -1,6 +1,6 @@
-"""MLflow's autologging, which patches scikit-learn's own estimators only: the same for a fit of ours.
+"""MLflow's autologging for our estimators: MLflow itself patches only those of scikit-learn.
 
-MLflow is never imported here, only asked where the user has.
+MLflow is never imported here, only used where the user has imported it.
 """
 
 import sys
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sk_mlp._estimator.base import BaseKerasMLP
 
 FLAVOR = "sklearn"
-BATCH = 100  # parameters of one call, at most; so MLflow's own limit
+BATCH = 100  # most parameters of one call, by MLflow's own limit
 LONGEST = 500  # of a parameter's value, in characters
 N_ROWS = 5  # of X, that tell a model's signature
 
@@ -27,7 +27,7 @@ _is_within: ContextVar[bool] = ContextVar("is_within", default=False)
 
 @contextmanager
 def unlogged_fits() -> Iterator[None]:
-    """Make no runs of the fits within the context, which are parts of something else."""
+    """Within the context, make no runs of fits: they are parts of something else."""
     token = _is_within.set(True)
     try:
         yield
@@ -37,7 +37,7 @@ def unlogged_fits() -> Iterator[None]:
 
 @contextmanager
 def logged_fit(estimator: "BaseKerasMLP", X: Any) -> Iterator[None]:
-    """Make a run of the fit within the context, if ``mlflow.sklearn.autolog()`` is on.
+    """Make a run of the fit in the context, if ``mlflow.sklearn.autolog()`` is on.
 
     As MLflow does it: within the user's active run, or a new one, with the estimator's class as tags and its
     parameters; with its history, a step an epoch; and, unless ``log_models=False``, with the fitted estimator as a
@@ -52,7 +52,7 @@ def logged_fit(estimator: "BaseKerasMLP", X: Any) -> Iterator[None]:
     try:
         run = mlflow.active_run() or (own := mlflow.start_run())
         _log_parameters(mlflow, run.info.run_id, estimator)
-    except Exception as error:  # whatever: tracking must not stop a fit
+    except Exception as error:  # whatever it is: tracking must not stop a fit
         _warn(error)
     try:
         with unlogged_fits():
@@ -131,7 +131,7 @@ def _log_model(mlflow: Any, estimator: "BaseKerasMLP", X: Any) -> None:
 
 
 def _signature(mlflow: Any, estimator: "BaseKerasMLP", some: Any) -> Any:
-    """What MLflow makes of these rows of X; None where it does not know their types, as it has it itself."""
+    """MLflow's signature of a model for rows like these; None where MLflow does not know their types."""
     try:
         return mlflow.models.infer_signature(some, estimator.predict(some))
     except Exception as error:

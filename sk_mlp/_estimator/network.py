@@ -1,4 +1,4 @@
-"""What a fit trains: the network, its loss, and y as this loss wants it."""
+"""The network that a fit trains, its loss, and y as this loss wants it."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from sk_mlp._targets.base import Targets
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What a fit trains.
+    """The network that a fit trains, and its loss.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Network:
 
 
 def network_of_fit(settings: Settings, rows: FitRows, previous: Fitted | None) -> Network:
-    """What to train.
+    """The network that the settings and rows describe.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Names that other packages have for what is here."""
+"""Names of parameters and attributes in other packages, and what they are called here."""
 
 from collections.abc import Iterable
 
 # Earlier names, of Keras' wrappers and of scikeras.
 ALIASES = {"build_fn": "model", "validation_split": "validation_fraction"}
-# What Keras' models and wrappers have, and where it is here.
+# Attributes of Keras' models and wrappers, and what to use here.
 OTHER_ATTRIBUTES = {
     "evaluate": "'model_.evaluate'",
     "history": "'history_'",
@@ -12,7 +12,7 @@ OTHER_ATTRIBUTES = {
     "initialized_": "sklearn.utils.validation.check_is_fitted",
     "summary": "'model_.summary'",
 }
-# What scikit-learn's multilayer perceptrons call otherwise.
+# Parameters of scikit-learn's multilayer perceptrons that have another name here.
 IN_SCIKIT_LEARN = {
     "solver": "optimizer='adam' or 'sgd'",
     "alpha": "weight_decay",
@@ -31,6 +31,6 @@ IN_SCIKIT_LEARN = {
 
 
 def translated(names: Iterable[str]) -> str:
-    """What names of scikit-learn's multilayer perceptrons are called here, as a sentence; empty if there are none."""
+    """A sentence that translates names of scikit-learn's multilayer perceptrons; empty if there are none."""
     others = "; ".join(f"{name} is {IN_SCIKIT_LEARN[name]}" for name in names if name in IN_SCIKIT_LEARN)
     return others and f" Of the names of scikit-learn's MLP: {others}."

@@ -25,7 +25,7 @@ Report = Callable[[Run], None]
 
 @contextmanager
 def fit_progress(name: str, verbose: int, runs: Sequence[Run], remark: str = "") -> Iterator[Report]:
-    """Show how a fit goes, within the context; if it fails, nothing is left.
+    """Show how the fit in the context goes; if it fails, nothing remains on the screen.
 
     Parameters
     ----------
@@ -81,14 +81,14 @@ def _epoch_line(run: Run, runs: Sequence[Run]) -> str:
 
 
 def _figures(run: Run, only: Sequence[str] = (), n_digits: int = 4) -> str:
-    """Those of the last epoch: without those of held-out rows, if these have joined the others."""
+    """The last epoch's figures, without those of held-out rows where these have joined the training rows."""
     n = len(run.history["loss"])
     shown = {name: values[-1] for name, values in run.history.items() if len(values) == n}
     return ", ".join(f"{name} {value:.{n_digits}g}" for name, value in shown.items() if not only or name in only)
 
 
 def _summary(runs: Sequence[Run]) -> str:
-    """How many networks and epochs, and the figures that are kept."""
+    """A line of how many networks and epochs there were, and of the figures that are kept."""
     trained = [run.outcome() for run in runs]
     n_epochs = [len(one.history["loss"]) for one in trained]
     first_epoch = runs[0].epoch - n_epochs[0]
@@ -104,7 +104,7 @@ def _summary(runs: Sequence[Run]) -> str:
 
 
 class TimeLeft(ProgressColumn):
-    """How long it may still take, never cut."""
+    """The time that is left, never cut short."""
 
     max_refresh = 0.5
 
@@ -121,7 +121,7 @@ def _clock(seconds: float) -> str:
 
 
 class Words(ProgressColumn):
-    """What is said beside the bar, as far as there is room."""
+    """The words beside the bar, as many as there is room for."""
 
     def render(self, task: Task) -> Text:
         """The task's words."""
@@ -134,7 +134,7 @@ def bar(total: int, words: str) -> Iterator[Callable[[int, str], None]]:
     if not total or not _can_draw(console):
         yield lambda advance, words: None
         return
-    shrinks = Column(no_wrap=False, overflow="ellipsis")  # as rich makes narrower what may be wrapped
+    shrinks = Column(no_wrap=False, overflow="ellipsis")  # rich would make narrower what may be wrapped
     progress = Progress(
         BarColumn(bar_width=10, table_column=shrinks),
         TimeLeft(),
@@ -155,7 +155,7 @@ def bar(total: int, words: str) -> Iterator[Callable[[int, str], None]]:
 
 
 def _can_draw(console: Console) -> bool:
-    """Whether a bar would be alone: workers of a pool share the terminal, and threads the process."""
+    """Whether no other bar can be there: workers of a pool share the terminal, and threads the process."""
     is_main = multiprocessing.current_process().name == "MainProcess"
     if not is_main or threading.current_thread() is not threading.main_thread():
         return False

@@ -1,4 +1,4 @@
-"""Learning rate, its schedule and weight decay: said by parameters, for the optimizer, or by the optimizer itself."""
+"""Learning rate, its schedule and weight decay: from parameters, from the optimizer or from its arguments."""
 
 import inspect
 from collections.abc import Collection
@@ -18,7 +18,7 @@ RATES = ("learning_rate", "weight_decay")
 
 
 def settled_rates(settings: "Settings", told: Collection[str]) -> dict[str, Any]:
-    """Learning rate, schedule and decay that hold, by the parameters' names.
+    """The learning rate, schedule and decay that hold, by the parameters' names.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def settled_rates(settings: "Settings", told: Collection[str]) -> dict[str, Any]
 
 
 def _settled(settings: "Settings", name: str, told: Collection[str]) -> Any:
-    """One of them."""
+    """The learning rate, a schedule of it, or the decay that holds."""
     optimizer, routed = settings.optimizer, settings.routed["optimizer"]
     said = {name: getattr(settings, name)} if name in told else {}
     said |= {f"optimizer__{name}": routed[name]} if name in routed else {}
@@ -73,7 +73,7 @@ def _number_of(optimizer: keras.optimizers.Optimizer, name: str) -> Any:
 
 
 def _default_of(settings: "Settings", name: str) -> float:
-    """That of the built-in network; with a model, Keras' own for this optimizer."""
+    """The built-in network's default; with a user's model, Keras' own for this optimizer."""
     if settings.model is None:
         return settings.owner._built_in_defaults[name]
     parameters = inspect.signature(resolve_optimizer(settings.optimizer, {})[0]).parameters

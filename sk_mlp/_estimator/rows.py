@@ -1,4 +1,4 @@
-"""The rows of a fit: X, y and weights, checked; what follows from y; and which of them train and are held out."""
+"""The rows of a fit: X, y and weights, checked; what follows from y; which rows train and which are held out."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FitRows:
-    """What a fit knows of its rows.
+    """The rows of a fit, and what is known of them.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class FitRows:
 
     @property
     def n_train(self) -> int:
-        """How many rows train, of the member that has most."""
+        """How many rows the member with most of them trains on."""
         return max(len(train) for train, _ in self.splits)
 
 
@@ -159,7 +159,7 @@ def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP",
     share = settings.held_out_share
     fraction = settings.validation_fraction if share is None else share
     if held_out is not None:
-        of_X_is_sparse = issparse(rows.X)  # which decides
+        of_X_is_sparse = issparse(rows.X)  # X decides
         parts.append(held_out.X.toarray() if issparse(held_out.X) and not of_X_is_sparse else held_out.X)
         y, weights, counts = (
             np.concatenate(pair) for pair in ((y, held_out.y), (weights, held_out.weights), (counts, held_out.counts))
@@ -172,7 +172,7 @@ def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP",
 
 
 def weighed(settings: Settings, targets: Targets, X: Matrix, y: NDArray, own_weights: NDArray) -> Weighed:
-    """The rows of positive weight, by what the user gives each row and each class."""
+    """The rows of positive weight: a row's own weight times that of its class."""
     kept = np.flatnonzero(own_weights)
     X, y, own_weights = rows_with_weight(X, y, without_zero_total(own_weights, "sample_weight"))
     of_classes = targets.class_weights(settings.class_weight, y, own_weights)
@@ -220,6 +220,6 @@ def unlabeled_of(settings: Settings, X_unlabeled: Any, estimator: "BaseKerasMLP"
 
 
 def data_meta(raw: Any, X: Any, y: NDArray) -> dict[str, Any]:
-    """What a builder is told of the data, by scikeras' names."""
+    """What a builder is told of the data, under scikeras' names."""
     dtype = getattr(raw, "dtype", X.dtype)
     return {"X_shape_": X.shape, "X_dtype_": dtype, "y_dtype_": y.dtype, "y_ndim_": y.ndim, "n_outputs_expected_": 1}

@@ -1,4 +1,4 @@
-"""Members in training, by the engine that the parameters ask for, or that can."""
+"""Trains members by the engine that the parameters ask for, or else by the one that can."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ from sk_mlp.losses import losses_of_outputs
 
 
 class Watcher(Protocol):
-    """What follows the epochs of a fit, and may stop it."""
+    """Follows the epochs of a fit, and may stop it."""
 
     def begin_member(self, run: Run) -> None:
         """Be told of a run that is about to begin, and let it stop where another one has been stopped."""
@@ -64,12 +64,13 @@ def run_task(task: Task, tasks: Watcher | None = None) -> list[Trained]:
 
 
 def _run_compiled(task: Task, tasks: Watcher | None) -> list[Trained]:
-    """Train members by compiled programs: those of an ensemble by threads, if nobody wants to follow each of them."""
+    """Train members by compiled programs, an ensemble's in threads unless somebody follows each member."""
     if len(task.members) == 1 or task.has_callbacks or tasks:
         data = DeviceRows(task.recipe, list(task.members))
         return _run_in_turn(task, tasks, partial(_compiled_population, task, data))
     cohort = Cohort(task.recipe, task.runs())
-    cohort.n_slots = 1  # programs of several members differ in the last bits, and time decides when they end
+    # Programs of several members differ in the last bits, and when they end is a matter of time.
+    cohort.n_slots = 1
     with fit_progress(task.settings.owner.__name__, task.settings.verbose, cohort.runs) as report:
         train_cohorts([cohort], report=report)
         if cohort.error:
@@ -77,7 +78,7 @@ def _run_compiled(task: Task, tasks: Watcher | None) -> list[Trained]:
     return [run.outcome() for run in cohort.runs]
 
 
-# A population for one member, and the parts that show its network to Keras callbacks, if it has such parts.
+# A population for one member, and the parts that show its network to Keras callbacks, or None.
 MakePopulation = Callable[[Member, list], tuple[Population, Parts | None]]
 
 
@@ -111,7 +112,7 @@ def _end_epoch(report: Report, tasks: Watcher | None, population: Population, ru
 
 
 def fresh_callbacks(task: Task) -> list[keras.callbacks.Callback]:
-    """Copies of the Keras callbacks to call, of one run's own."""
+    """Copies of the Keras callbacks to call, for one run alone."""
     return callbacks_of(task.settings, list(task.figures), task.recipe.make_metrics()).called
 
 

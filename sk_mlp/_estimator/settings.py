@@ -1,6 +1,6 @@
-"""What holds for a fit: parameters, Keras' words in `fit`, and what a model of the user's own brings, in one value.
+"""All that holds for a fit, in one value: parameters, Keras' arguments of `fit`, and what a user's model brings.
 
-`settings_of` makes it once a fit, from the estimator. `with_compiled` adds what a user's model has been compiled with.
+`settings_of` makes it from the estimator, once a fit. `with_compiled` adds what a user's model was compiled with.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -48,7 +48,7 @@ class Settings:
     """Everything that is known of a fit before its rows are looked at.
 
     The fields from ``model`` on are the parameters of these names, checked, with numbers in Python's types. "auto" is
-    left where the rows decide. What only one of the estimators has is without effect for the other.
+    left where the rows decide. A parameter that only one of the estimators has does nothing for the other.
 
     Attributes
     ----------
@@ -141,12 +141,12 @@ class Settings:
 
     @property
     def learn_targets(self) -> Callable:
-        """What finds out what y is: `learn_labels` or `learn_numbers`."""
+        """The function that finds out what y is: `learn_labels` or `learn_numbers`."""
         return self.owner._learn_targets
 
     @property
     def stops_early(self) -> bool:
-        """Whether rows are held out, by which the fit stops."""
+        """Whether held-out rows decide when the fit stops."""
         return bool(self.early_stopping)
 
     @property
@@ -196,7 +196,7 @@ def settings_of(estimator: "BaseKerasMLP", words: FitWords = NO_WORDS) -> Settin
     estimator._check_values({name: values[name] for name in checked & told})  # defaults are valid
     arguments: Mapping[str, Any] = {}
     if model is not None:
-        # A value of PLAIN_MLP gives way to one that is for the builder alone.
+        # A value that asks for nothing, as in PLAIN_MLP, gives way to one that is for the builder alone.
         own = {
             name: values[name]
             for name in told
@@ -329,7 +329,7 @@ def check_values(owner: Any, values: dict[str, Any]) -> None:
 
 
 def with_compiled(settings: Settings, compiled: Compiled | None, has_weights: bool) -> Settings:
-    """Settings in which what the user's model has been compiled with holds, and what the estimator is told besides.
+    """Settings with what the user's model was compiled with, and what the estimator is told besides.
 
     Parameters
     ----------
@@ -373,7 +373,7 @@ def with_compiled(settings: Settings, compiled: Compiled | None, has_weights: bo
 
 
 def told_besides(settings: Settings, compiled: Compiled) -> tuple[Any, list]:
-    """What an estimator is told besides what its model is compiled with: a loss in its place, or None, and metrics."""
+XX
     told = settings.told - arguments_of(settings.model).keys()
     metrics = flat(settings.metrics) if "metrics" in told else []
     own = [*compiled.metrics, *compiled.weighted_metrics]

@@ -1,6 +1,6 @@
-"""The tasks that scikit-learn's callbacks see, those of ``set_callbacks``.
+"""The tasks that scikit-learn's callbacks (``set_callbacks``) see.
 
-`engine.keras_callbacks` has those of Keras.
+Keras' callbacks are in `engine.keras_callbacks`.
 
 A fit is a task, and so is each of its epochs. A search's training is a task beside those of scikit-learn's search.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def hook_arguments(estimator: "BaseKerasMLP", X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-    """What the hooks of all tasks of a fit get; nothing if the estimator has no callbacks."""
+    """Arguments of all hooks in a fit; none if the estimator has no callbacks."""
     if not getattr(estimator, "_skl_callbacks", None):
         return {}
     metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -32,7 +32,7 @@ def hook_arguments(estimator: "BaseKerasMLP", X: Any, y: Any, sample_weight: Any
 
 
 class FitTasks:
-    """The task that a fit is, and those of its epochs; of an ensemble, those of one member after the other.
+    """The task of a fit and the tasks of its epochs; in an ensemble, epochs of one member after the other.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class FitTasks:
 
     def end_epoch(self, population: Population, run: Run) -> None:
         """End the task of the run's last epoch; stop the run if a hook asks for it, else begin the next task."""
-        # Weights that are not finite make no estimator: the fit is going to keep earlier ones.
+        # An estimator is not shown with weights that are not finite: the fit will keep earlier ones.
         fitted = None if run.stopped_by == "non-finite" else partial(self._attributes, population, run)
         if self._epoch.call_on_fit_task_end(**self._task.hook_arguments, reconstruction_attributes=fitted):
             run.stop()
@@ -91,9 +91,9 @@ def run_with_callbacks(task: Task) -> Fitted:
 
 
 def announce_fit(estimator: Any, X: Any, y: Any, sample_weight: Any, own: list) -> None:
-    """Give callbacks that a search has propagated to an estimator the task of its fit, which is over already.
+    """Show the task of a fit that is over to the callbacks that a search has propagated to its estimator.
 
-    Callbacks of its own have had theirs when it was trained.
+    The estimator's own callbacks have seen it when it was trained.
     """
     propagated = [callback for callback in getattr(estimator, "_skl_callbacks", []) if callback not in own]
     if propagated:
@@ -121,7 +121,7 @@ class ForOriginal:
         self._callback, self._copy, self._original = callback, copy, original
         for name in ("setup", "on_fit_task_begin", "on_fit_task_end", "teardown"):
             setattr(self, name, self._for_original(getattr(callback, name)))
-        if hasattr(callback, "max_propagation_depth"):  # which callbacks have that are propagated to other estimators
+        if hasattr(callback, "max_propagation_depth"):  # only callbacks that are propagated have it
             self.max_propagation_depth = callback.max_propagation_depth
 
     def _for_original(self, hook: Callable) -> Callable:
@@ -148,13 +148,13 @@ def learned_attributes(estimator: Any) -> dict[str, Any]:
 
 
 def context_argument(context: Any) -> dict[str, Any]:
-    """A context as an argument of what scikit-learn's searches call; none before scikit-learn 1.9."""
+    """The context as an argument for scikit-learn's searches; no argument before scikit-learn 1.9."""
     return {} if context is None else {"callback_ctx": context}
 
 
 @contextmanager
 def subtask(context: Any, search: Any, name: str, **settings: Any) -> Iterator[Any]:
-    """Be a task of a search, below another one; None if that is None, as before scikit-learn 1.9."""
+    """A task of a search, below another one; None if that is None, as before scikit-learn 1.9."""
     if context is None:
         yield None
         return
@@ -165,7 +165,7 @@ def subtask(context: Any, search: Any, name: str, **settings: Any) -> Iterator[A
 
 @contextmanager
 def training_task(context: Any, search: Any, runs: list[Run]) -> Iterator[Callable[[Run], None]]:
-    """Be the task of training a population, with a subtask for each epoch.
+    """The task of training a population, with a subtask for each epoch.
 
     Runs are in different epochs at a time: such a subtask ends when they have come through that share of all epochs
     that they may have.

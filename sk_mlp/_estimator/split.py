@@ -40,7 +40,7 @@ def hold_outs(n_samples: int, fraction: float, seeds: list[int], codes: NDArray 
         except ValueError:
             if len(pool) == n_samples:
                 raise
-            pool = every_row  # what has been left of some classes cannot be split
+            pool = every_row  # too few rows of some classes are left to split
             chosen = hold_out(n_samples, fraction, seed, codes)[1]
         validation = pool[chosen]
         pool = np.delete(pool, chosen)

@@ -80,7 +80,7 @@ class Task:
 
 
 def make_recipe(network: Network, X: Matrix, n_rows: int, frozen: tuple[int, ...]) -> Recipe:
-    """What the engines train.
+    """The recipe that the engines train by.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def automatic_batch_size(n_rows: int) -> int:
 
 
 def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:
-    """Whether the columns still take the paths that they took when the state was trained."""
+    """Whether columns still take the same paths as when the state was trained."""
     if fitted.spec is None or blueprint.spec is None:
         return (fitted.spec is None) == (blueprint.spec is None) and fitted.columns == blueprint.columns
     return all(
