@@ -373,7 +373,7 @@ def with_compiled(settings: Settings, compiled: Compiled | None, has_weights: bo
 
 
 def told_besides(settings: Settings, compiled: Compiled) -> tuple[Any, list]:
-XX
+    """What an estimator is told beside its compiled model: a loss in place of the model's, or None, and metrics."""
     told = settings.told - arguments_of(settings.model).keys()
     metrics = flat(settings.metrics) if "metrics" in told else []
     own = [*compiled.metrics, *compiled.weighted_metrics]
