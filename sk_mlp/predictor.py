@@ -1,6 +1,7 @@
 """Prediction by a fitted network without TensorFlow, Keras and scikit-learn: numpy, scipy and narwhals alone."""
 
 from collections.abc import Callable
+from functools import partial
 from types import MethodType
 from typing import Any, cast
 
@@ -8,29 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sk_mlp._estimator.messages import counted
-from sk_mlp._network.forward import forward_of
+from sk_mlp._network.forward import forward_of, mean_and_deviation
 from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.reading import read_table
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
+from sk_mlp._targets.intervals import interval_of_y
 from sk_mlp._targets.labels import LabelTargets
 from sk_mlp._targets.numbers import NumberTargets
 
 __all__ = ["Predictor"]
 
 
-class _OfClassifiers:
-    """A method that regressors' predictors lack, as by scikit-learn's `available_if`, whose import takes long."""
+class _Only:
+    """A method that predictors of one kind have, as by scikit-learn's `available_if`, whose import takes long."""
 
-    def __init__(self, method: Callable):
+    def __init__(self, of_classifiers: bool, instead: str, method: Callable):
         self.__doc__, self._method = method.__doc__, method
+        self._of_classifiers, self._instead = of_classifiers, instead
 
     def __get__(self, predictor: Any, owner: type | None = None) -> Callable:
         if predictor is None:
             return self._method
-        if not hasattr(predictor, "classes_"):
-            raise AttributeError(f"A regressor's predictor has no {self._method.__name__}; use predict.")
+        if hasattr(predictor, "classes_") != self._of_classifiers:
+            whose = "A regressor's" if self._of_classifiers else "A classifier's"
+            raise AttributeError(f"{whose} predictor has no {self._method.__name__}; use {self._instead}.")
         return MethodType(self._method, predictor)
+
+
+_of_classifiers = partial(_Only, True, "predict")
+_of_regressors = partial(_Only, False, "predict_proba")
 
 
 class Predictor:
@@ -144,22 +152,39 @@ class Predictor:
             return targets.probabilities(output, fitted.loss_of_logits, fitted.loss_of_margins)
         return cast(NumberTargets, targets).decode(output)
 
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict labels, or numbers in y's units, as the estimator's `predict`.
 
         Parameters
         ----------
         X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
+        return_std : bool, default=False
+            Whether to return how far the members of the ensemble disagree, too; of a regressor.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Labels of the dtype of ``classes_``, or float64 in y's units.
-        """
-        return self._labels(self._mean(X))
+        y_std : ndarray of the same shape, float64
+            Standard deviation of the members' predictions, in y's units; only with ``return_std``.
 
-    @_OfClassifiers
+        Raises
+        ------
+        TypeError
+            For ``return_std=True`` of a classifier.
+        ValueError
+            For ``return_std=True`` with a single network.
+        """
+        if not return_std:
+            return self._labels(self._mean(X))
+        if hasattr(self, "classes_"):
+            raise TypeError("return_std=True is for regressors. Got a classifier's predictor; use predict_members.")
+        mean, deviation = mean_and_deviation(self._outputs(X))
+        targets = self._fitted.targets
+        return targets.decode(mean), targets.decode_spread(deviation)
+
+    @_of_classifiers
     def predict_proba(self, X: Any) -> NDArray:
         """Predict the probability of each class, as the classifier's `predict_proba`.
 
@@ -180,6 +205,53 @@ class Predictor:
         """
         return self._mean(X)
 
+    @_of_classifiers
+    def predict_log_proba(self, X: Any) -> NDArray:
+        """Predict the logarithm of each class's probability, as the classifier's `predict_log_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float64
+            As `predict_proba` has them; -inf where a probability is 0.
+
+        Raises
+        ------
+        AttributeError
+            If this is a regressor's predictor.
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self._mean(X))
+
+    @_of_regressors
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[NDArray, NDArray]:
+        """Predict an interval in which y lies with a given probability, as the regressor's `predict_interval`.
+
+        Parameters
+        ----------
+        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        coverage : float in (0, 1), default=0.9
+            Probability that y lies within.
+
+        Returns
+        -------
+        lower, upper : ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            In y's units.
+
+        Raises
+        ------
+        AttributeError
+            If this is a classifier's predictor.
+        ValueError
+            As of the regressor: for want of held-out rows, above all.
+        """
+        return interval_of_y(self._outputs(X), self._fitted.held_out, coverage, self._fitted.targets)
+
     def predict_members(self, X: Any) -> NDArray:
         """Predict by each network of the ensemble alone, as the estimator's `predict_members`.
 
@@ -193,7 +265,11 @@ class Predictor:
         ndarray of shape (n_members, n_samples, ...), float64
             Each member's probabilities, or numbers in y's units.
         """
-        return np.stack([self._decoded(output) for output in forward_of(self._fitted).of_members(self._matrix(X))])
+        return np.stack([self._decoded(output) for output in self._outputs(X)])
+
+    def _outputs(self, X: Any) -> list[NDArray]:
+        """Output of each member, of shape (n_samples, width)."""
+        return list(forward_of(self._fitted).of_members(self._matrix(X)))
 
     def _mean(self, X: Any) -> NDArray:
         return self._decoded(forward_of(self._fitted).mean(self._matrix(X)))

@@ -1,6 +1,5 @@
 """Regression by multilayer perceptrons."""
 
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,8 +10,8 @@ from sklearn.utils._param_validation import StrOptions
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.defaults import BUILT_IN
-from sk_mlp._network.forward import mean_of
-from sk_mlp._targets.intervals import interval
+from sk_mlp._network.forward import mean_and_deviation
+from sk_mlp._targets.intervals import interval_of_y
 from sk_mlp._targets.numbers import learn_numbers
 
 
@@ -415,15 +414,9 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         if not return_std:
             output = self._output(X)  # which checks that this is fitted
             return self._fitted.targets.decode(output)
-        outputs, targets = self._outputs(X), self._fitted.targets
-        if len(outputs) == 1:
-            raise ValueError(
-                "return_std=True needs an ensemble of networks, whose predictions differ. Got a single one; set "
-                "ensemble_size to 2 or more."
-            )
-        mean = mean_of(outputs)
-        variance = mean_of([np.square(output - mean) for output in outputs])
-        return targets.decode(mean), targets.decode_spread(np.sqrt(variance))
+        mean, deviation = mean_and_deviation(self._outputs(X))
+        targets = self._fitted.targets
+        return targets.decode(mean), targets.decode_spread(deviation)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Score the predictions by R², or those of several quantiles by the mean of their D².
@@ -480,20 +473,8 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
             after `partial_fit`; where held-out rows have joined the others (``early_stopping="auto"``); where
             ``warm_start`` has gone on with other rows held out, as it does without an int as ``random_state``.
         """
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:
-            raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
         outputs = self._outputs(X)
-        targets, held_out = self._fitted.targets, self._fitted.held_out
-        if held_out is None:
-            raise ValueError(
-                "predict_interval needs held-out rows that the networks have not been trained on. Got none: fit with "
-                "early_stopping=True, or with X_val and y_val. Rows are no longer held out once they have joined the "
-                "others (early_stopping='auto' does that where y is nearly explained), after partial_fit, and where "
-                "warm_start=True has gone on with other rows held out."
-            )
-        limits = interval(outputs, held_out, float(coverage), targets.quantiles)
-        lower, upper = (limit * targets.scale + targets.mean for limit in limits)
-        return (lower, upper) if lower.shape[1] > 1 else (lower[:, 0], upper[:, 0])
+        return interval_of_y(outputs, self._fitted.held_out, coverage, self._fitted.targets)
 
     def predict_members(self, X: Any) -> NDArray:
         """Predict targets by each network of the ensemble alone.

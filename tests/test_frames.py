@@ -1,5 +1,6 @@
 """Whatever holds a table: frames of several libraries, byte orders, and what is no table."""
 
+import pickle
 from decimal import Decimal
 
 import numpy as np
@@ -50,6 +51,7 @@ def test_numbers_of_the_other_byte_order(dtype):
         np.testing.assert_array_equal(mlp.predict_proba(make(array)), mlp.predict_proba(make(native)), name)
         held_out = {"X_val": make(array), "y_val": LABELS.astype(">i2"), "sample_weight_val": np.ones(N, ">f8")}
         assert np.isfinite(plain_classifier(**QUICK | params).fit(make(native), LABELS, **held_out).best_epoch_)
+    assert pickle.loads(pickle.dumps(swapped)).predict(make(native)).dtype == swapped.predict(make(native)).dtype
     outputs = [plain_regressor(**QUICK).fit(X, X[:, 0]).predict(X) for X in (array, native)]
     np.testing.assert_array_equal(*outputs)
     by_parts = [plain_classifier(**QUICK).partial_fit(X, LABELS).partial_fit(X, LABELS) for X in (array, native)]
@@ -119,6 +121,15 @@ def test_arrow_tables_are_frames_as_others_are(table):
             one.predict(arrow(table[["a"]]))
     val = plain_classifier(**QUICK).fit(arrow(table), LABELS, X_val=arrow(table), y_val=LABELS)
     assert val.history_ == plain_classifier(**QUICK).fit(table, LABELS, X_val=table, y_val=LABELS).history_
+
+
+def test_whole_numbers_that_float64_rounds_are_those_of_other_frames():
+    frame = pd.DataFrame({"id": (np.arange(N) << 40) + 2**60 + 1, "town": TABLE["town"].to_numpy()})
+    mlp = plain_classifier(**QUICK).fit(frame, LABELS)
+    null = frame.assign(id=frame["id"].astype("Int64").where(frame.index > 3))
+    for X in (frame, null):
+        for form in (arrow(X), X.convert_dtypes(dtype_backend="pyarrow"), pl.from_pandas(X)):
+            np.testing.assert_array_equal(mlp.predict_proba(form), mlp.predict_proba(X))
 
 
 def test_arrow_columns_by_name():

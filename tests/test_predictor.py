@@ -44,7 +44,8 @@ def of_frame():
 def assert_same(mlp, tables):
     predictor = Predictor.from_estimator(mlp)
     for table in tables:
-        for method in ("predict", "predict_members", "predict_proba")[: 3 if hasattr(mlp, "classes_") else 2]:
+        of_classifiers = ("predict_proba", "predict_log_proba") if hasattr(mlp, "classes_") else ()
+        for method in ("predict", "predict_members", *of_classifiers):
             found, wanted = (getattr(one, method)(table) for one in (predictor, mlp))
             np.testing.assert_array_equal(found, wanted, err_msg=f"{method} of a {type(table)}")
             assert found.dtype == wanted.dtype
@@ -138,9 +139,10 @@ def test_wrong_tables(classifier, of_frame):
     predictor, of_names = Predictor.from_estimator(classifier), Predictor.from_estimator(of_frame)
     frame = mixed()
     for one, table, message in [
-        (predictor, X[:, :2], "X has 2 features, but this predictor is expecting 3"),
+        (predictor, X[:, :2], "X has 2 features, but Predictor is expecting 3"),
         (predictor, X[0], "Expected 2D array, got 1D array instead"),
-        (predictor, X[:0], r"Found array with 0 sample\(s\)"),
+        (predictor, X[:0], r"Found array with 0 sample\(s\) .* required by Predictor"),
+        (predictor, X[:, :0], r"Found array with 0 feature\(s\) .* required by Predictor"),
         (predictor, np.where(X > 1, np.inf, X), "contains infinity"),
         (predictor, X * 1e200, "too large for dtype"),
         (predictor, csr_array(np.where(X > 1, np.nan, X)), "contains NaN"),
@@ -166,6 +168,54 @@ def test_names_of_other_columns(of_frame):
                 one.predict(table)
             messages.append(str(raised.value))
         assert messages[0] == messages[1]
+
+
+def test_names_beside_none(classifier, of_frame):
+    for mlp, table, message in [
+        (
+            classifier,
+            pd.DataFrame(X, columns=list("abc")),
+            "X has feature names, but {} was fitted without feature names",
+        ),
+        (of_frame, mixed().to_numpy(), "X does not have valid feature names, but {} was fitted with feature names"),
+    ]:
+        for one in (mlp, Predictor.from_estimator(mlp)):
+            with pytest.warns(UserWarning, match=message.format(type(one).__name__)) as warned:
+                one.predict(table)
+            assert [str(w.message) for w in warned] == [message.format(type(one).__name__)]
+            assert warned[0].filename == __file__ or one is mlp  # scikit-learn's warnings are of its own lines
+
+
+@pytest.mark.parametrize(
+    ("y", "loss"),
+    [(X[:, 0], {}), (X[:, :2], {}), (X[:, 0], {"loss": "quantile", "loss__quantile": (0.1, 0.5, 0.9)})],
+    ids=["one column", "two columns", "quantiles"],
+)
+def test_how_sure_a_regressor_is(y, loss, tmp_path):
+    noisy = y + RNG.normal(size=y.shape)
+    mlp = plain_regressor(**SMALL | loss, ensemble_size=3, validation_fraction=0.3, early_stopping=True).fit(X, noisy)
+    save_model(mlp, tmp_path / "model.mlp")
+    for predictor in (Predictor.from_estimator(mlp), load_predictor(tmp_path / "model.mlp")):
+        for found, wanted in zip(*(predictions(one) for one in (predictor, mlp)), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        with pytest.raises(ValueError, match="The 'coverage' parameter must be at most"):
+            predictor.predict_interval(X, 0.9999)
+
+
+def predictions(one):
+    return [*one.predict(X, return_std=True), *one.predict_interval(X, 0.8)]
+
+
+def test_how_sure_others_are_is_asked_in_other_ways(classifier, of_frame):
+    with pytest.raises(TypeError, match="return_std=True is for regressors"):
+        Predictor.from_estimator(classifier).predict(X, return_std=True)
+    with pytest.raises(AttributeError, match="A classifier's predictor has no predict_interval; use predict_proba"):
+        Predictor.from_estimator(classifier).predict_interval(X)
+    single = Predictor.from_estimator(plain_regressor(**SMALL, early_stopping=False).fit(X, X[:, 0]))
+    with pytest.raises(ValueError, match="return_std=True needs an ensemble"):
+        single.predict(X, return_std=True)
+    with pytest.raises(ValueError, match="predict_interval needs held-out rows"):
+        single.predict_interval(X)
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")

@@ -58,6 +58,23 @@ def mean_of(outputs: Iterable[NDArray]) -> NDArray:
     return sum(others, start=first) / (1 + len(others))
 
 
+def mean_and_deviation(outputs: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
+    """The mean of what members put out, and how far they disagree: the standard deviation, over n.
+
+    Raises
+    ------
+    ValueError
+        If there is one member alone.
+    """
+    if len(outputs) == 1:
+        raise ValueError(
+            "return_std=True needs an ensemble of networks, whose predictions differ. Got a single one; set "
+            "ensemble_size to 2 or more."
+        )
+    mean = mean_of(outputs)
+    return mean, np.sqrt(mean_of([np.square(output - mean) for output in outputs]))
+
+
 def forward_of(fitted: Fitted) -> "Forward":
     """The outputs of the built-in networks that an estimator has fitted, made at the first call."""
     assert fitted.spec is not None

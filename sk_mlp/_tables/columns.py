@@ -188,7 +188,9 @@ class Column:
                 return _floats(self.data)
             if self.zone or self.data.dtype.is_nested():
                 raise ValueError(f"{'dates' if self.zone else 'others'}, of dtype {self.data.dtype}")
-            return self.data.cast(nw.Float64).to_numpy().astype(np.float64)
+            # A cast of arrow's refuses whole numbers that float64 rounds.
+            is_whole = self.data.dtype.is_integer() and self.data.dtype not in (nw.Int128, nw.UInt128)
+            return (self.data if is_whole else self.data.cast(nw.Float64)).to_numpy().astype(np.float64)
         except Exception as error:  # each library of frames has its own
             # scikit-learn raises a TypeError for such objects in an array, and checks that others do.
             wrong = TypeError if isinstance(error, TypeError) and isinstance(self.name, int) else ValueError

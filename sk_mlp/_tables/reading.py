@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
+from sk_mlp._estimator.messages import warn
 from sk_mlp._tables.columns import as_array, as_table, columns_of, frame_of, is_plain, names_of
 from sk_mlp._tables.matrix import to_numbers
 from sk_mlp._tables.numbers import DENSE, SPARSE, check_finite, in_float32
@@ -41,9 +42,15 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     if isinstance(X, np.matrix):
         raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
     X = dense_frame(as_table(X))
-    _check_columns(X, table)
-    if X.shape[0] < 1:
-        raise ValueError(f"Found array with 0 sample(s) (shape={tuple(X.shape)}) while a minimum of 1 is required.")
+    _check_names(X, table)
+    for length, what in zip(X.shape, ("sample", "feature"), strict=True):
+        if length < 1:
+            wrong = f"Found array with 0 {what}(s) (shape={tuple(X.shape)})"
+            raise ValueError(f"{wrong} while a minimum of 1 is required by Predictor.")
+    if X.shape[1] != table.n_features:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but Predictor is expecting {table.n_features} features as input."
+        )
     if issparse(X):
         return _read_sparse(X, table, shift)
     is_mixed = table.is_mixed or not is_plain(X)
@@ -82,8 +89,8 @@ def _read_sparse(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     return in_float32([matrix.toarray() if table.is_dense else matrix], shift, table.matrix_names)
 
 
-def _check_columns(X: Any, table: Table) -> None:
-    """See that X has the columns that it had in fit; errors are those of scikit-learn."""
+def _check_names(X: Any, table: Table) -> None:
+    """See that the columns of X have the names that they had in fit; words are those of scikit-learn."""
     names = list(names_of(X)) if frame_of(X) is not None else []
     kinds = sorted({type(name).__qualname__ for name in names})
     if len(kinds) > 1 and "str" in kinds:
@@ -95,10 +102,10 @@ def _check_columns(X: Any, table: Table) -> None:
         raise ValueError(
             "The feature names should match those that were passed during fit.\n" + _difference(names, list(known))
         )
-    if X.shape[1] != table.n_features:
-        raise ValueError(
-            f"X has {X.shape[1]} features, but this predictor is expecting {table.n_features} features as input."
-        )
+    if kinds != ["str"] and known is not None:
+        warn("X does not have valid feature names, but Predictor was fitted with feature names")
+    elif kinds == ["str"] and known is None:
+        warn("X has feature names, but Predictor was fitted without feature names")
 
 
 def _difference(names: list[str], known: list[str]) -> str:

@@ -1,6 +1,8 @@
 """Intervals for y, of the width that rows ask for which the networks have not been trained on. Plain numpy."""
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +53,41 @@ class HeldOut:
         same = np.array_equal(self.y, before.y) and np.array_equal(self.groups, before.groups)
         in_place = self.n_rows_of_fit != before.n_rows_of_fit or np.array_equal(self.rows, before.rows)
         return not (same and in_place)
+
+
+def interval_of_y(outputs: list[NDArray], held_out: HeldOut | None, coverage: Any, targets: Any) -> tuple:
+    """Limits between which y lies with a probability of ``coverage``, in y's units.
+
+    Parameters
+    ----------
+    outputs : list of ndarray of shape (n_samples, width)
+        Of each member.
+    held_out : HeldOut or None
+    coverage : object
+        What the user has passed.
+    targets : NumberTargets
+
+    Returns
+    -------
+    lower, upper : ndarray of shape (n_samples,) or (n_samples, n_columns), float64
+
+    Raises
+    ------
+    ValueError
+        If this is no coverage, and if there are no held-out rows, or too few.
+    """
+    if not isinstance(coverage, Real) or not 0 < coverage < 1:
+        raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
+    if held_out is None:
+        raise ValueError(
+            "predict_interval needs held-out rows that the networks have not been trained on. Got none: fit with "
+            "early_stopping=True, or with X_val and y_val. Rows are no longer held out once they have joined the "
+            "others (early_stopping='auto' does that where y is nearly explained), after partial_fit, and where "
+            "warm_start=True has gone on with other rows held out."
+        )
+    limits = interval(outputs, held_out, float(coverage), targets.quantiles)
+    lower, upper = (limit * targets.scale + targets.mean for limit in limits)
+    return (lower, upper) if lower.shape[1] > 1 else (lower[:, 0], upper[:, 0])
 
 
 def interval(

@@ -412,6 +412,7 @@ def label_targets(y: NDArray, classes: NDArray | None = None) -> LabelTargets:
         )
     y = column_or_1d(y, warn=True)
     classes = np.unique(y if classes is None else classes)
+    classes = classes.astype(classes.dtype.newbyteorder("="), copy=False)  # pickles know no other order of bytes
     targets: LabelTargets = BinaryTargets(classes) if len(classes) <= 2 else MulticlassTargets(classes)
     targets.check(y)
     return targets
