@@ -68,7 +68,7 @@ def save_model(estimator: Any, path: str | os.PathLike) -> None:
     place = checked_path(path)
     writer = Writer()
     content = content_of(estimator, writer)
-    content |= {"needs": list(writer.named), "versions": versions()}
+    content |= {"needs": sorted(writer.named), "versions": versions()}
     archive.write(place, KIND, content, writer.arrays)
 
 

@@ -104,6 +104,13 @@ def squares(y_true, y_pred):
     return keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
 
 
+class Builder:
+    """An object that builds."""
+
+    def __call__(self):
+        return build({"n_features_in_": 3})
+
+
 class OwnRegressor(type(plain_regressor())):
     """A class of the user's own."""
 
@@ -231,6 +238,9 @@ def test_parameters_of_every_kind(path, params):
     }
     save_model(mlp, path)
     loaded = load_model(path, own)
+    again = path.with_name("again.mlp")
+    save_model(loaded, again)
+    assert again.read_bytes() == path.read_bytes()
     np.testing.assert_array_equal(loaded.predict(X), mlp.predict(X))
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(loaded)).predict(X), mlp.predict(X))
     if "input_columns" not in params:
@@ -310,12 +320,23 @@ def test_where_the_initial_weights_came_from(regressor, path):
         np.testing.assert_array_equal(clone(loaded).fit(X, Y).predict(X), clone(mlp).fit(X, Y).predict(X))
 
 
+def test_the_autoencoder_that_the_initial_weights_came_from(path):
+    mlp = plain_regressor(**SMALL, pretrain="autoencoder").fit(X, Y)
+    loaded = reloaded(mlp, path)
+    np.testing.assert_array_equal(loaded.predict(X), mlp.predict(X))
+    np.testing.assert_array_equal(loaded.autoencoder_.predict(X), mlp.autoencoder_.predict(X))
+    np.testing.assert_array_equal(load_predictor(path).predict(X), mlp.predict(X))
+    assert vars(loaded).keys() == vars(mlp).keys()
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
         ({"callbacks": [keras.callbacks.EarlyStopping(monitor="loss")]}, "'callbacks' parameter .* use its class"),
         ({"lr_schedule": lambda epoch: 1.0}, "'lr_schedule' parameter cannot be kept .* a lambda has no name"),
         ({"callbacks": keras.callbacks.CSVLogger, "callbacks__filename": os.devnull}, "'callbacks' parameter"),
+        ({"model": Builder()}, "'model' parameter cannot be kept .* use a function or a class"),
+        ({"model": Builder().__call__}, "'model' parameter cannot be kept .* use a function or a class"),
     ],
 )
 def test_parameters_that_cannot_be_kept(path, params, message):

@@ -354,11 +354,13 @@ class BaseKerasMLP(CallbackSupportMixin, Parameters, ABC):
         import keras
 
         from sk_mlp._keras.policy import under_policy
+        from sk_mlp._network.build import give_statistics, statistics_of
         from sk_mlp._network.export import model_of_table
 
         with under_policy(self.model_.dtype_policy):
             model = keras.models.clone_model(self.model_)
             model.set_weights(self.model_.get_weights())
+            give_statistics(model, statistics_of(self.model_))
             if not include_preprocessing:
                 return model
             fitted, table = self._fitted, self._fitted.table

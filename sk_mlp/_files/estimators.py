@@ -69,13 +69,15 @@ def content_of(estimator: Any, writer: Writer) -> dict[str, Any]:
     elsewhere = {*parameters, *fitted.attributes(), *NOT_KEPT, "init_from"}
     kept = {name: value for name, value in attributes.items() if name not in elsewhere and "callback" not in name}
     policy = attributes.get("_policy")
+    within = [name for name, value in kept.items() if type(value).__name__ in MODULES and hasattr(value, "_fitted")]
     return {
         "class": cls.__name__ if is_ours else writer.name(cls.__name__, cls),
         "is_ours": is_ours,
         "parameters": _written(parameters, writer, "The {!r} parameter"),
         "routed": _written(attributes["_routed"], writer, "The {!r} parameter"),
         "init_from": None if source is None else _source(source, writer),
-        "learned": _written(kept, writer, "The attribute {!r}"),
+        "learned": _written({k: v for k, v in kept.items() if k not in within}, writer, "The attribute {!r}"),
+        "estimators": {name: content_of(kept[name], writer) for name in within},
         "requests": _requests(attributes.get("_metadata_request")),
         "policy": None if policy is None else policy.policy.name,
     }
@@ -203,6 +205,8 @@ def estimator_of(content: Any, reader: Reader) -> Any:
         "_format": FORMAT,
         "_routed": {key: reader.of(value) for key, value in content["routed"].items()},
     }
+    for key, inner in content.get("estimators", {}).items():
+        state[key] = estimator_of(inner, reader)
     if source is not None:
         from sklearn.frozen import FrozenEstimator
 

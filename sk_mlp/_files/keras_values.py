@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 import sk_mlp.layers
 import sk_mlp.losses
@@ -20,7 +21,7 @@ from sk_mlp._files.forms import NotKept, kind_of
 from sk_mlp._files.values import Reader, Writer, missing
 from sk_mlp._keras.copies import carried, unknown_to_keras
 from sk_mlp._keras.policy import build_under
-from sk_mlp._network.build import weights_of
+from sk_mlp._network.build import give_statistics, statistics_of, weights_of
 from sk_mlp._network.compiled import Compiled, compiled_by_user
 from sk_mlp.engine.structure import structure_of, structure_of_model
 from sk_mlp.exceptions import ModelFileError
@@ -58,6 +59,8 @@ class ModelOfConfig:
         Name of Keras' dtype policy to make it under.
     compiled : Compiled or None
         What the model was compiled with.
+    statistics : list of ndarray
+        That its layers of normalization have learned.
     custom_objects : dict of str to any
         The user's functions and classes by name.
     """
@@ -65,20 +68,27 @@ class ModelOfConfig:
     config: dict[str, Any]
     policy: str
     compiled: Compiled | None
+    statistics: list[NDArray] = field(default_factory=list)
     custom_objects: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> keras.Model:
         """The model."""
         with keras.saving.CustomObjectScope(self.custom_objects):  # of this thread
-            return build_under(self.policy, self._made)
+            return build_under(self.policy, self._compiled)
 
     def __reduce__(self) -> tuple:
         """As pickles and deep copies take it: Keras need not know the classes of what the model was compiled with."""
         told = None if self.compiled is None else list(vars(self.compiled).values())
-        return _maker, (self.config, self.policy, carried(told), self.custom_objects)
+        return _maker, (self.config, self.policy, carried(told), self.statistics, self.custom_objects)
 
-    def _made(self) -> keras.Model:
+    def without_compiling(self) -> keras.Model:
+        """The model, under the policy of this thread."""
         model = of_config(self.config, self.custom_objects)
+        give_statistics(model, self.statistics)
+        return model
+
+    def _compiled(self) -> keras.Model:
+        model = self.without_compiling()
         told = self.compiled
         if told is not None:
             model.compile(
@@ -91,8 +101,8 @@ class ModelOfConfig:
         return model
 
 
-def _maker(config: dict[str, Any], policy: str, told: list | None, custom_objects: dict[str, Any]) -> ModelOfConfig:
-    return ModelOfConfig(config, policy, None if told is None else Compiled(*told), custom_objects)
+def _maker(config: dict[str, Any], policy: str, told: list | None, *others: Any) -> ModelOfConfig:
+    return ModelOfConfig(config, policy, None if told is None else Compiled(*told), *others)
 
 
 def _again(value: Any) -> Any:
@@ -120,9 +130,11 @@ def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
     names = names_needed(config)
     for name in names:
         writer.name(name, known.get(name))
-    maker = ModelOfConfig(_plain(config), model.dtype_policy.name, compiled_by_user(model))
+    custom = {name: known[name] for name in names if name in known}
+    policy, statistics = model.dtype_policy.name, statistics_of(model)
+    maker = ModelOfConfig(_plain(config), policy, compiled_by_user(model), statistics, custom)
     try:
-        again = of_config(maker.config, {name: known[name] for name in names})
+        again = build_under(policy, maker.without_compiling)
         same = structure_of_model(again) == structure_of_model(model) and [
             (tuple(v.shape), v.dtype) for v in weights_of(again)
         ] == [(tuple(v.shape), v.dtype) for v in weights_of(model)]
@@ -231,7 +243,7 @@ def written(value: Any, writer: Writer, of: Callable) -> Any:
     if isinstance(value, ModelOfConfig):
         for name in names_needed(value.config):
             writer.name(name, value.custom_objects.get(name))
-        return {"keras_maker": [value.config, value.policy, of(value.compiled)]}
+        return {"keras_maker": [value.config, value.policy, of(value.compiled), of(value.statistics)]}
     if isinstance(value, (type, types.FunctionType)):
         return {"keras_name": public_name(value)}
     if isinstance(value, keras.Model):
@@ -309,9 +321,10 @@ def _of_name(name: Any) -> Any:
 def read(form: str, inner: Any, reader: Reader) -> Any:
     """What `written` has written."""
     if form == "keras_maker":
-        config, policy, compiled = inner
+        config, policy, compiled, *statistics = inner
         names_needed(config)
-        return ModelOfConfig(config, str(policy), reader.of(compiled), dict(reader.custom_objects))
+        told = (reader.of(part) for part in (compiled, *statistics))
+        return ModelOfConfig(config, str(policy), *told, custom_objects=dict(reader.custom_objects))
     if form == "keras_name":
         found = _of_name(inner)
         if found is None:
@@ -323,4 +336,5 @@ def read(form: str, inner: Any, reader: Reader) -> Any:
     model = maker()
     for variable, array in zip(weights_of(model), weights, strict=True):
         variable.assign(array)
+    give_statistics(model, statistics_of(model))
     return model

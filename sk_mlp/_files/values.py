@@ -90,7 +90,8 @@ class Writer:
             if value.__name__ == "<lambda>":
                 raise NotKept("a lambda has no name by which it could be given again: use a function with a name")
             return {"named": self.name(value.__name__, value)}
-        raise NotKept(f"{short(value)} of type {kind_of(value)} cannot be kept")
+        instead = "; use a function or a class, which is kept by its name" if callable(value) else ""
+        raise NotKept(f"{short(value)} of type {kind_of(value)} cannot be kept{instead}")
 
 
 @dataclass(frozen=True)

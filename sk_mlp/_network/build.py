@@ -1,7 +1,7 @@
 """From a spec to a stock Keras model, and its initial weights from a seed."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -213,6 +213,26 @@ def weights_of(model: keras.Model) -> list[keras.Variable]:
 def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
     """All layers, nested ones too, in the order of their creation."""
     return [layer for layer in model._flatten_layers(include_self=False)]
+
+
+def statistics_of(model: keras.Model) -> list[np.ndarray]:
+    """What layers of `keras.layers.Normalization` have learned by ``adapt``, which is no part of a configuration."""
+    return [np.asarray(variable) for layer in _adapted(model) for variable in layer.weights]
+
+
+def give_statistics(model: keras.Model, statistics: Sequence[np.ndarray]) -> None:
+    """Have a model's layers of normalization go by such statistics, of a model of the same layers."""
+    rest = list(statistics)
+    for layer in _adapted(model):
+        own, rest = rest[: len(layer.weights)], rest[len(layer.weights) :]
+        layer.set_weights(own)
+        layer.finalize_state()  # else it goes by those that it was built with
+    if rest:
+        raise ValueError("there are more statistics than layers of normalization")
+
+
+def _adapted(model: keras.Model) -> list[keras.layers.Normalization]:
+    return [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Normalization) and layer.weights]
 
 
 def random_variables(model: keras.Model) -> Iterator[tuple[keras.Variable, keras.Initializer]]:

@@ -14,7 +14,7 @@ from sk_mlp._keras.loss import resolve_loss
 from sk_mlp._keras.policy import exact, under_policy
 from sk_mlp._keras.resolve import resolve_optimizer
 from sk_mlp._keras.seeds import seeded
-from sk_mlp._network.build import layers_of
+from sk_mlp._network.build import give_statistics, layers_of, statistics_of
 from sk_mlp._network.builder_arguments import arguments_of, name_of
 from sk_mlp._network.compiled import compile_like, compiled_by_user
 from sk_mlp._network.mapped_layers import dropout_layers
@@ -165,7 +165,7 @@ def _fresh(value: Any) -> Any:
 
 
 def renewed(model: keras.Model) -> keras.Model:
-    """A copy of a model with new weights, compiled in the same way."""
+    """A copy of a model with new weights, compiled in the same way; what its layers were adapted to stays."""
     try:
         copy = _made_again(model)
     except Exception as error:  # from the configuration of a user's layer
@@ -173,6 +173,8 @@ def renewed(model: keras.Model) -> keras.Model:
             f"The 'model' parameter holds {name_of(model)}, of which a copy must be trained; but it cannot be cloned: "
             f"{error} Pass a function that returns a new model at each call."
         ) from error
+    if statistics := statistics_of(model):
+        give_statistics(copy, statistics)
     compile_like(copy, model)
     return copy
 

@@ -76,7 +76,7 @@ def interval_of_y(outputs: list[NDArray], held_out: HeldOut | None, coverage: An
     ValueError
         If this is no coverage, and if there are no held-out rows, or too few.
     """
-    if not isinstance(coverage, Real) or not 0 < coverage < 1:
+    if not isinstance(coverage, Real) or not 0 < float(coverage) < 1:
         raise ValueError(f"The 'coverage' parameter must be a float in (0, 1). Got {coverage!r} instead.")
     if held_out is None:
         raise ValueError(

@@ -20,6 +20,13 @@ from sk_mlp._keras.inner import Functional
 from sk_mlp._network.build import layers_of
 from sk_mlp._tables.selection import Inputs
 
+# Attributes of Keras' layers that no program computes with as they are: some it has as numbers, of others only what has
+# been made of them.
+NOT_IN_PROGRAMS = {
+    keras.layers.Dropout: {"rate", "seed"},
+    keras.layers.Discretization: {"summary"},
+    keras.layers.Normalization: {"input_mean", "input_variance", "_build_input_shape"},
+}
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 
 
@@ -46,9 +53,22 @@ def _graph(model: keras.Model, layers: list[keras.layers.Layer]) -> Hashable:
             config = model.get_config()
     except Exception:  # some layer cannot be saved: then the model equals no other
         return object()
-    config = json.dumps(_without_rates(config), sort_keys=True, default=lambda value: type(value).__name__)
-    for number, layer in enumerate(layers):
-        config = config.replace(f'"{layer.name}"', f'"#{number}"')
+    operations = [operation for layer in layers if isinstance(layer, Functional) for operation in layer.operations]
+    named = dict.fromkeys(thing.name for thing in (*layers, *operations))
+    numbers = {name: f"#{number}" for number, name in enumerate(named)}
+    config = _numbered(_without_rates(config), numbers)
+    return json.dumps(config, sort_keys=True, default=lambda value: type(value).__name__)
+
+
+def _numbered(config: Any, numbers: Mapping[str, str]) -> Any:
+    """A configuration with numbers for names, where it has names: "name", and an output as name and two numbers."""
+    if isinstance(config, dict):
+        of_names = {"name": numbers.get(config["name"], config["name"])} if isinstance(config.get("name"), str) else {}
+        return {key: _numbered(value, numbers) for key, value in config.items()} | of_names
+    if isinstance(config, (list, tuple)):
+        is_output = [type(item) for item in config] == [str, int, int]
+        items = [_numbered(item, numbers) for item in config]
+        return [numbers.get(items[0], items[0]), *items[1:]] if is_output else items
     return config
 
 
@@ -110,7 +130,8 @@ class _Structure:
             return "mapping", *((repr(key), self.of(value[key])) for key in sorted(value, key=repr))
         if isinstance(value, (list, tuple, set, frozenset)):
             items = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
-            return type(value).__name__, *(self.of(item) for item in items)
+            # Keras has a list of its own for what layers hold.
+            return "list" if isinstance(value, list) else type(value).__name__, *(self.of(item) for item in items)
         if isinstance(value, functools.partial):
             return "partial", self.of(value.func), self.of(value.args), self.of(value.keywords)
         if isinstance(value, types.MethodType):
@@ -137,8 +158,7 @@ class _Structure:
         kept_by_keras = next((names for base, names in _bookkeeping().items() if isinstance(value, base)), set())
         named_by_keras = _is_keras(cls) or isinstance(value, (keras.losses.Loss, keras.metrics.Metric))
         without = kept_by_keras | ({"name"} if named_by_keras else set())
-        if cls is keras.layers.Dropout:
-            without = without | {"rate", "seed"}
+        without = without | NOT_IN_PROGRAMS.get(cls, set())
         attributes = {
             name: item
             for name, item in vars(value).items()
