@@ -181,7 +181,7 @@ class Predictor:
         if hasattr(self, "classes_"):
             raise TypeError("return_std=True is for regressors. Got a classifier's predictor; use predict_members.")
         mean, deviation = mean_and_deviation(self._outputs(X))
-        targets = self._fitted.targets
+        targets = cast(NumberTargets, self._fitted.targets)
         return targets.decode(mean), targets.decode_spread(deviation)
 
     @_of_classifiers

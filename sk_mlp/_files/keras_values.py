@@ -321,10 +321,10 @@ def _of_name(name: Any) -> Any:
 def read(form: str, inner: Any, reader: Reader) -> Any:
     """What `written` has written."""
     if form == "keras_maker":
-        config, policy, compiled, *statistics = inner
+        config, policy, compiled, statistics = inner if len(inner) > 3 else (*inner, [])
         names_needed(config)
-        told = (reader.of(part) for part in (compiled, *statistics))
-        return ModelOfConfig(config, str(policy), *told, custom_objects=dict(reader.custom_objects))
+        told = reader.of(compiled), reader.of(statistics)
+        return ModelOfConfig(config, str(policy), *told, dict(reader.custom_objects))
     if form == "keras_name":
         found = _of_name(inner)
         if found is None:
