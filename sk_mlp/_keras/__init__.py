@@ -1,1 +1,1 @@
-"""What touches Keras' own ways: losses, metrics, optimizers, callbacks, dtype policies, and scikeras."""
+"""Losses, metrics, optimizers, callbacks and dtype policies of Keras, and scikeras."""

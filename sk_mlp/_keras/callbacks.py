@@ -39,7 +39,7 @@ class FitCallbacks:
 
 
 def callbacks_of(settings: "Settings", figures: list[str], metrics: list[keras.metrics.Metric]) -> FitCallbacks:
-    """Fresh callbacks for a fit: the estimator's, and those given to `fit`; told which way the figures go.
+    """Fresh callbacks for a fit, the estimator's and those given to `fit`, which know which way each figure goes.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def callbacks_of(settings: "Settings", figures: list[str], metrics: list[keras.m
     callbacks = resolve_callbacks(settings.callbacks, settings.routed["callbacks"])
     callbacks += resolve_callbacks(settings.called, {})
     stoppers = [callback for callback in callbacks if isinstance(callback, keras.callbacks.EarlyStopping)]
-    # A loss that is no longer finite ends each fit, with the weights before.
+    # A loss that is no longer finite ends every fit anyway, with the weights before.
     called = [callback for callback in callbacks if type(callback) is not keras.callbacks.TerminateOnNaN]
     stopper = stoppers[0] if len(stoppers) == 1 and _is_ours_to_do(stoppers[0], settings.lr_schedule) else None
     called = [callback for callback in called if callback is not stopper]

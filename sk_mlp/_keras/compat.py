@@ -1,4 +1,4 @@
-"""What is used of scikeras, in one place."""
+"""The only module that uses scikeras."""
 
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -9,7 +9,7 @@ def _routing_of_scikeras() -> ModuleType:
     """The module of scikeras that routes parameters by their names, without the package.
 
     Importing scikeras itself replaces ``__reduce__`` and ``__deepcopy__`` of Keras' models, losses, metrics and
-    optimizers in the whole process. Whoever imports scikeras gets that, before or after; whoever imports us does not.
+    optimizers in the whole process. Users who import scikeras get that; importing this package does not do it.
     """
     package = find_spec("scikeras")
     if package is None or package.origin is None:

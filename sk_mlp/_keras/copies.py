@@ -1,4 +1,4 @@
-"""Keras objects that are pickled and copied with an estimator, also those of classes that Keras has not registered."""
+"""Pickles and copies Keras objects with an estimator, also objects of classes that are not registered with Keras."""
 
 import copy
 import functools
@@ -34,17 +34,17 @@ def carried(value: Any) -> Any:
 
 
 def uncarried(value: Any) -> Any:
-    """What `carried` has been given; `copy.copy` takes that along as it is, while pickles have it again already."""
+    """The value that `carried` was given: `copy.copy` keeps its wrapper, pickles have removed it already."""
     return value.value if isinstance(value, Carried) else value
 
 
 def copied(value: Any) -> Any:
-    """A deep copy."""
+    """A deep copy of a value that may hold Keras objects."""
     return copy.deepcopy(carried(value))
 
 
 def candidate(params: dict[str, Any]) -> dict[str, Any]:
-    """What a search sets, as scikit-learn may copy it; itself, unless it holds Keras objects."""
+    """A candidate's values for scikit-learn to copy; themselves, unless they hold Keras objects."""
     return params if carried(params) is params else _Candidate(params)
 
 
@@ -93,7 +93,7 @@ class _Again:
 
 
 def _with_each(value: Any, of: type) -> Any:
-    """The value with something made of each Keras object in it; itself, if there is none."""
+    """The value with each Keras object in it wrapped; itself, if there is none."""
     if isinstance(value, KINDS):
         return of(value)
     if isinstance(value, keras.callbacks.Callback):
@@ -117,7 +117,7 @@ def _with_each(value: Any, of: type) -> Any:
 
 
 def unknown_to_keras(value: Any) -> dict[str, Any]:
-    """Classes and functions that an object's configuration names, and Keras does not know, by these names."""
+    """Classes and functions that an object's configuration names but Keras does not know, by these names."""
     parts = [value]
     if isinstance(value, keras.Model):
         parts += layers_of(value)
@@ -134,22 +134,22 @@ def unknown_to_keras(value: Any) -> dict[str, Any]:
 
 
 def _is_nameless(item: Any) -> bool:
-    """Whether a function has no name by which a pickle could find it: Keras keeps the code of some of them."""
+    """Whether a function has no name by which a pickle could find it; for some, Keras keeps the code."""
     return isinstance(item, FunctionType) and "<" in item.__qualname__
 
 
 def _is_told(metric: keras.metrics.Metric, config: dict[str, Any], unknown: dict[str, Any]) -> bool:
-    """Whether a metric's configuration makes another one like it."""
+    """Whether a metric's configuration is enough to make another one like it."""
     if type(metric).__module__.startswith("keras."):
         return True
     try:
         return _telling(_of_config(type(metric), config, unknown)) == _telling(metric)
-    except Exception:  # of a user's class
+    except Exception:  # a user's class may raise anything
         return False
 
 
 def _telling(metric: keras.metrics.Metric) -> dict[str, Any]:
-    """What a user's metric goes by, besides its variables and name."""
+    """The attributes of a user's metric, besides its variables and name."""
     public = {name: item for name, item in vars(metric).items() if not name.startswith("_") and name != "name"}
     return {name: item for name, item in public.items() if isinstance(item, TELLING)}
 

@@ -1,4 +1,4 @@
-"""What is used of Keras that Keras does not export: the only module that imports ``keras.src``."""
+"""Parts of Keras that Keras does not export: the only module that imports ``keras.src``."""
 
 from keras.src.backend.common import global_state
 from keras.src.backend.tensorflow.optimizer import TFOptimizer

@@ -1,4 +1,4 @@
-"""What users name, pass as a class, an object or a function, to a fresh Keras loss; and what a loss is of."""
+"""Fresh Keras losses from names, classes, objects and functions that users pass; and which y a loss is for."""
 
 import contextlib
 import inspect
@@ -16,11 +16,11 @@ from sk_mlp.losses import Quantile, keras_name
 LOSSES = {
     to_snake_case(name): cls
     for name, cls in classes_without_arguments(keras.losses, keras.losses.Loss).items()
-    if name not in ("CTC", "Circle")  # of sequences, and of pairs of rows
+    if name not in ("CTC", "Circle")  # losses of sequences, and of pairs of rows
 }
 LOSSES["quantile"] = Quantile
 
-# Which compare the outputs of all classes, of which one is right.
+# Losses that compare the outputs of all classes, of which one is right.
 OF_CLASSES = {
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
@@ -30,7 +30,7 @@ OF_CLASSES = {
     "kl_divergence",
     "sparse_categorical_crossentropy",
 }
-# Which no classifier can be trained with, and why.
+# Losses that no classifier can be trained with, and why.
 NOT_OF_CLASSES = {
     "categorical_generalized_cross_entropy": "which Keras computes between all pairs of rows of a batch",
     "circle": "which compares pairs of rows of a batch",
@@ -38,7 +38,7 @@ NOT_OF_CLASSES = {
     "mean_absolute_percentage_error": "which divides by y, and y is 0 or 1",
     "mean_squared_logarithmic_error": "which compares ratios, and y is 0 or 1",
 }
-# Which mean nothing for numbers that are no labels or shares.
+# Losses that mean nothing for numbers, unless these are labels or shares.
 NOT_OF_NUMBERS = {
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -53,7 +53,7 @@ NOT_OF_NUMBERS = {
     "squared_hinge",
     "tversky",
 }
-# Which are of the difference between y and the output alone, whatever y's origin.
+# Losses of the difference between y and the output alone, wherever y's zero is.
 OF_DIFFERENCES = {"huber", "log_cosh", "mean_absolute_error", "mean_squared_error", "quantile"}
 HINGES = {"hinge", "squared_hinge"}
 
@@ -63,7 +63,7 @@ class FunctionLoss(keras.losses.Loss):
 
     def __init__(self, function):
         name = getattr(function, "__name__", "")
-        super().__init__(name=name if name.isidentifier() else "loss")  # Keras makes a name scope of it
+        super().__init__(name=name if name.isidentifier() else "loss")  # Keras uses it as the name of a scope
         self.function = function
 
     def call(self, y_true, y_pred):
@@ -115,13 +115,13 @@ def _number(text: str) -> float:
 
 def is_of_logits(loss: keras.losses.Loss) -> bool:
     """Whether a loss expects numbers before the sigmoid or softmax."""
-    inner = getattr(loss, "function", None)  # which may be a partial one
+    inner = getattr(loss, "function", None)  # it may be a partial one
     arguments = {**getattr(inner, "keywords", {}), **getattr(loss, "_fn_kwargs", {}), **vars(loss)}
     return bool(arguments.get("from_logits", getattr(loss, "from_logits", False)))
 
 
 def check_loss_of_classes(loss: keras.losses.Loss, given: Any, kind: str, width: int, smoothing: float) -> None:
-    """Raise for a loss that no classifier of this kind of y can be trained with, by whatever name it was given.
+    """Raise for a loss that no classifier of this kind of y can be trained with, in whatever form it was given.
 
     Parameters
     ----------
@@ -157,12 +157,12 @@ def check_loss_of_classes(loss: keras.losses.Loss, given: Any, kind: str, width:
 
 
 def _is_flat(loss: keras.losses.Loss) -> bool:
-    """Whether a user's own loss of one column tells nothing of one of the two classes."""
+    """Whether a user's own loss of one column is the same for all outputs of one of the two classes."""
     outputs = np.array([[0.1], [0.5], [0.9]], np.float32)
     for label in (0.0, 1.0):
         try:
             values = np.asarray(loss.call(np.full_like(outputs, label), outputs))
-        except Exception:  # whatever a user's code does
+        except Exception:  # a user's code may raise anything
             return False
         if values.shape[:1] == (3,) and np.ptp(values.reshape(3, -1).mean(axis=1)) < 1e-5:
             return True
@@ -194,13 +194,13 @@ def check_loss_of_numbers(loss: keras.losses.Loss, given: Any, width: int, is_li
 
 
 def is_of_differences(loss: keras.losses.Loss, width: int) -> bool:
-    """Whether a loss stays the same where y and the output move together, so that y's origin means nothing to it."""
+    """Whether a loss stays the same where y and the output move together: it does not depend on where y's zero is."""
     if keras_name(loss) in OF_DIFFERENCES or isinstance(loss, Quantile):
         return True
     y = 1.0 + np.arange(3 * width, dtype=np.float32).reshape(3, width) % 4
     output = 1.3 * y + 0.1
     try:
         here, there = (np.asarray(loss.call(y + shift, output + shift)) for shift in (0, 2))
-    except Exception:  # whatever a user's code does
+    except Exception:  # a user's code may raise anything
         return True
     return bool(np.allclose(here, there, rtol=1e-3, atol=1e-5))

@@ -1,4 +1,4 @@
-"""Which form of y and of the output each of Keras' metrics is defined for."""
+"""The form of y and of the output that each of Keras' metrics is defined for."""
 
 import inspect
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from sk_mlp._keras.inner import to_snake_case
 from sk_mlp.losses import function_of
 
-# What metrics of Keras', by the names of their classes and functions, are defined for.
+# The form that each metric of Keras is defined for, by the names of its class and function.
 # - "columns": 0 and 1, and probabilities, by column: that of class 1 for two classes, of each class for more, of each
 #   label for several.
 # - "one-hot": a column a class, two for two classes. No layout for several labels.
 # - "numbers": numbers of the classes, and a column of probabilities a class. Not for several labels.
-# - "rows": as "one-hot", or a column a label: what compares whole rows.
+# - "rows": as "one-hot", or a column a label, for metrics that compare whole rows.
 # - "labels": true and predicted numbers of classes, or 0 and 1 for each of several labels.
-# - "decided": as "rows", where the more probable of two classes, or labels above the threshold, are predicted.
-# - "overlap": as "labels" or "one-hot", as the metric is told to.
+# - "decided": as "rows", with what is predicted: the more probable of two classes, or labels above the threshold.
+# - "overlap": as "labels" or "one-hot", whichever the metric is set to.
 # - "none": for no classes.
 FORMS = {
     **dict.fromkeys(["accuracy"], "labels"),
@@ -78,7 +78,7 @@ FORMS = {
     **dict.fromkeys(["io_u", "mean_io_u", "one_hot_io_u", "one_hot_mean_io_u", "binary_io_u"], "overlap"),
     **dict.fromkeys(["mean_absolute_percentage_error"], "none"),
 }
-# Those of them that also mean something for numbers, such as a regression's.
+# Metrics of these that also mean something for numbers, as in regression.
 OF_NUMBERS = {
     "binary_crossentropy",
     "concordance_correlation",
@@ -102,7 +102,7 @@ OF_SEVERAL_NUMBERS = {"concordance_correlation", "cosine_similarity", "kl_diverg
 
 
 def keras_name(metric: Any) -> str | None:
-    """Name of the class or function of Keras' that a metric is, or rests on; None for a user's own."""
+    """Name of the class or function of Keras that a metric is, or derives from; None for a user's own."""
     function = function_of(metric)
     if inspect.isfunction(function) and str(function.__module__).startswith("keras."):
         return function.__name__ if function.__name__ in FORMS else None

@@ -1,4 +1,4 @@
-"""Which layout of y and of the output each metric is defined for, and the adapter that brings them into it."""
+"""The layout of y and of the output that each metric is defined for, and the adapter that makes it."""
 
 import inspect
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from sk_mlp._estimator.messages import counted
 from sk_mlp._keras.metric_forms import FORMS, OF_NUMBERS, OF_SEVERAL_NUMBERS, keras_name
 from sk_mlp.losses import RowLoss
 
-EPSILON = 1e-7  # below which a probability has no finite logarithm for a metric
+EPSILON = 1e-7  # the least probability with a finite logarithm in metrics
 
 
 @dataclass(frozen=True)
 class Output:
-    """What there is to bring into a metric's layout.
+    """y and the output as they are, before they are brought into a metric's layout.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Output:
 
     @property
     def n_classes(self) -> int:
-        """Of which one is right."""
+        """How many classes there are of which one is right."""
         return max(self.width, 2)
 
     def example(self) -> tuple[NDArray, NDArray]:
@@ -80,7 +80,7 @@ class Output:
         return hot[:, 1:] if self.n_classes == 2 else hot
 
     def probabilities(self, output: Any) -> Any:
-        """Of each class, or label: as `predict_proba` returns them."""
+        """Probabilities of each class or label, as `predict_proba` returns them."""
         output = ops.cast(output, "float32")
         if self.of_margins:
             output = ops.clip((output + 1.0) / 2.0, 0.0, 1.0)
@@ -91,18 +91,18 @@ class Output:
             of_zero = ops.sigmoid(-output) if self.of_logits else 1.0 - output
             return ops.concatenate([of_zero, of_one], axis=-1)
         if self.of_logits:
-            # Divided below, as Keras would take this one's logits for those of a sigmoid in a binary cross-entropy.
+            # Divided below: in a binary cross-entropy, Keras would take the logits of this softmax for a sigmoid's.
             output = ops.softmax(output, axis=-1)
         return output / ops.maximum(ops.sum(output, axis=-1, keepdims=True), keras.config.epsilon())
 
     def column_probabilities(self, output: Any) -> Any:
-        """Those that go with `columns`."""
+        """Probabilities that go with `columns`."""
         p = self.probabilities(output)
         return p if self.several_labels or self.n_classes > 2 else p[:, 1:]
 
 
 class InLayout(keras.metrics.Metric):
-    """A metric that gets y and the output in the layout that it is defined for.
+    """Wraps a metric, which gets y and the output in the layout that it is defined for.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class InLayout(keras.metrics.Metric):
         self._direction = getattr(metric, "_direction", None)
 
     def example(self) -> tuple[NDArray, NDArray]:
-        """y and output of some rows, as they come in."""
+        """y and output of some rows, as the network has them."""
         return self.output.example()
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -128,7 +128,7 @@ class InLayout(keras.metrics.Metric):
             return self.metric.update_state(y, p)
         if self._n_flattened > 1:
             sample_weight = ops.repeat(sample_weight, self._n_flattened)
-        if str(self.metric.dtype).startswith("int"):  # of a count, which warns of fractions
+        if str(self.metric.dtype).startswith("int"):  # a count warns of fractions
             sample_weight = ops.cast(sample_weight, self.metric.dtype)
         return self.metric.update_state(y, p, sample_weight=sample_weight)
 
@@ -152,7 +152,7 @@ class InLayout(keras.metrics.Metric):
         return one.numbers(y) if form == "numbers" else one.one_hot(y), _logits(p, False) if self.takes_logits else p
 
     def _by_column(self, y, p):
-        """A column of 0 and 1, or several, and probabilities, or what is decided on."""
+        """One or several columns of 0 and 1, with probabilities or predictions."""
         if self.form == "labels" or (self.form == "decided" and self.metric.threshold is None):
             return y, ops.cast(p > 0.5, "float32")
         if y.shape[1] == 1 and self._picks_columns():
@@ -168,7 +168,7 @@ class InLayout(keras.metrics.Metric):
         return self.output.width if self.form == "overlap" and by_column else 1
 
     def _picks_columns(self) -> bool:
-        """Whether the metric is of columns by their number."""
+        """Whether the metric picks columns by number."""
         return any(getattr(self.metric, name, None) is not None for name in ("class_id", "top_k"))
 
     def _overlapping(self, y, output):
@@ -193,15 +193,15 @@ class InLayout(keras.metrics.Metric):
 
 
 def _logits(p: Any, by_column: bool) -> Any:
-    """What gives these probabilities by a sigmoid of each column, or by a softmax of the row."""
+    """Logits whose sigmoid in each column, or softmax in each row, gives these probabilities."""
     p = ops.clip(p, EPSILON, 1 - EPSILON)
     return ops.log(p) - ops.log1p(-p) if by_column else ops.log(p)
 
 
 def takes_logits(metric: Any, output: Output) -> bool:
-    """Whether a metric is told to expect what comes before a sigmoid or softmax.
+    """Whether a metric is set to take logits, from before a sigmoid or softmax.
 
-    A threshold of 0, or one that no probability reaches, is of such numbers where the network returns them.
+    A threshold of 0, or one that no probability reaches, is taken for one of logits where the network returns them.
     """
     inner = getattr(metric, "_fn", None)
     arguments = {**getattr(metric, "_fn_kwargs", {}), **getattr(inner, "keywords", {}), **vars(metric)}
@@ -216,7 +216,7 @@ def takes_logits(metric: Any, output: Output) -> bool:
 
 
 def laid_out(metric: keras.metrics.Metric, output: Output) -> keras.metrics.Metric:
-    """The metric, with y and the output in its layout.
+    """The metric, wrapped so that it gets y and the output in its layout.
 
     Raises
     ------

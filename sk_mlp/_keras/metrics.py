@@ -1,4 +1,4 @@
-"""What users name, pass as a class, an object or a function, to fresh Keras metrics; which way a figure goes."""
+"""Fresh Keras metrics from names, classes, objects and functions that users pass; and which way a figure goes."""
 
 import contextlib
 import inspect
@@ -18,7 +18,7 @@ from sk_mlp.engine.recipe import check_result
 from sk_mlp.engine.structure import structure_of
 from sk_mlp.losses import RowLoss
 
-# Names that Keras resolves by the model's output, which is known here by the layout of y.
+# Names that Keras resolves by the model's output; here the layout of y decides.
 ACCURACIES = {
     "binary": keras.metrics.BinaryAccuracy,
     "sparse": keras.metrics.SparseCategoricalAccuracy,
@@ -30,7 +30,7 @@ CROSSENTROPIES = {
     "one-hot": keras.metrics.CategoricalCrossentropy,
 }
 BY_LAYOUT = {"accuracy": ACCURACIES, "acc": ACCURACIES, "crossentropy": CROSSENTROPIES, "ce": CROSSENTROPIES}
-# Names that Keras' objects of these classes have, or that its losses go by, besides those that it finds.
+# Names of these metrics and losses of Keras, besides those that Keras itself finds.
 ALIASES = {
     "binary_iou": "BinaryIoU",
     "fbeta_score": "FBetaScore",
@@ -40,7 +40,7 @@ ALIASES = {
     "one_hot_iou": "OneHotIoU",
     "one_hot_mean_iou": "OneHotMeanIoU",
 }
-# Of what histories hold besides metrics.
+# Names of what histories hold besides metrics.
 OF_HISTORIES = ("loss", "learning_rate", "best_epoch", "stopped_by")
 
 
@@ -109,7 +109,7 @@ def check_metrics(metrics: list[keras.metrics.Metric], output: Output) -> str:
         try:
             metric.update_state(y, p)
             metric.result()
-        except Exception as error:  # whatever a user's code does
+        except Exception as error:  # a user's code may raise anything
             raise ValueError(
                 f"The 'metrics' parameter must hold metrics that suit this y. Got {metric.name!r}, which fails for "
                 f"an output of {counted(p.shape[1], 'column')}: {error}"
@@ -122,7 +122,7 @@ def check_metrics(metrics: list[keras.metrics.Metric], output: Output) -> str:
 
 
 def _leaves_out_padding(metric: keras.metrics.Metric, y: Any, p: Any) -> bool:
-    """Whether a row of weight 0 changes nothing. Those of Keras' that are known do so."""
+    """Whether a row of weight 0 changes nothing, as in Keras' own metrics."""
     inner = getattr(metric, "metric", metric)
     of_rows = not isinstance(inner, keras.metrics.MeanMetricWrapper) or getattr(inner, "axis", -1) == -1
     if type(inner).__module__.startswith("keras.") and keras_name(inner) and of_rows:
@@ -131,7 +131,7 @@ def _leaves_out_padding(metric: keras.metrics.Metric, y: Any, p: Any) -> bool:
     for n, weights in ((2, [1, 1]), (3, [1, 1, 0])):
         try:
             metric.update_state(y[:n], p[:n], sample_weight=np.array(weights, np.float32))
-        except Exception:  # as of one that takes no weights
+        except Exception:  # it may take no weights
             return False
         figures.append(float(metric.result()))
         metric.reset_state()
@@ -139,14 +139,14 @@ def _leaves_out_padding(metric: keras.metrics.Metric, y: Any, p: Any) -> bool:
 
 
 def _found(name: str, output: Output) -> Any:
-    """The class or function of this name, or what Keras has registered under it."""
+    """The metric class or function of this name, or what is registered with Keras under it."""
     if name in BY_LAYOUT and output.layout is not None:
         return BY_LAYOUT[name][output.layout]
     if name.lower() in BY_NAME:
         return BY_NAME[name.lower()]
     try:
-        found = keras.metrics.get(name)  # its other names, and what is registered
-    except Exception:  # as of a class that cannot be made
+        found = keras.metrics.get(name)  # other names of it, and what is registered
+    except Exception:  # its class may be one that cannot be made
         found = None
     if found is None:
         raise unknown_name("metrics", name, _offered(output))
@@ -170,7 +170,7 @@ def _metric(item: Any, arguments: dict[str, Any], output: Output) -> keras.metri
         if issubclass(cls, keras.metrics.Metric) and "num_classes" in arguments_of(cls)[0]:
             arguments.setdefault("num_classes", 2 if output.several_labels else output.n_classes)
         if issubclass(cls, keras.metrics.Metric) and "name" in arguments_of(cls)[0]:
-            unnamed = arguments_of(cls)[0]["name"].default is None  # so Keras would number it, on and on
+            unnamed = arguments_of(cls)[0]["name"].default is None  # else Keras would number it, on and on
             arguments |= {"name": arguments.get("name") or to_snake_case(cls.__name__)} if unnamed else {}
         item = made("metrics", cls, arguments)
         if isinstance(item, keras.metrics.Metric):
@@ -185,15 +185,15 @@ def _metric(item: Any, arguments: dict[str, Any], output: Output) -> keras.metri
 
 
 def _fresh(metric: keras.metrics.Metric) -> keras.metrics.Metric:
-    """Another metric like this one; itself, where its class cannot tell how it was made."""
+    """Another metric like this one; itself, where its class does not say how it was made."""
     try:
         other = type(metric).from_config(metric.get_config())
         return other if structure_of(other) == structure_of(metric) else metric
-    except Exception:  # whatever a user's class does
+    except Exception:  # a user's class may raise anything
         return metric
 
 
-# In a metric's name, where the metric does not say itself which way it goes. There are scores that are to fall.
+# Words in the name of a metric that does not say which way it goes. Some scores are to fall.
 RISING = re.compile("accuracy|auc|f1|iou(?!s)|precision|(?<!erro)r2|recall|score|sensitivity|similarity|specificity")
 FALLING = re.compile("brier|crps|deviance|distance|divergence|entropy|error|loss|pinball")
 SKILL = re.compile("(?<![a-z])d2|skill")  # against a constant prediction, whatever they measure
@@ -220,7 +220,7 @@ def _rises(name: str) -> bool:
 
 
 def best_possible(monitor: str, sign: int, scaled: bool) -> float | None:
-    """The least that the monitored figure, times its sign, can be; None where nobody knows.
+    """The least that the monitored figure, times its sign, can be; None where that is not known.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Keras' dtype policy, which each thread has for itself: noted where a fit is asked for, held wherever it is run."""
+"""Keras' dtype policy, which each thread has for itself: noted where a fit is called, set wherever it is run."""
 
 import os
 import threading
@@ -18,8 +18,13 @@ from sk_mlp._keras.inner import global_state
 if TYPE_CHECKING:
     from sk_mlp._estimator.base import BaseKerasMLP
 
-KEY = "dtype_policy"  # under which Keras keeps the thread's own
-OWN_NETWORKS = ("float32", "float64", "mixed_bfloat16", "mixed_float16")  # those of fewer bits in weights do not train
+KEY = "dtype_policy"  # the name under which Keras keeps the thread's own policy
+OWN_NETWORKS = (
+    "float32",
+    "float64",
+    "mixed_bfloat16",
+    "mixed_float16",
+)  # policies with fewer bits for weights do not train
 
 HALF = {"mixed_float16": (65504.0, 2.0**-11), "mixed_bfloat16": (3.4e38, 2.0**-8)}  # largest number, rounding of 1
 
@@ -40,9 +45,9 @@ class Noted:
 
 
 def noted(estimator: "BaseKerasMLP") -> Noted | None:
-    """What a clone, made here and now, is to know of policies: for its fit may be run in another thread or process.
+    """The policy that a clone which is made here has to note: its fit may be run in another thread or process.
 
-    None where that is the process's default.
+    None where it is the process's default.
     """
     own = global_state.get_global_attribute(KEY)  # Keras sets it to the default when a layer is made
     here = os.getpid(), threading.get_ident()
@@ -75,7 +80,7 @@ def name_for_own_network(policy: keras.DTypePolicy) -> str:
 
 
 def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> None:
-    """See that a network that takes X as it is, rounded to half precision, does not lose it.
+    """Raise where half precision loses X, in a network that takes X as it is.
 
     Parameters
     ----------
@@ -114,13 +119,13 @@ def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> 
 
 
 def exact(policy: str) -> str:
-    """The policy of what must not be rounded to half precision: statistics, codes, scaling, the output."""
+    """The policy of parts that must not be rounded to half precision: statistics, codes, scaling, the output."""
     return "float64" if policy == "float64" else "float32"
 
 
 @contextmanager
 def under_policy(policy: str | keras.DTypePolicy) -> Iterator[None]:
-    """Have this policy in this thread within the context."""
+    """Within the context, set this policy in this thread."""
     before = global_state.get_global_attribute(KEY)
     keras.config.set_dtype_policy(policy)
     try:

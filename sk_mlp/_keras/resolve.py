@@ -1,4 +1,4 @@
-"""What users name, pass as a class or as an object: to fresh Keras optimizers and callbacks."""
+"""Fresh Keras optimizers and callbacks from names, classes and objects that users pass."""
 
 import functools
 import inspect
@@ -67,7 +67,7 @@ def _optimizer_arguments(optimizer_class: type, routed: dict[str, Any]) -> dict[
     items = tuple(sorted(checked_arguments("optimizer", optimizer_class, routed).items()))
     try:
         hash(items)
-    except TypeError:  # such as a list of layers' names
+    except TypeError:  # a list of layers' names, for example
         return _completed_arguments.__wrapped__(optimizer_class, items)
     return _completed_arguments(optimizer_class, items)
 
@@ -111,14 +111,14 @@ def resolve_callbacks(callbacks: Any, arguments: Mapping[str, Any]) -> list[kera
 
 
 def _folder_of_this_fit(log_dir: str) -> str:
-    """A new folder, so that the curves of several fits, as of a search's candidates, lie side by side."""
+    """A new folder, so that the curves of several fits lie side by side, for example of a search's candidates."""
     return os.path.join(log_dir, f"fit-{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}")
 
 
 def direct_monitors(
     callbacks: list[keras.callbacks.Callback], names: list[str], metrics: list[keras.metrics.Metric]
 ) -> None:
-    """Tell callbacks with ``mode="auto"`` which way the figure goes that they watch: no metric of the model's tells it.
+    """Tell callbacks with ``mode="auto"`` which way their figure goes: they find no metric of the model that says it.
 
     Raises
     ------

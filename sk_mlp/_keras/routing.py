@@ -1,4 +1,4 @@
-"""Arguments named destination__argument: to the objects that they are meant for, checked by name, in Keras' types."""
+"""Routes arguments named destination__argument to their objects, checked by name, in Keras' types."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ Leaf = tuple[tuple[str, ...], Any]
 
 
 def plain(value: Any) -> Any:
-    """A numpy scalar, as searches draw them, to the Python number that Keras wants."""
+    """A numpy scalar, as searches draw it, as the Python number that Keras needs."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -40,9 +40,9 @@ def classes_without_arguments(module: Any, base: type) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=128)
 def arguments_of(cls: type) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Named arguments of a class, those of its bases too where it passes them on; and whether it takes any.
+    """Named arguments of a class, and of its bases where it passes them on; and whether it takes any name.
 
-    Keras' classes take ``**kwargs`` for their bases, which refuse what they do not know.
+    Keras' classes take ``**kwargs`` for their bases, which refuse unknown names.
     """
     found: dict[str, inspect.Parameter] = {}
     passes_on, last = False, cls
@@ -54,13 +54,13 @@ def arguments_of(cls: type) -> tuple[dict[str, inspect.Parameter], bool]:
             if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
                 found.setdefault(p.name, p)
         passes_on, last = any(p.kind is p.VAR_KEYWORD for p in parameters), base
-        if not passes_on or base is keras.metrics.MeanMetricWrapper:  # which passes them to its function
+        if not passes_on or base is keras.metrics.MeanMetricWrapper:  # it passes them to its function
             return found, passes_on
     return found, passes_on and not last.__module__.startswith("keras.")
 
 
 def checked_arguments(owner: str, cls: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with numbers in the types that the class has them in.
+    """The arguments, with numbers in the types of the class's defaults.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def checked_arguments(owner: str, cls: Any, arguments: Mapping[str, Any]) -> dic
 def unknown_argument(owner: str, classes: list, name: str, arguments: Mapping[str, Any]) -> ValueError:
     """The error for an argument that none of the classes takes."""
     known = sorted(set().union(*(arguments_of(cls)[0] for cls in classes)))
-    if owner == "optimizer":  # whose other numbers are parameters of the estimator's own
+    if owner == "optimizer":  # its other numbers are the estimator's own parameters
         known = [name for name in known if name not in ("learning_rate", "weight_decay", "name")]
     of_whom = " or ".join(dict.fromkeys(cls.__name__ for cls in classes))
     return ValueError(
@@ -101,7 +101,7 @@ def _possessive(owner: str) -> str:
 
 
 def _as_default(name: str, default: Any, value: Any) -> Any:
-    """A number in the type of the argument's default: Keras refuses a momentum of 0 that is no float."""
+    """A number in the type of the argument's default: Keras refuses a momentum of 0 that is not a float."""
     value = plain(value)
     if isinstance(default, bool):
         if isinstance(value, str) or (isinstance(value, (int, float)) and value not in (0, 1)):
@@ -130,7 +130,7 @@ def made(owner: str, cls: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 def leaves_of(items: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
-    """What a parameter holds, alone, in lists or by keys, with the keys and numbers that lead to it."""
+    """The items of a parameter, alone, in lists or in dicts, with the keys and numbers that lead to each."""
     if isinstance(items, Mapping):
         for key, item in items.items():
             yield from leaves_of(item, (*path, str(key)))
@@ -142,7 +142,7 @@ def leaves_of(items: Any, path: tuple[str, ...] = ()) -> Iterator[Leaf]:
 
 
 def routed_arguments(owner: str, leaves: list[Leaf], routed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The arguments that are routed to each of the things that a parameter holds.
+    """The arguments that are routed to each item of a parameter.
 
     ``owner__argument`` is for all classes that take it, ``owner__key__argument`` and ``owner__0__argument`` are for
     one. An argument that is a class itself may have arguments: ``owner__argument__its``.
@@ -182,7 +182,7 @@ def routed_arguments(owner: str, leaves: list[Leaf], routed: Mapping[str, Any]) 
 
 
 def _depth(leaves: list[Leaf], name: str) -> int:
-    """How many of the name's segments say which items are meant."""
+    """How many segments of the name say which items are meant."""
     segments = tuple(name.split("__"))
     return max(n for n in range(len(segments)) if n == 0 or any(place[:n] == segments[:n] for place, _ in leaves))
 

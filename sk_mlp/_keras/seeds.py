@@ -19,11 +19,11 @@ import keras
 
 from sk_mlp._keras.inner import global_state, seed_generator
 
-OWN_GENERATOR = "global_seed_generator"  # under which Keras keeps the thread's own
+OWN_GENERATOR = "global_seed_generator"  # the name under which Keras keeps the thread's own generator
 
 
 class _RandomByThread(threading.local):
-    """Python's `random`, as Keras draws seeds from it; in a thread that has a generator of its own, that one."""
+    """Python's `random`, from which Keras draws seeds, or the generator of a thread that has its own."""
 
     own: random.Random | None = None
 
@@ -37,7 +37,7 @@ _users = 0  # threads that are in the context
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let all that Keras draws in this thread without a seed follow from this one within the context.
+    """Within the context, let all that Keras draws in this thread without a seed follow from this seed.
 
     Keras keeps the generator of its operations by thread: it is replaced in this one. Seeds of initializers and layers
     come from Python's `random`, which all threads share: it is left alone, as this module's docstring says.

@@ -1,1 +1,1 @@
-"""Tables to numbers, and what is learned of their columns. NumPy and SciPy alone."""
+"""Turns tables into numbers, and learns what their columns hold. NumPy and SciPy alone."""

@@ -1,4 +1,4 @@
-"""Bins of a column: where a decision tree of this column alone divides y, and quantiles for what is left.
+"""Bins of a column: a decision tree of this column alone divides y, and quantiles divide the rest.
 
 The tree is scikit-learn's DecisionTreeRegressor, grown best first, but of one sorted column, whose splits are sums of
 what lies below. Rows count as often as they occur: a weight of 2 is a row twice. Plain numpy.
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 N_BINS = 48
 N_CUTS = 512  # places, at most, where a tree may divide a column
 SMALLEST_LEAF = 8  # rows, at least, on each side of such a place
-PURE = 1e-12  # of the sum of squares: what a leaf leaves unexplained that is nothing but rounding
-SAME = np.float32(1e-7)  # numbers that a tree does not tell apart
+PURE = 1e-12  # of the sum of squares: less than this in a leaf is rounding
+SAME = np.float32(1e-7)  # numbers that differ by less are one number to a tree
 
 
 def boundaries_of_bins(values: NDArray, y: NDArray, weights: NDArray, counts: NDArray) -> NDArray:
@@ -37,7 +37,7 @@ def boundaries_of_bins(values: NDArray, y: NDArray, weights: NDArray, counts: ND
     first = np.flatnonzero(np.concatenate([[True], values[1:] > values[:-1]]))  # row of each distinct value
     distinct, occurrences = values[first], np.add.reduceat(counts, first)
     starts = distinct if len(distinct) <= N_CUTS else spread_quantiles(distinct, occurrences, N_CUTS)
-    begins = np.searchsorted(values, starts)  # of the parts that are not divided
+    begins = np.searchsorted(values, starts)  # in parts that the tree does not divide
     totals, numbers = np.add.reduceat(weights, begins), np.add.reduceat(counts, begins)
     sums = np.add.reduceat(weights[:, None] * _indicators(y), begins)
     centers = np.add.reduceat(values * counts, begins) / numbers
@@ -108,14 +108,14 @@ def divisions(values: NDArray, sums: NDArray, weights: NDArray, least: float, n_
 
 
 def quantiles(values: NDArray, weights: NDArray, shares: NDArray) -> NDArray:
-    """The smallest values, of sorted ones, that are not exceeded by these shares of the weights."""
+    """For each share, the smallest of sorted values that this share of the weights does not exceed."""
     total = np.cumsum(weights)
     places = np.searchsorted(total, shares * total[-1] * (1 - 1e-12))
     return values[np.minimum(places, len(values) - 1)]
 
 
 def spread_quantiles(distinct: NDArray, counts: NDArray, n: int) -> NDArray:
-    """Boundaries of at most n bins: quantiles in which a value that occurs n times counts for the square root of n.
+    """Boundaries of at most n bins: quantiles, in which a value that occurs k times counts as the square root of k.
 
     Spikes, such as a zero that most rows have, would otherwise take all bins but one.
     """

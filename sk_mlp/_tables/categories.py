@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from sk_mlp._tables.columns import Column
 
-# Codes of a categorical column's values that are none of its categories.
+# Codes of values that are none of a column's categories.
 MISSING, UNKNOWN = -1, -2
 
-Categories = dict[int, tuple[Any, ...]]  # of each categorical column, by number, in the order of their codes
+Categories = dict[int, tuple[Any, ...]]  # of each categorical column, by its number; in the order of the codes
 
 FEWEST_UNKNOWN = 10  # rows, before a warning
 NUMBER = re.compile(r"-?([0-9]{1,40}\.?[0-9]*|\.[0-9]+)(e[+-][0-9]{1,3})?")
@@ -24,7 +24,7 @@ TRUTH = {"true": 1, "false": 0}
 
 
 def learn_values(column: Column, weightless: NDArray) -> tuple[Any, ...]:
-    """The values that occur in rows with a weight, sorted, the missing ones left out.
+    """The values in rows with a weight, sorted, without missing ones.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def learn_values(column: Column, weightless: NDArray) -> tuple[Any, ...]:
         For a value that cannot be a category.
     """
     values, missing = column.values()
-    if weightless.shape == missing.shape:  # else the check of the weights will say what is wrong
+    if weightless.shape == missing.shape:  # others are refused by the check of the weights
         missing = missing | weightless
     try:
         occurring = {value for value, is_missing in zip(values, missing, strict=True) if not is_missing}
@@ -45,7 +45,7 @@ def learn_values(column: Column, weightless: NDArray) -> tuple[Any, ...]:
 
 
 def codes_of(column: Column, categories: tuple[Any, ...], warn: bool) -> NDArray:
-    """Codes of a column's values: those of equal categories, or else of the only one that is the same but for its type.
+    """Codes of a column's values: of equal categories, or else of the only one that differs in its type alone.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def _some(values: Any) -> str:
 
 
 def _alike(values: set, categories: tuple[Any, ...]) -> dict[Any, int]:
-    """Codes of values that one category alone is the same as, but for its type."""
+    """Codes of the values that differ from a single category in their type alone."""
     keys = [_key(category) for category in categories]
     counts = Counter(keys)
     codes = {key: code for code, key in enumerate(keys) if key is not None and counts[key] == 1}
@@ -108,7 +108,7 @@ def _text(value: Any) -> str | None:
 
 
 def _key(value: Any) -> Any:
-    """What is equal for 1, 1.0, "1" and b"1", for True and "True", for "a" and b"a"; None for other types."""
+    """A key that is equal for 1, 1.0, "1" and b"1", for True and "True", for "a" and b"a"; None for other types."""
     text = _text(value)
     if text is not None:
         if text.lower() in TRUTH:
@@ -124,7 +124,7 @@ def _key(value: Any) -> Any:
 
 
 def _is_same(value: Any, category: Any) -> bool:
-    """Whether a value and a category of the same key are the same, and not merely near or another text."""
+    """Whether a value and a category of the same key are really the same, not near numbers or other texts."""
     texts = _text(value), _text(category)
     if None not in texts and texts[0] != texts[1]:  # "1" and "1.0", but neither "1" and "01" nor "1.1" and "1.10"
         return texts[1] in spellings(str(texts[0]))
@@ -152,7 +152,7 @@ def spellings(text: str) -> list[str]:
 
 
 def known_texts(categories: Sequence[str]) -> dict[str, int]:
-    """Codes of all texts that `codes_of` takes for one of these: itself, and other spellings."""
+    """Codes of all texts that `codes_of` takes for one of these categories, other spellings included."""
     known = {category: code for code, category in enumerate(categories)}
     others = {other for category in categories for other in spellings(category)}
     return known | dict(sorted(_alike(others - known.keys(), tuple(categories)).items()))
@@ -164,7 +164,7 @@ def holds_texts(categories: tuple[Any, ...]) -> bool:
 
 
 def as_type(name: str, categories: tuple[Any, ...], kind: type) -> list:
-    """Categories as what takes a table without Python's objects has them: all strings, or all floats.
+    """Categories for models that take no Python objects: all as strings, or all as floats.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def as_type(name: str, categories: tuple[Any, ...], kind: type) -> list:
     """
     try:
         known = [kind(value.decode() if isinstance(value, bytes) else value) for value in categories]
-    except (TypeError, ValueError):  # among them bytes that are no text
+    except (TypeError, ValueError):  # bytes, for example, that are no text
         known = []
     if len(set(known)) < len(categories):
         some = f"{list(categories[:5])}{' and others' if len(categories) > 5 else ''}"

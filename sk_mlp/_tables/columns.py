@@ -1,4 +1,4 @@
-"""Columns of whatever comes as X, one by one: names, kinds and values. Plain numpy; frames by narwhals."""
+"""The columns of any X, one by one: names, kinds and values. Plain numpy; frames by narwhals."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 SECOND = np.timedelta64(1, "s")
-# What scikit-learn's own check makes numbers of, in frames that are not of pandas.
+# Types that scikit-learn's own check turns into numbers, in frames that are not of pandas.
 PLAIN = {"Boolean", "Float32", "Float64", *(f"{sign}{n}" for sign in ("Int", "UInt") for n in (8, 16, 32, 64))}
 
 
 def as_table(X: Any) -> Any:
-    """X if it has rows and columns: a matrix or frame as it is, anything else as an array.
+    """X with its rows and columns: a matrix or frame as it is, anything else as an array.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def _as_array(X: Any) -> NDArray:
             return array
     except (ValueError, TypeError):
         pass
-    return np.asarray(X, dtype=object)  # numbers beside strings remain numbers
+    return np.asarray(X, dtype=object)  # so that numbers beside strings remain numbers
 
 
 def frame_of(X: Any) -> nw.DataFrame | None:
@@ -72,7 +72,7 @@ def frame_of(X: Any) -> nw.DataFrame | None:
 
 
 def is_plain(X: Any) -> bool:
-    """Whether X is numbers throughout, of which scikit-learn's own check makes a matrix at once."""
+    """Whether X has only numbers, which scikit-learn's own check turns into a matrix at once."""
     if isinstance(X, np.ndarray):
         of_numbers = X.dtype.kind == "O" and _are_numbers(_types(X.ravel(order="K")) - {bool, np.bool_})
         return X.dtype.kind in "biufc" or of_numbers
@@ -85,8 +85,8 @@ def is_plain(X: Any) -> bool:
 
 
 def as_array(X: Any) -> Any:
-    """A pandas frame of numbers as an array, which takes half of scikit-learn's time; anything else as it is."""
-    # Of truth values beside numbers, pandas makes objects; of sparse columns, scikit-learn makes a sparse matrix.
+    """A pandas frame of numbers as an array, in half of scikit-learn's time; anything else as it is."""
+    # pandas turns truth values beside numbers into objects; scikit-learn turns sparse columns into a sparse matrix.
     is_pandas = nw.dependencies.is_pandas_dataframe(X)
     simple = is_pandas and all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in X.dtypes)
     return X.to_numpy() if simple else X
@@ -163,7 +163,7 @@ class Column:
         return values, missing
 
     def numbered_values(self) -> tuple[list, NDArray, NDArray]:
-        """Values, which of them are missing, and the number of each row's value: pandas' categories once each."""
+        """The values, which of them are missing, and each row's number among them; pandas' categories come once."""
         native = None if isinstance(self.data, np.ndarray) else self.data.to_native()
         if nw.dependencies.is_pandas_series(native) and type(native.dtype).__name__ == "CategoricalDtype":
             values = [*native.dtype.categories.tolist(), None]
@@ -176,7 +176,7 @@ class Column:
         return values, missing, np.arange(len(values))
 
     def numbers(self) -> NDArray:
-        """Numbers, and seconds for what lasts, nan where they are missing: float64.
+        """Numbers, or durations in seconds, float64, nan where they are missing.
 
         Raises
         ------
@@ -228,7 +228,7 @@ def _as_data(series: nw.Series) -> Any:
 
 
 def _as_python(value: Any) -> Any:
-    """A value of numpy's as Python's own: not all of those can be compared with decimals, say."""
+    """A numpy scalar as Python's own type: some numpy types cannot be compared with decimals, say."""
     is_numpy = isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64))
     return value.item() if is_numpy else value
 
@@ -239,7 +239,7 @@ def _is_missing(value: Any) -> bool:
         return True
     try:
         return bool(value != value)
-    except TypeError:  # pandas.NA is not even that
+    except TypeError:  # pandas.NA cannot be compared at all
         return True
     except ValueError:  # an array or the like
         return False
@@ -252,7 +252,7 @@ def _are_missing(values: list) -> NDArray:
 
 
 def has_missing_objects(y: Any) -> bool:
-    """Whether y holds objects or dates of which some are missing; of numbers scikit-learn sees that."""
+    """Whether y holds objects or dates of which some are missing; scikit-learn itself checks numbers."""
     if y is None or issparse(y):
         return False
     if np.ma.is_masked(y):
@@ -261,7 +261,7 @@ def has_missing_objects(y: Any) -> bool:
         array = np.asarray(y)
         if array.dtype.kind in "US" and not hasattr(y, "dtype"):  # a list, whose nan has become a string
             array = np.asarray(y, dtype=object)
-    except ValueError:  # of which scikit-learn says what is wrong
+    except ValueError:  # scikit-learn says what is wrong with it
         return False
     return array.dtype.kind in "OMm" and bool(_are_missing(array.ravel().tolist()).any())
 
@@ -282,7 +282,7 @@ def _types(values: NDArray) -> set[type]:
 
 
 def _are_numbers(types: set[type]) -> bool:
-    """Whether numpy itself makes floats of objects of these types, and nan of the missing ones."""
+    """Whether numpy turns objects of these types into floats, and missing ones into nan."""
     others = types - {float, int, Decimal, NoneType}
     return all(issubclass(kind, np.number) and not issubclass(kind, np.timedelta64) for kind in others)
 

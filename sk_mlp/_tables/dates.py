@@ -1,4 +1,4 @@
-"""Columns of dates to numbers: seconds since the first one, and what the calendar and the clock say. Plain numpy."""
+"""Turns columns of dates into numbers: seconds since the first date, calendar and clock. Plain numpy."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NAIVE, OWN = "", "own"  # in place of a time zone's name: none at all, and each 
 
 @dataclass(frozen=True)
 class DateColumn:
-    """What is known of a column of dates. All of it is about the clock that the dates show.
+    """What is known of a column of dates, by the clock that the dates show.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def calendar(seconds: Any) -> dict[str, Any]:
 
 
 def learn_dates(column: Column, weightless: NDArray, in_units: bool) -> DateColumn:
-    """What the rows with a weight tell of a column.
+    """What the rows with a weight say about a column.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def learn_dates(column: Column, weightless: NDArray, in_units: bool) -> DateColu
 
 
 def seconds_of(column: Column, asked: str | None = None) -> tuple[NDArray, str]:
-    """A column's dates, by their clock, as seconds since 1970, nan where they are missing; and their time zone.
+    """A column's dates by their clock, as seconds since 1970, nan where they are missing, and their time zone.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rows of X to the features of a first hidden layer, as a `ColumnPlan` says, for all members of an ensemble at once.
+"""Turns rows of X into the features of the first hidden layer, by a `ColumnPlan`, for all members at once.
 
 Plain numpy; `sk_mlp.layers.ColumnEncoding` is the same arithmetic as a layer. What members have learned is turned into
 tables beforehand. All of them look up a number in the same sorted list, that of the boundaries of all their bins.
@@ -31,9 +31,9 @@ def in_lanes(rows: NDArray) -> NDArray:
 
 
 def in_all_lanes(numbers: NDArray) -> NDArray:
-    """A number for each feature of each member, (n_members, n), as it meets rows in lanes: (n_members, 1, n, `LANES`).
+    """A number for each feature of each member, (n_members, n), repeated in all lanes: (n_members, 1, n, `LANES`).
 
-    They are repeated: numpy is several times as fast where both of its arguments lie side by side.
+    numpy is several times as fast where both of its arguments lie side by side.
     """
     return np.repeat(numbers[:, None, :, None], LANES, axis=3)
 
@@ -77,9 +77,9 @@ class ColumnEncoder:
         self._factors = factors
 
     def folded(self, kernel: NDArray) -> NDArray:
-        """A kernel, (n_members, width, n), for features as they are here: in another order, and not yet scaled."""
+        """A kernel, (n_members, width, n), for features as they come here: in another order and not yet scaled."""
         order = np.arange(self.plan.width)
-        if self.plan.embedding == "ple":  # here the first of all columns' features comes first, then the second
+        if self.plan.embedding == "ple":  # here the first features of all columns come first, then all the second ones
             n = len(self.plan.numeric)
             order[n : n + n * PIECEWISE_DIM] = n + np.arange(n * PIECEWISE_DIM).reshape(n, -1).T.ravel()
         return (kernel * self._factors[..., None])[:, order]
@@ -157,7 +157,7 @@ class _Bins:
     def __init__(self, known: dict[str, NDArray], clip: bool):
         bounds = known["boundaries"]  # (n_members, n_numeric, N_BINS + 1)
         low, high = bounds[..., :-1], bounds[..., 1:]
-        mixing = known["mixing"] * (high > low)[..., None]  # bins that only fill up the array have no part
+        mixing = known["mixing"] * (high > low)[..., None]  # bins that only fill up the array count for nothing
         below = np.cumsum(mixing, axis=2) - mixing + known["mixing_bias"][:, :, None]
         self._below, self._own = (
             np.ascontiguousarray(part.reshape(-1, PIECEWISE_DIM).T, np.float32) for part in (below, mixing)
@@ -202,7 +202,7 @@ class _Bins:
 
 
 def _before_scaling(z: NDArray, center: NDArray, scale: NDArray, clip: bool) -> NDArray:
-    """The least numbers that are scaled, and clipped, to z or more; infinite where all are, or none."""
+    """The smallest numbers that scaling and clipping take to z or more; infinite where it takes all there, or none."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         size = 1 - (z / CLIP) ** 2
         unclipped = np.where(size > 0, z / np.sqrt(np.maximum(size, 0)), np.copysign(np.inf, z)) if clip else z

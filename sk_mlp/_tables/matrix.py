@@ -1,4 +1,4 @@
-"""Tables with columns of several types to matrices of numbers. Plain numpy."""
+"""Turns tables with columns of several types into matrices of numbers. Plain numpy."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def _is_auto(columns: Any) -> bool:
 
 
 def _is_none(columns: Any) -> bool:
-    """Whether no column is named: None, an empty list, or a mask of nothing."""
+    """Whether no column is named: None, an empty list, or a mask without any True."""
     if not isinstance(columns, (list, tuple, np.ndarray)):
         return columns is None
     return not len(columns) or (np.asarray(columns).dtype == bool and not np.any(columns))
@@ -72,7 +72,7 @@ def _is_none(columns: Any) -> bool:
 def learn_columns_of(
     X: Any, categorical: tuple[int, ...], dates: tuple[int, ...], sample_weight: Any, in_units: bool
 ) -> tuple[Categories, Dates]:
-    """What rows of other weights than 0 tell of these columns; ``in_units`` as in `learn_dates`."""
+    """What rows whose weight is not 0 say about these columns; ``in_units`` as in `learn_dates`."""
     found: Categories = {}
     found_dates: Dates = {}
     weightless = np.asarray(sample_weight) == 0
@@ -85,7 +85,7 @@ def learn_columns_of(
 
 
 def with_features_of_dates(columns: tuple[int, ...] | None, n_columns: int, dates: Dates) -> tuple[int, ...] | None:
-    """Numbers of columns in the matrix that `to_numbers` returns: X's own, and all that is made of its dates."""
+    """Numbers of columns in the matrix that `to_numbers` returns: X's own, and all features of its dates."""
     if columns is None:
         return None
     last, more = n_columns, list[int]()

@@ -4,14 +4,14 @@ import keyword
 import re
 from collections.abc import Callable, Sequence
 
-SAFE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # what TensorFlow takes, and leaves as it is
-TAKEN = {*keyword.kwlist, "self"}  # names that no argument of its functions may have
+SAFE = re.compile("[A-Za-z][A-Za-z0-9_]*")  # names that TensorFlow takes and does not change
+TAKEN = {*keyword.kwlist, "self"}  # names that no argument of its functions can have
 
 
 def exported_names(names: Sequence[str]) -> list[str]:
-    """Names of letters from a to z, digits and "_" that begin with a letter, and differ but for upper and lower case.
+    """Names of letters from a to z, digits and "_" that begin with a letter, and differ by more than case.
 
-    All else becomes "_", none at either end; "x_" is put before what then begins with a digit or is a word of Python's.
+    All else becomes "_", none at either end; "x_" goes before names that begin with a digit or are words of Python.
     """
 
     def is_safe(name: str) -> bool:
@@ -25,12 +25,12 @@ def exported_names(names: Sequence[str]) -> list[str]:
 
 
 def names_of_inputs(names: Sequence[str]) -> list[str]:
-    """Names that Keras takes for inputs: "_" for "/" and for nothing."""
+    """Names that Keras takes for inputs: with "_" in place of "/" and of an empty name."""
     return distinct_names(names, lambda name: name.replace("/", "_") or "_", str)
 
 
 def distinct_names(names: Sequence[str], mended: Callable[[str], str], same: Callable[[str], str]) -> list[str]:
-    """Mended names, of which no two are the same: names that need no mending stay, to others "_" and a number is added.
+    """Mended names that all differ: names that need no mending stay, others get "_" and a number where needed.
 
     Parameters
     ----------

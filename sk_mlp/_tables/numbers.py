@@ -1,8 +1,8 @@
-"""Numbers of X from the types that they come in to float32, without the digits that count being lost. Plain numpy.
+"""Turns the numbers of X into float32 without losing digits that count. Plain numpy.
 
-float32 keeps 7 digits. A column of dates such as 20180117, or of timestamps, differs in the digits after those. So what
-lies far from 0, compared with its spread, is subtracted in float64 first: the *shift* of a column. All that a network
-learns of such a column is of the numbers less their shift.
+float32 keeps 7 digits. A column of dates such as 20180117, or of timestamps, differs in the digits after those. So
+where numbers lie far from 0, compared with their spread, the *shift* of the column is subtracted in float64 first. All
+that a network learns of such a column is about the numbers less their shift.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,27 +14,31 @@ from scipy.sparse import csr_array, issparse
 from sk_mlp._estimator.messages import warn
 from sk_mlp._tables.selection import Matrix, stacked
 
-# Types that checks of X leave as they are. What is of none of these becomes the first.
-WIDE = [np.float64, np.int64, np.int32, np.uint64, np.uint32]  # have digits that float32 has not
+# Types that checks of X leave as they are. Numbers of other types become the first of them.
+WIDE = [np.float64, np.int64, np.int32, np.uint64, np.uint32]  # have digits that float32 lacks
 NARROW = [np.float32, np.uint8]  # go to the engine as they are, and become float32 a batch at a time
 DENSE = [*WIDE, *NARROW, np.float16, np.int16, np.int8, np.uint16]
 SPARSE = NARROW
 
-FAR = 1000.0  # spreads from 0, from which on a column is shifted: nearer, float32 rounds by less than 1e-4 spreads
-NEAR = 32.0  # spreads, within which 0 is then: shifts are multiples of it, so that those of a search's folds are equal
-LOST = 1e-3  # of a column's spread: float32 rounding that is worth a warning
-CONSTANT = 64 * float(np.finfo(np.float64).eps)  # of a column's size: a spread that is rounding in float64 itself
-PROBE = 30_000  # numbers of X, at most, that are looked at for a warning
+FAR = (
+    1000.0  # spreads from 0: columns at least as far are shifted. Nearer ones float32 rounds by less than 1e-4 spreads
+)
+NEAR = (
+    32.0  # spreads from 0, at most, after that: shifts are multiples of it, so that they are equal in a search's folds
+)
+LOST = 1e-3  # of a column's spread: float32 rounding of more gives a warning
+CONSTANT = 64 * float(np.finfo(np.float64).eps)  # of a column's size: a smaller spread is rounding of float64 itself
+PROBE = 30_000  # numbers of X, at most, that are checked for a warning
 CHUNK = 2**18  # numbers that are converted at a time
 
 
 def is_wide(X: Matrix) -> bool:
-    """Whether a matrix is dense, and of a type with digits that float32 has not."""
+    """Whether a matrix is dense, and of a type with digits that float32 lacks."""
     return not issparse(X) and X.dtype in WIDE
 
 
 def shift_of(center: NDArray, scale: NDArray) -> NDArray:
-    """What to subtract from numbers, in float64, before they become float32: 0 where that is as well left undone.
+    """What to subtract from numbers, in float64, before they become float32; 0 where nothing needs to be.
 
     Parameters
     ----------
@@ -53,7 +57,7 @@ def shift_of(center: NDArray, scale: NDArray) -> NDArray:
 
 
 def in_float32(parts: Sequence[Matrix], shift: NDArray | None, names: Iterable = (), checks: bool = True) -> Matrix:
-    """Matrices, one below the other, as one that networks train on.
+    """Matrices, one below the other, as one matrix that networks train on.
 
     Parameters
     ----------
@@ -100,7 +104,7 @@ def in_float32(parts: Sequence[Matrix], shift: NDArray | None, names: Iterable =
 
 
 def check_finite(X: NDArray, allow_nan: bool, names: Iterable, estimator_name: str) -> None:
-    """Raise as scikit-learn does for numbers that are not finite, and name their columns besides.
+    """Raise scikit-learn's error for numbers that are not finite, with the names of their columns.
 
     Raises
     ------
@@ -110,8 +114,8 @@ def check_finite(X: NDArray, allow_nan: bool, names: Iterable, estimator_name: s
     if not (np.isinf(X) if allow_nan else ~np.isfinite(X)).any():
         return
     try:
-        from sklearn.utils import assert_all_finite  # which takes half a second to import
-    except ImportError:  # where nothing but the predictor is installed
+        from sklearn.utils import assert_all_finite  # importing it takes half a second
+    except ImportError:  # where only what the predictor needs is installed
         raise ValueError("Input X contains NaN, infinity or a number that is too large.") from None
     try:
         assert_all_finite(X, allow_nan=allow_nan, estimator_name=estimator_name, input_name="X")
@@ -124,10 +128,10 @@ def check_finite(X: NDArray, allow_nan: bool, names: Iterable, estimator_name: s
 
 
 def _in_columns(wrong: NDArray, names: Iterable) -> str:
-    """The columns that hold something wrong, as the end of a sentence."""
+    """The columns with wrong numbers, as the end of a sentence."""
     numbers = np.flatnonzero(wrong.any(axis=0))
     names = list(names) or range(wrong.shape[1])
-    found = list(dict.fromkeys(names[number] for number in numbers))  # what is made of a date has its name
+    found = list(dict.fromkeys(names[number] for number in numbers))  # features of a date have its name
     return f", in the column {_some(found)[1:-1]}" if len(found) == 1 else f", in the columns {_some(found)}"
 
 
@@ -137,7 +141,7 @@ def _some(names: list) -> str:
 
 
 def warn_of_lost_digits(X: NDArray, rows: NDArray, numeric: NDArray, names: Iterable, remedy: str) -> None:
-    """Warn of columns whose numbers are much the same as float32, for a network that takes them as they are.
+    """Warn of columns whose numbers hardly differ as float32, for a network that takes them as they are.
 
     Parameters
     ----------
@@ -169,6 +173,6 @@ def warn_of_lost_digits(X: NDArray, rows: NDArray, numeric: NDArray, names: Iter
         names = list(names) or range(X.shape[1])
         found = _some([names[numeric[j]] for j in np.flatnonzero(lost)])
         warn(
-            f"The columns {found} of X lose digits that tell rows apart, for the network takes X as float32 as it is, "
+            f"The columns {found} of X lose digits that tell rows apart: the network takes X as float32 as it is, "
             f"and their numbers differ by little compared with their size. {remedy}"
         )

@@ -1,4 +1,4 @@
-"""What a network does with the columns of X before its first hidden layer: the plan, and what it learns of them.
+"""How a network reads the columns of X before its first hidden layer: the plan, and what is learned for it.
 
 Plain numpy; `sk_mlp._tables.encoding` and `sk_mlp.layers.ColumnEncoding` have the arithmetic.
 """
@@ -14,7 +14,7 @@ from sk_mlp._tables.categories import MISSING, Categories
 from sk_mlp._tables.numbers import CONSTANT, is_wide
 
 NO_CODE = -9  # that no value has
-ONE_HOT = 16  # categories, at most; a column of more has an embedding
+ONE_HOT = 16  # categories, at most; columns of more get an embedding
 CATEGORY_DIM = 8
 N_FREQUENCIES, PERIODIC_DIM = 16, 3
 PIECEWISE_DIM = 6
@@ -22,12 +22,12 @@ SMALLEST_BIN = 1e-6
 SCALE_FACTOR = 96.0  # of the learned scale's learning rate, by Adam
 CLIP = 3.0
 LARGEST, LARGEST_SCALE = 1e9, 1e30  # of a scaled number, and of what scales it: float32 ends at 3e38, its root at 2e19
-SAMPLE = 50_000  # rows, at most, that quantiles and bins are taken of
+SAMPLE = 50_000  # rows, at most, to take quantiles and bins from
 
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """How a network reads the columns of X: structure, nothing that is mere data.
+    """How a network reads the columns of X: structure, and no data.
 
     Attributes
     ----------
@@ -57,12 +57,12 @@ class ColumnPlan:
 
     @property
     def n_basis(self) -> int:
-        """Functions of each number that its embedding mixes."""
+        """How many functions of a number its embedding mixes."""
         return {"pbld": N_FREQUENCIES, "plr": 2 * N_FREQUENCIES, "ple": N_BINS}.get(self.embedding or "", 0)
 
     @property
     def embedding_dim(self) -> int:
-        """Features that the embedding of a number has, beside the number itself."""
+        """How many features the embedding of a number has, beside the number itself."""
         return PIECEWISE_DIM if self.embedding == "ple" else PERIODIC_DIM
 
     @property
@@ -82,7 +82,7 @@ def plan_columns(
     learned_scale: bool,
     handle_missing: str,
 ) -> ColumnPlan | None:
-    """The plan for these columns of X; None where the network is to get them as they are.
+    """The plan for these columns of X; None where the network gets them as they are.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def learn_columns(
     counts: NDArray,
     scaling: str | None,
 ) -> dict[str, NDArray]:
-    """What the training rows tell of the columns.
+    """What the training rows say about the columns.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def learn_columns(
         order = np.argsort(values)  # nan comes last
         order = order[: len(order) - np.count_nonzero(np.isnan(values))]
         if not len(order):
-            continue  # missing throughout: 0 for every row
+            continue  # all missing: 0 in every row
         values, value_weights = values[order], weights[order]
         learned[:, j] = _location_and_scale(values, value_weights, scaling, exactness)
         learned[2, j] = min(learned[2, j], LARGEST_SCALE)
@@ -183,7 +183,9 @@ def learn_columns(
             boundaries[j] = boundaries_of_bins(scaled, y[rows[order]], value_weights, counts[order])
     known_slots = []
     for column, one, other in plan.slots:
-        codes = X[every_row, column]  # a slot that is the same throughout has no part, as a constant number has none
+        codes = X[
+            every_row, column
+        ]  # a slot that is the same in all rows counts for nothing, as a constant number does
         known_slots.append(np.isin([one] if other == NO_CODE else [one, other], codes).all() and (codes != one).any())
     arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
     if plan.slots:
@@ -197,7 +199,7 @@ def learn_columns(
 
 
 def drawn_rows(rows: NDArray, weights: NDArray, counts: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Some of the rows, with their weights and counts, where there are more than `SAMPLE`, counted as they occur.
+    """The rows, or a sample of them where they count as more than `SAMPLE`, with weights and counts.
 
     One is drawn of each of `SAMPLE` successive parts, so that it does not matter whether a row has a count of 2 or
     comes twice in succession.
@@ -214,9 +216,9 @@ def drawn_rows(rows: NDArray, weights: NDArray, counts: NDArray) -> tuple[NDArra
 def _location_and_scale(
     values: NDArray, weights: NDArray, scaling: str | None, exactness: float
 ) -> tuple[float, float, float]:
-    """What replaces a missing number, the center, and one over the scale, of sorted values.
+    """Of sorted values: what replaces a missing one, the center, and one over the scale.
 
-    A spread that is below ``exactness`` times the size of the values is taken for their rounding: they are constant.
+    Where the spread is below ``exactness`` times the values' size it is rounding, and the values are constant.
     """
     largest = max(abs(values[0]), abs(values[-1]))
     if scaling == "robust":
@@ -234,5 +236,5 @@ def _location_and_scale(
 
 
 def smooth_clip(z: NDArray, clip: bool) -> NDArray:
-    """Numbers within (-3, 3), those near 0 nearly as they are (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491)."""
+    """Numbers in (-3, 3), those near 0 nearly unchanged (RealMLP: Holzmueller et al. 2024, arXiv 2407.04491)."""
     return z / np.sqrt(1 + (z / CLIP) ** 2) if clip else z

@@ -1,6 +1,6 @@
-"""A table that is to be predicted, as the numbers that a network takes: without scikit-learn, whose import takes long.
+"""Turns a table into the numbers that a network predicts from, without scikit-learn, whose import takes long.
 
-The same numbers as by the estimators' checks, which are scikit-learn's. tests/test_predictor.py holds the two together.
+They are the same as by the estimators' checks, which use scikit-learn: tests/test_predictor.py compares the two.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from sk_mlp._tables.table import Table
 
 
 def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
-    """X as what a fitted network takes.
+    """X as a fitted network takes it.
 
     Parameters
     ----------
@@ -57,13 +57,13 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     numbers = to_numbers(X, table.categories, table.dates, warn=True) if is_mixed else _plain_numbers(X)
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(np.sum(numbers)) if numbers.dtype.kind == "f" else True
-    if not is_finite:  # or only its sum is not
+    if not is_finite:  # or the sum alone overflows
         check_finite(numbers, table.allows_missing, table.matrix_names, "Predictor")
     return in_float32([numbers], shift, table.matrix_names)
 
 
 def _plain_numbers(X: Any) -> NDArray:
-    """Numbers in the type that they come in, if it is one of `DENSE`, else float64."""
+    """Numbers in their own type if it is one of `DENSE`, else float64."""
     array = as_array(X)
     if isinstance(array, np.ndarray):
         if array.dtype.kind == "c":
@@ -90,7 +90,7 @@ def _read_sparse(X: Any, table: Table, shift: NDArray | None) -> Matrix:
 
 
 def _check_names(X: Any, table: Table) -> None:
-    """See that the columns of X have the names that they had in fit; words are those of scikit-learn."""
+    """Raise scikit-learn's errors where the columns of X do not have the names that they had in fit."""
     names = list(names_of(X)) if frame_of(X) is not None else []
     kinds = sorted({type(name).__qualname__ for name in names})
     if len(kinds) > 1 and "str" in kinds:

@@ -1,4 +1,4 @@
-"""X to the rows that networks train on, and the columns that go into each path or input. Plain numpy and scipy."""
+"""Selects rows of X, and the columns that go into each path or input. Plain numpy and scipy."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -30,7 +30,7 @@ def column_numbers(X: Any, columns: Any, parameter: str) -> tuple[int, ...]:
     ValueError
         If there is no such column, none at all, or one twice.
     """
-    from sklearn.utils._indexing import _get_column_indices  # not to be imported where nothing is trained
+    from sklearn.utils._indexing import _get_column_indices  # imported only where something is trained
 
     frame = X if hasattr(X, "shape") else np.asarray(X)
     if len(frame.shape) != 2:
@@ -65,7 +65,7 @@ def input_columns(X: Any, groups: Any) -> Inputs:
 
 
 def to_inputs(X: Any, columns: Inputs, take: Callable[[Any, tuple[int, ...]], Any]) -> Any:
-    """A matrix to what a model takes: itself, or a dict or tuple of parts of its columns.
+    """What a model takes of a matrix: itself, or a dict or tuple of some of its columns.
 
     Parameters
     ----------
@@ -89,5 +89,5 @@ def stacked(parts: list[Matrix]) -> Matrix:
 
 
 def dense(X: Matrix, dtype: Any = np.float32) -> NDArray:
-    """A matrix, of a batch's size, as an ndarray."""
+    """A matrix as an ndarray; for few rows at a time."""
     return (X.toarray() if issparse(X) else X).astype(dtype, copy=False)

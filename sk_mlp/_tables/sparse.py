@@ -1,4 +1,4 @@
-"""Sparse X: frames of sparse columns, which are tables, and csr matrices, which networks take as they are."""
+"""Sparse X: frames of sparse columns, which become dense, and csr matrices, which networks take as they are."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from sk_mlp._estimator.messages import warn
 
-UNLIKE = 100.0  # times the largest number of another column
+UNLIKE = 100.0  # as large as the largest number of another column, at most
 
 
 def dense_frame(X: Any) -> Any:
@@ -46,7 +46,7 @@ def dense_frame(X: Any) -> Any:
 
 
 def available_memory() -> float:
-    """Bytes of memory that are free, within what this container may have; inf where the system does not tell."""
+    """Bytes of free memory, within this container's limit; inf where the system does not say."""
     return min(_free(), _limit_of_container())
 
 

@@ -37,7 +37,7 @@ class Table:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether there are other columns than those of numbers."""
+        """Whether there are columns of other things than numbers."""
         return bool(self.categories or self.dates)
 
     def attributes(self) -> dict[str, Any]:
@@ -52,6 +52,6 @@ class Table:
 
     @property
     def matrix_names(self) -> list[str]:
-        """Names of the matrix's columns, if X's have any: those made of a date have its name."""
+        """Names of the matrix's columns, if X's have any; features of a date have its name."""
         names = list(self.names or ())
         return names + [names[number] for number, date in self.dates.items() for _ in date.features[1:] if names]

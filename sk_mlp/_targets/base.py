@@ -1,4 +1,4 @@
-"""What follows from y: one class a kind of y, each final. Plain numpy; of a loss they know what `LossFacts` tells."""
+"""What follows from y: a final class for each kind of y. Plain numpy; of a loss it knows only its `LossFacts`."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from sk_mlp._targets.dropout import DropoutRule
 
 
 class LossAsked(Protocol):
-    """What the ``loss`` parameter asks for, before it is known what y is.
+    """What the ``loss`` parameter asks for, while it is not yet known what y is.
 
     Attributes
     ----------
@@ -22,14 +22,14 @@ class LossAsked(Protocol):
     def quantiles(self) -> tuple[float, ...]: ...
 
     def compares_classes(self, targets: "Targets") -> bool:
-        """Whether the loss, or the output of the user's model, is one of classes, of which one is right in each row.
+        """Whether the loss compares classes of which one is right in each row, or the user's model ends in a softmax.
 
-        ``targets`` are what y is if it is not.
+        ``targets`` are what y is if not.
         """
 
 
 class LossFacts(Protocol):
-    """What targets ask of the loss of a fit; `sk_mlp._network.fit_loss` has the answers.
+    """What targets ask about the loss of a fit; `sk_mlp._network.fit_loss` answers.
 
     Attributes
     ----------
@@ -64,33 +64,33 @@ class LossFacts(Protocol):
         """Raise if no classifier can be trained with it."""
 
     def check_of_probabilities(self) -> None:
-        """Raise if it is one of logits and the user's model returns probabilities."""
+        """Raise if it takes logits, but the user's model returns probabilities."""
 
     def check_of_numbers(self, width: int, is_linear: bool) -> None:
         """Raise if no regressor can be trained with it."""
 
     def lets_any_number_through(self) -> bool:
-        """Whether the user's model does."""
+        """Whether the output of the user's model can be any number."""
 
     def is_of_differences(self, width: int) -> bool:
-        """Whether y's origin means nothing to it."""
+        """Whether it depends on differences of y alone, not on where y's zero is."""
 
     def of(self, y: NDArray, output: NDArray) -> NDArray:
-        """Its value of each row."""
+        """Its value for each row."""
 
     def of_frequencies(self, labels: NDArray, weights: NDArray) -> float | None:
-        """Its value where each row is predicted to be as frequent as it is; None if that is not known."""
+        """Its value where the prediction for all rows is the classes' frequencies; None if that is not known."""
 
     def smoothed(self, layout: str | None, width: int) -> dict[str, float]:
         """Label smoothing, as numbers of a program."""
 
 
 class Targets(ABC):
-    """What is known of y, and what a network for such a y is trained with. Abstract."""
+    """What is known of y, and all that depends on it in training. Abstract."""
 
     kind: str
-    has_intervals: bool  # whether what members put out for held-out rows is kept, for intervals
-    quantiles: tuple[float, ...] = ()  # that the network's outputs are, which are sorted then
+    has_intervals: bool  # whether outputs for held-out rows are kept, for intervals
+    quantiles: tuple[float, ...] = ()  # that the network puts out, sorted in each row
     first_dropout: float  # the rate of dropout="auto" where no rule sets it
 
     @property
@@ -106,20 +106,20 @@ class Targets(ABC):
     @property
     @abstractmethod
     def is_standardised(self) -> bool:
-        """Whether the network sees other numbers than y's own."""
+        """Whether the network learns a standardised y."""
 
     @property
     @abstractmethod
     def units(self) -> tuple[NDArray, NDArray]:
-        """Mean and scale of y, as the network sees it."""
+        """Mean and scale by which y is standardised."""
 
     @abstractmethod
     def check(self, y: Any, name: str = "y") -> NDArray:
-        """Return y as an array of the shape this kind has, or say what is wrong with it."""
+        """Return y as an array of this kind's shape, or raise an error that says what is wrong."""
 
     @abstractmethod
     def with_units(self, y: NDArray, rows: NDArray, weights: NDArray, loss: LossFacts, standardises: bool) -> "Targets":
-        """Targets with what is learned from the rows of y that train; the weights are theirs.
+        """Targets with the mean and scale of the rows of y that train, which have these weights.
 
         Raises
         ------
@@ -129,11 +129,11 @@ class Targets(ABC):
 
     @abstractmethod
     def default_loss(self, width: int, smoothing: float) -> tuple[str, str]:
-        """Name of the loss for an output of this width, and what "focal" means, if anything."""
+        """Name of the default loss for an output of this width, and of the loss that "focal" means; "" for none."""
 
     @abstractmethod
     def output_activation(self, loss: str) -> str:
-        """Activation of the built-in network's last layer, for a loss of this name that is not one of logits."""
+        """Activation of the built-in network's last layer, for the loss of this name, which does not take logits."""
 
     @abstractmethod
     def encoded(self, y: NDArray, width: int, loss: LossFacts) -> tuple[NDArray, str | None]:
@@ -147,15 +147,15 @@ class Targets(ABC):
 
     @abstractmethod
     def hyper(self, loss: LossFacts, layout: str | None, width: int) -> dict[str, float]:
-        """Numbers that change what the loss makes of y and the output, by the names that programs have for them."""
+        """Numbers that change what the loss computes, by the names that programs have for them."""
 
     @abstractmethod
     def loss_is_standardised(self, loss: LossFacts) -> bool:
-        """Whether the history's losses are those of a standardised y, and not as the loss's own meaning has them."""
+        """Whether the history's losses are of a standardised y, rather than of y in its own units."""
 
     @abstractmethod
     def loss_has_unit(self, hyper: dict[str, float]) -> bool:
-        """Whether 1 is a large loss."""
+        """Whether 1 is a large loss, whatever the units of y."""
 
     @abstractmethod
     def class_weights(self, class_weight: Any, y: NDArray, weights: NDArray) -> NDArray | float:
@@ -167,13 +167,13 @@ class Targets(ABC):
 
     @abstractmethod
     def dropout_rule(self, loss: LossFacts, y: NDArray, weights: NDArray, standardises: bool) -> DropoutRule | None:
-        """What dropout="auto" follows, if held-out rows tell; y, encoded, and weights are of the rows that train."""
+        """The rule of dropout="auto", if there is one; y, encoded, and weights are of the rows that train."""
 
     @abstractmethod
     def join_below(self, loss: LossFacts, y: NDArray, weights: NDArray, parts: tuple[NDArray, NDArray]) -> float:
-        """The held-out loss below which held-out rows come to train; -inf for never.
+        """The held-out loss below which held-out rows join the training rows; -inf for never.
 
-        ``parts`` are the numbers of the rows that train, and of these; y is encoded.
+        ``parts`` are the numbers of the training rows and of the held-out rows; y is encoded.
         """
 
     @abstractmethod
@@ -182,9 +182,9 @@ class Targets(ABC):
 
     @abstractmethod
     def attributes(self) -> dict[str, Any]:
-        """What a fitted estimator tells of y, by the attributes' names."""
+        """Attributes of a fitted estimator that say what y is."""
 
 
 def without_units() -> tuple[NDArray, NDArray]:
-    """Mean and scale of what the network sees as it is."""
+    """Mean 0 and scale 1, for what is not standardised."""
     return np.zeros(1), np.ones(1)

@@ -10,7 +10,7 @@ from sk_mlp._estimator.messages import counted
 
 
 def weights_of_classes(class_weight: Any, classes: list, y: NDArray, weights: NDArray) -> NDArray | float:
-    """Weight of each row by its class, or, for several labels, the product of those of its labels.
+    """Weight of each row: that of its class, or with several labels the product of its labels' weights.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def weights_of_classes(class_weight: Any, classes: list, y: NDArray, weights: ND
 
 
 def _by_label(table: dict, classes: list) -> dict:
-    """Weights by the labels; Keras' ``class_weight`` is by the numbers of classes, which may be words here."""
+    """Weights by label, also where they are given by the numbers of classes that are words, as Keras has them."""
     by_number = all(isinstance(label, str) for label in classes) and all(isinstance(key, Integral) for key in table)
     if not by_number or not all(0 <= key < len(classes) for key in table):
         return table
@@ -64,7 +64,7 @@ def _by_label(table: dict, classes: list) -> dict:
 
 
 def _balancing(y: NDArray, weights: NDArray) -> NDArray:
-    """Weights that make classes as frequent as each other, as scikit-learn's "balanced"; a class of no weight has 0."""
+    """Weights that balance the classes, as scikit-learn's "balanced"; 0 for a class without weight."""
     product = np.ones(len(y))
     for labels in y.reshape(len(y), -1).T:
         codes = np.unique(labels, return_inverse=True)[1]

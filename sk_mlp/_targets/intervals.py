@@ -1,4 +1,4 @@
-"""Intervals for y, of the width that rows ask for which the networks have not been trained on. Plain numpy."""
+"""Intervals for y, as wide as the errors on rows that the networks have not been trained on. Plain numpy."""
 
 from dataclasses import dataclass
 from numbers import Real
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-HALVINGS = 50  # of the range in which a limit lies, until nothing of it is left in float64
+HALVINGS = 50  # of the range in which a limit lies, until float64 cannot halve it any more
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """What an ensemble's members put out for rows that they have not been trained on.
+    """The outputs of an ensemble's members for rows that they have not been trained on.
 
     Members that hold out the same rows are a group. Rows of several groups are in here several times.
 
@@ -43,10 +43,10 @@ class HeldOut:
     n_rows_of_fit: int
 
     def may_be_trained_on(self, before: "HeldOut | None") -> bool:
-        """Whether the fit before, from which this one has gone on, may have trained on rows here.
+        """Whether the fit from which this one has gone on may have trained on these rows.
 
-        It has not where it has held out the same rows, told by their y: rows of X may come and go in between, or be in
-        another order.
+        It has not if it has held out the same rows, which are known by their y: between the fits, rows of X may come,
+        go, or change their order.
         """
         if before is None:
             return True
@@ -93,7 +93,7 @@ def interval_of_y(outputs: list[NDArray], held_out: HeldOut | None, coverage: An
 def interval(
     outputs: list[NDArray], held_out: HeldOut, coverage: float, quantiles: tuple[float, ...]
 ) -> tuple[NDArray, NDArray]:
-    """Limits between which y lies, as the network sees it, with a probability of ``coverage``.
+    """Limits between which the standardised y lies, with a probability of ``coverage``.
 
     CV+ (Barber, Candes, Ramdas and Tibshirani 2021, Predictive inference with the jackknife+, arXiv 1905.02928) over
     the groups: the limits are quantiles, over the held-out rows, of the prediction of the row's group less or plus the
@@ -140,7 +140,7 @@ def interval(
 
 
 def _ends(output: NDArray, coverage: float, quantiles: tuple[float, ...]) -> tuple[NDArray, NDArray]:
-    """What the limits start from: of several quantiles, those that come nearest to the interval's ends."""
+    """The outputs that limits start from: of several quantiles, the nearest to the interval's ends."""
     if not quantiles:
         return output, output
     output = np.sort(output, axis=1)
@@ -150,7 +150,7 @@ def _ends(output: NDArray, coverage: float, quantiles: tuple[float, ...]) -> tup
 
 
 def _limit(centers: NDArray, errors: NDArray, held_out: HeldOut, level: float) -> NDArray:
-    """The least number, for each sample, that so many of the held-out rows' centers plus errors do not exceed.
+    """For each sample, the least number that the centers plus errors of ``level`` held-out rows do not exceed.
 
     Parameters
     ----------

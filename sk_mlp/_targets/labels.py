@@ -45,11 +45,11 @@ class LabelTargets(Targets, ABC):
 
     @property
     def units(self) -> tuple[NDArray, NDArray]:
-        """Labels have none."""
+        """Mean 0 and scale 1: labels have no units."""
         return without_units()
 
     def with_units(self, y: NDArray, rows: NDArray, weights: NDArray, loss: LossFacts, standardises: bool) -> Targets:
-        """Themselves: labels have no units."""
+        """These targets themselves: labels have no units."""
         loss.check_of_probabilities()
         return self
 
@@ -82,8 +82,8 @@ class LabelTargets(Targets, ABC):
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
         """Output of the network, (n_samples, width), to probabilities, (n_samples, n_classes).
 
-        Margins, as hinge losses have them, are taken from -1 to 1. What else is below 0 or above 1 is no probability
-        and counts as the nearest one.
+        Margins, as hinge losses have them, are taken to lie between -1 and 1. Any other output below 0 or above 1
+        counts as the nearest probability.
         """
 
     @abstractmethod
@@ -91,7 +91,7 @@ class LabelTargets(Targets, ABC):
         """Most probable label of each row; for several labels, 1 where the probability exceeds one half."""
 
     def link(self, of_logits: bool) -> Callable[[NDArray], NDArray]:
-        """From the network's output to probabilities, where it is one of logits or of probabilities."""
+        """The function that turns the network's output, logits or probabilities, into probabilities."""
         if not of_logits:
             return np.asarray
         return partial(softmax, axis=1) if self.is_exclusive else expit
@@ -109,16 +109,16 @@ class LabelTargets(Targets, ABC):
         return True
 
     def dropout_rule(self, loss: LossFacts, y: NDArray, weights: NDArray, standardises: bool) -> DropoutRule | None:
-        """By the share of the loss of the classes' frequencies that is not explained, if that loss is known."""
+        """A rate by the unexplained share of the loss, if the loss of predicting the classes' frequencies is known."""
         of_constant = None if loss.smoothing else loss.of_frequencies(y, weights)
         return None if of_constant is None else partial(by_unexplained_share, of_constant)
 
     def join_below(self, loss: LossFacts, y: NDArray, weights: NDArray, parts: tuple[NDArray, NDArray]) -> float:
-        """Never: a loss of labels does not tell of noise."""
+        """-inf: a loss of labels says nothing about noise."""
         return -np.inf
 
     def output_activation(self, loss: str) -> str:
-        """What makes probabilities."""
+        """The activation that makes probabilities."""
         return self.activation
 
     def attributes(self) -> dict[str, Any]:
@@ -185,7 +185,7 @@ class NamedTargets(OneLabelTargets, ABC):
         return self.classes[np.argmax(probabilities, axis=1)]
 
     def meta(self) -> dict[str, Any]:
-        """The classes, by scikeras' names, and an encoder of labels."""
+        """The classes under scikeras' names, and an encoder of labels."""
         return _meta_of_labels(self.kind, self.classes)
 
 
@@ -200,7 +200,7 @@ class BinaryTargets(NamedTargets):
     widths = (1, 2)
 
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
-        """Of the second class, and of the first what is left, where the output has one column."""
+        """Probabilities of both classes, where the output has one column, for the second class."""
         if len(self.classes) == 1:
             return np.ones((len(output), 1))
         if output.shape[1] > 1:
@@ -218,13 +218,13 @@ class MulticlassTargets(ColumnEach, NamedTargets):
     activation = "softmax"
 
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
-        """Of each class, summing to 1."""
+        """Probabilities of each class, which sum to 1."""
         return _exclusive(output, from_logits, of_margins)
 
 
 @dataclass(frozen=True, eq=False)
 class DummyTargets(ColumnEach, OneLabelTargets):
-    """Classes, given by a column for each, of which one is 1 in each row."""
+    """Classes as dummies: a column for each class, of which one is 1 in each row."""
 
     kind = "multiclass"
     is_exclusive = True
@@ -240,7 +240,7 @@ class DummyTargets(ColumnEach, OneLabelTargets):
         return np.argmax(y, axis=1)
 
     def strata(self, y: NDArray) -> NDArray | None:
-        """Number of each row's class: itself."""
+        """Number of each row's class: y itself."""
         return y
 
     def encode(self, y: NDArray, width: int, layout: str) -> NDArray:
@@ -248,15 +248,15 @@ class DummyTargets(ColumnEach, OneLabelTargets):
         return _columns_of_classes(y, width, layout)
 
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
-        """Of each class, summing to 1."""
+        """Probabilities of each class, which sum to 1."""
         return _exclusive(output, from_logits, of_margins)
 
     def labels(self, probabilities: NDArray) -> NDArray:
-        """Of each row a 1 in the column of the most probable class."""
+        """In each row, a 1 in the column of the most probable class."""
         return np.eye(len(self.classes), dtype=int)[np.argmax(probabilities, axis=1)]
 
     def meta(self) -> dict[str, Any]:
-        """The classes, by scikeras' names."""
+        """The classes under scikeras' names."""
         return _meta(DUMMIES, self.classes)
 
 
@@ -293,7 +293,7 @@ class MultilabelTargets(ColumnEach, LabelTargets):
         return y.astype(np.float32)
 
     def probabilities(self, output: NDArray, from_logits: bool, of_margins: bool = False) -> NDArray:
-        """Of each label."""
+        """Probabilities of each label."""
         return _of_each(output, from_logits, of_margins)
 
     def labels(self, probabilities: NDArray) -> NDArray:
@@ -305,16 +305,16 @@ class MultilabelTargets(ColumnEach, LabelTargets):
         return weights_of_classes(class_weight, [0, 1], y, weights)
 
     def strata(self, y: NDArray) -> NDArray | None:
-        """None: there are as many as combinations of labels."""
+        """None: there are as many classes as combinations of labels."""
         return None
 
     def meta(self) -> dict[str, Any]:
-        """The classes, by scikeras' names."""
+        """The classes under scikeras' names."""
         return _meta(DUMMIES, self.classes)
 
 
 def _known_labels(y: NDArray, classes: NDArray, name: str) -> NDArray:
-    from sklearn.utils.validation import column_or_1d  # not to be imported where nothing is trained
+    from sklearn.utils.validation import column_or_1d  # imported only where something is trained
 
     y = column_or_1d(y, warn=True)
     unseen = np.setdiff1d(y, classes)
@@ -349,7 +349,7 @@ def _of_each(output: NDArray, from_logits: bool, of_margins: bool) -> NDArray:
 
 
 def _meta_of_labels(target_type: str, classes: NDArray) -> dict[str, Any]:
-    from sklearn.preprocessing import LabelEncoder  # not to be imported where nothing is trained
+    from sklearn.preprocessing import LabelEncoder  # imported only where something is trained
 
     return {**_meta(target_type, classes), "target_encoder_": LabelEncoder().fit(classes)}
 

@@ -12,10 +12,10 @@ from sk_mlp._targets.base import LossAsked, LossFacts, Targets
 from sk_mlp._targets.dropout import DropoutRule, once_stalled
 
 RATIOS, LOGARITHMS = "mean_absolute_percentage_error", "mean_squared_logarithmic_error"
-POSITIVE = {"poisson", LOGARITHMS}  # of which the built-in network returns positive numbers only
+POSITIVE = {"poisson", LOGARITHMS}  # for these the built-in network returns positive numbers only
 
-# Of y's variance. Where less is left unexplained there is next to no noise to learn by heart, so the held-out rows are
-# worth more as training rows than for telling when to stop. Fewer rows cannot tell.
+# A share of y's variance: where less is unexplained, there is next to no noise to learn by heart, and held-out rows are
+# worth more as training rows than for early stopping. And the number of rows that it takes to know that share.
 NEARLY_EXPLAINED = 0.01
 FEWEST_ROWS = 20
 
@@ -54,7 +54,7 @@ class NumberTargets(Targets):
 
     @property
     def is_standardised(self) -> bool:
-        """Whether the network sees other numbers than y's own."""
+        """Whether the network learns a standardised y."""
         return bool(self.mean.any() or (self.scale != 1).any())
 
     @property
@@ -63,7 +63,7 @@ class NumberTargets(Targets):
         return self.mean, self.scale
 
     def check(self, y: Any, name: str = "y") -> NDArray:
-        """Return y as (n_samples, n_columns), or say what is wrong with its type or shape."""
+        """Return y as (n_samples, n_columns), or raise an error that says what is wrong."""
         _refuse_others(y, name)
         y = y.reshape(len(y), -1)
         if y.shape[1] != len(self.mean):
@@ -71,9 +71,9 @@ class NumberTargets(Targets):
         return y
 
     def with_units(self, y: NDArray, rows: NDArray, weights: NDArray, loss: LossFacts, standardises: bool) -> Targets:
-        """Targets with the mean and the scale that go with the loss; those that it is not standardised for have none.
+        """Targets with the mean and scale that suit the loss; mean 0 and scale 1 where y is not standardised.
 
-        Losses of ratios need y's origin: there y is divided by its typical size alone.
+        Losses of ratios need y's zero: for these y is only divided by its typical size.
         """
         is_linear = loss.name not in POSITIVE if loss.is_built_in else loss.lets_any_number_through()
         loss.check_of_numbers(self.n_outputs, is_linear)
@@ -101,7 +101,7 @@ class NumberTargets(Targets):
         return "exponential" if loss in POSITIVE else "linear"
 
     def encoded(self, y: NDArray, width: int, loss: LossFacts) -> tuple[NDArray, str | None]:
-        """(n_samples, n_columns) in y's units to float32 with mean 0 and variance 1; the layout has no name."""
+        """y, (n_samples, n_columns), as float32 with mean 0 and variance 1; the layout has no name."""
         if loss.name == RATIOS and not np.all(y):
             zeros = np.sum(y == 0)
             raise ValueError(f"y must not be 0 for loss={loss.name!r}, which divides by it. Got {zeros} zeros.")
@@ -110,7 +110,7 @@ class NumberTargets(Targets):
         return self.encode(y), None
 
     def encode(self, y: NDArray) -> NDArray:
-        """(n_samples, n_columns) in y's units to float32 with mean 0 and variance 1."""
+        """y, (n_samples, n_columns), as float32 with mean 0 and variance 1."""
         return ((y - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, output: NDArray) -> NDArray:
@@ -129,7 +129,7 @@ class NumberTargets(Targets):
         return spread[:, 0] if self.one_dimensional else spread
 
     def hyper(self, loss: LossFacts, layout: str | None, width: int) -> dict[str, float]:
-        """y's units, where the loss is not the same, times a constant, for y less its mean over its scale."""
+        """y's units, for losses that do more than change by a constant factor when y is standardised."""
         if not self.is_standardised or loss.name in ("poisson", RATIOS) or loss.is_of_differences(self.n_outputs):
             return {}
         units = {Y_MEAN: self.mean, Y_SCALE: self.scale}
@@ -144,27 +144,27 @@ class NumberTargets(Targets):
         return {**hyper, "gradient_scale": 1 / of_one_deviation if known else 1.0}
 
     def loss_is_standardised(self, loss: LossFacts) -> bool:
-        """Whether the history's losses are those of a standardised y, and not as the loss's own meaning has them."""
+        """Whether the history's losses are of a standardised y, rather than of y in its own units."""
         return self.is_standardised and loss.name != RATIOS and not self.hyper(loss, None, self.n_outputs)
 
     def loss_has_unit(self, hyper: dict[str, float]) -> bool:
-        """Whether 1 is a large loss: not where it is in the units of y."""
+        """Whether 1 is a large loss: not where the loss is in y's units."""
         return self.is_standardised and not n_columns_of(hyper)
 
     def class_weights(self, class_weight: Any, y: NDArray, weights: NDArray) -> NDArray | float:
-        """Numbers have none."""
+        """None: numbers have no classes."""
         return 1.0
 
     def strata(self, y: NDArray) -> NDArray | None:
-        """Numbers have none."""
+        """None: numbers have no classes."""
         return None
 
     def dropout_rule(self, loss: LossFacts, y: NDArray, weights: NDArray, standardises: bool) -> DropoutRule | None:
-        """None until the member has stalled, where the losses are shares of y's variance."""
+        """No dropout until the member has stalled; a rule only where losses are shares of y's variance."""
         return once_stalled if standardises and loss.name == "mean_squared_error" else None
 
     def join_below(self, loss: LossFacts, y: NDArray, weights: NDArray, parts: tuple[NDArray, NDArray]) -> float:
-        """A share of y's variance, where all rows weigh the same and are enough to tell."""
+        """A share of y's variance, where all rows weigh the same and there are enough of them."""
         can_tell = loss.is_plain_square and min(map(len, parts)) >= FEWEST_ROWS
         if not can_tell or np.ptp(weights):  # each part's weights have a mean of 1
             return -np.inf
@@ -180,9 +180,9 @@ class NumberTargets(Targets):
 
 
 def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> tuple[NumberTargets, NDArray]:
-    """Targets as far as y's shape and the loss tell, or those of the last fit, and y in their shape.
+    """Targets by y's shape and the loss, or those of the last fit, and y in their shape.
 
-    `NumberTargets.with_units` learns the rest from the rows that train. Numbers have no classes.
+    `NumberTargets.with_units` learns the rest from the training rows. Numbers have no classes.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> 
         If the loss is not one of such a y, or y holds no numbers.
     """
     if y.ndim == 2 and y.shape[1] == 1:
-        from sklearn.utils.validation import column_or_1d  # not to be imported where nothing is trained
+        from sklearn.utils.validation import column_or_1d  # imported only where something is trained
 
         y = column_or_1d(y, warn=True)
     _refuse_others(y, "y")
@@ -209,7 +209,7 @@ def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> 
 
 
 def _refuse_others(y: NDArray, name: str) -> None:
-    """Raise an error for what holds no numbers: strings, dates, durations."""
+    """Raise an error for a y of strings, dates or durations."""
     if y.dtype.kind not in "biuf":
         raise ValueError(f"{name} must hold numbers. Got values of dtype {y.dtype} instead.")
 
@@ -224,13 +224,13 @@ def number_targets(y: NDArray, weights: NDArray, standardise: bool) -> NumberTar
     if standardise:
         mean = np.average(columns, axis=0, weights=weights)
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
-        # A constant column keeps scale 1, also where rounding leaves a deviation of some 1e-16 of the mean.
+        # A constant column keeps scale 1, even where rounding leaves a deviation of some 1e-16 of the mean.
         scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
     return NumberTargets(mean, scale, one_dimensional=y.ndim == 1)
 
 
 def _typical(name: str, y: NDArray, weights: NDArray) -> NDArray:
-    """The size of y's columns that goes with a loss of ratios, (n_outputs,): by which they are divided."""
+    """The typical size of each column of y, (n_outputs,), by which losses of ratios have y divided."""
     if name == RATIOS:
         return np.exp(np.average(np.log(np.abs(np.where(y == 0, 1, y))), axis=0, weights=weights))
     size = np.expm1(np.average(np.log1p(np.maximum(y, 0)), axis=0, weights=weights))

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax, logit
 
-LARGEST = 10.0  # temperature; the smallest is one over it
-# Standard deviation of the temperature's logarithm, before any row is seen. Without it, few rows that are all right
-# would make the temperature as low as can be, and a single wrong row later on very dear.
+LARGEST = 10.0  # the largest temperature; the smallest is one over it
+# Standard deviation of the temperature's logarithm, before any row is seen. Without it, a few rows, all predicted
+# right, would make the temperature as low as it can be, and a single wrong row later would cost very much.
 PRIOR_DEVIATION = 0.4
 
 
@@ -22,9 +22,9 @@ def fit_temperature(
 ) -> float:
     """The number by which to divide the logits of the members' mean (Guo et al. 2017, arXiv 1706.04599).
 
-    Averaging makes probabilities less extreme, with n members by what the variance of their mean has lost, which goes
-    with 1 / n. Where only neighbours hold out the same rows, the temperatures of one and of the mean of two are found,
-    and the logarithm is taken to be a + b / n.
+    Averaging makes probabilities less extreme: with n members, by what the variance of their mean has lost, which goes
+    with 1 / n. Where only neighbours hold out the same rows, the temperatures of one member and of the mean of two are
+    found, and the logarithm is taken to be a + b / n.
 
     Parameters
     ----------
