@@ -28,7 +28,7 @@ __all__ = [
     "to_onnx",
 ]
 
-# Imported when first asked for: TensorFlow takes seconds to start, and `python -m sk_mlp` is to quiet it before.
+# Imported at the first access: TensorFlow takes seconds to start, and `python -m sk_mlp` has to quiet it before.
 _MODULES = {
     "KerasMLPClassifier": "classifier",
     "KerasMLPRegressor": "regressor",

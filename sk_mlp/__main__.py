@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         if argv is None and arguments.n_jobs != 1:
-            atexit.register(os._exit, 130)  # to end threads that are inside TensorFlow is to abort with a message
+            atexit.register(os._exit, 130)  # ending threads that are inside TensorFlow would abort with a message
         return 130
     return 0
 
@@ -166,7 +166,7 @@ def make_search(data: Data, arguments: argparse.Namespace) -> WatchedSearch:
 
         from sk_mlp import PLAIN_MLP, KerasMLPClassifier, KerasMLPRegressor
 
-        tf.config.list_logical_devices()  # makes it look for a GPU, and complain, now rather than in the first fit
+        tf.config.list_logical_devices()  # so that it looks for a GPU, and complains, now rather than in the first fit
     common = PLAIN_MLP | {"epochs": arguments.epochs, "random_state": arguments.seed}
     if data.task == "classification":  # errors on digits: 2.1 % with these two, 2.9 % without (mean of 4 seeds)
         mlp = KerasMLPClassifier(**common | {"batch_norm": True, "dropout": 0.2})
@@ -185,8 +185,8 @@ def make_search(data: Data, arguments: argparse.Namespace) -> WatchedSearch:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Start TensorFlow without what its C++ code has to say; an exception still passes."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # for later, when it compiles
+    """Start TensorFlow without the output of its C++ code; exceptions still pass."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # for what it says later, when it compiles
     sys.stderr.flush()
     kept = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
@@ -265,7 +265,7 @@ def describe(mlp: Any) -> str:
 
 
 def comparison(search: WatchedSearch, data: Data, arguments: argparse.Namespace, X, X_test, y, y_test) -> Table:
-    """Scores on the held-out rows: the best candidate, then what scikit-learn has."""
+    """Scores on the held-out rows: of the best candidate, then of scikit-learn's models."""
     seed, epochs = arguments.seed, arguments.epochs
     if data.task == "classification":
         peers = [
@@ -294,7 +294,7 @@ def comparison(search: WatchedSearch, data: Data, arguments: argparse.Namespace,
                 pipeline.fit(X, y)
             fitted = time.perf_counter() - began
             table.add_row(f"scikit-learn's {name}", f"{pipeline.score(X_test, y_test):.4f}", f"{fitted:.2f}")
-        except ValueError as error:  # it holds out rows stratified by class, which takes two of each
+        except ValueError as error:  # it holds out rows by class, for which each class needs two
             table.add_row(f"scikit-learn's {name}", "-", one_line(error))
     return table
 

@@ -1,4 +1,4 @@
-"""Keras pieces for tables: columns of X to features, an activation with a learned share, a model of named columns."""
+"""Keras layers for tables: encoders of columns, an activation with a learned share, and a model of named columns."""
 
 import os
 from dataclasses import asdict
@@ -33,14 +33,14 @@ __all__ = [
     "TableModel",
 ]
 
-# Every random object of a network is made with a seed, whichever: Keras would otherwise draw one from the process's own
-# generator. `engine.recipe.Parts` then draws what counts, from a member's own seed.
+# Every random object of a network is made with a seed, no matter which: Keras would otherwise draw one from the
+# process's own generator. `engine.recipe.Parts` then draws the initial weights that count from a member's own seed.
 ANY_SEED = 0
 
 
 @keras.saving.register_keras_serializable(package="sk_mlp")
 class ColumnEncoding(keras.layers.Layer):
-    """Columns of X, categories by their codes, to the features that a network's first hidden layer gets.
+    """Turns columns of X, with categories by their codes, into the features for a network's first hidden layer.
 
     Missing numbers are filled, all are scaled, smoothly clipped and embedded; categories become columns of 0 and 1, or
     embeddings if there are many. ``sk_mlp._tables.encoding`` is the same in numpy.
@@ -132,7 +132,7 @@ class ColumnEncoding(keras.layers.Layer):
         if self.plan.embedding == "ple":
             low, high = self.boundaries[:, :-1], self.boundaries[:, 1:]
             share = ops.clip((z[..., None] - low) / ops.maximum(high - low, SMALLEST_BIN), 0, 1)
-            return share * ops.cast(high > low, z.dtype)  # bins that only fill up the array have no part
+            return share * ops.cast(high > low, z.dtype)  # bins that only fill up the array count for nothing
         angle = 2 * np.pi * z[..., None] * self.frequency
         if self._has_phase:
             return ops.cos(angle + self.phase)
@@ -149,7 +149,7 @@ class ColumnEncoding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="sk_mlp")
 class ColumnShift(keras.layers.Layer):
-    """Numbers less their column's shift, in float64 under any policy: what lies far from 0 keeps its digits.
+    """Subtracts each column's shift, in float64 under any policy: so numbers far from 0 keep their digits.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class ColumnShift(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Subtract the shift."""
-        return inputs - np.array(self.shift, np.float64)  # keras' Rescaling would make float32 of it
+        return inputs - np.array(self.shift, np.float64)  # Keras' Rescaling would round it to float32
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Return the same shape."""
@@ -189,7 +189,7 @@ def _take(x: Any, columns: tuple[int, ...]) -> Any:
 
 @keras.saving.register_keras_serializable(package="sk_mlp")
 class CategoryCodes(keras.layers.Layer):
-    """Categories to their codes; an empty string or nan is missing. For the TensorFlow backend.
+    """Turns categories into their codes; an empty string or nan is missing. For the TensorFlow backend.
 
     "1.0" is read as the category "1", and "true" as "True", unless those are categories of their own.
 
@@ -229,7 +229,7 @@ class CategoryCodes(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="sk_mlp")
 class DateFeatures(keras.layers.Layer):
-    """Dates, as seconds since 1970 in float64, to the features that a network has of them; nan is missing.
+    """Turns dates, as seconds since 1970 in float64, into the features that a network has of them; nan is missing.
 
     Parameters
     ----------
@@ -324,7 +324,7 @@ class SortedOutputs(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="sk_mlp")
 class TableModel(keras.Model):
-    """A model whose inputs are columns by their names, and which can be exported whatever these are.
+    """A model with an input for each column, by its name, that can be exported whatever the names are.
 
     Names are those of the columns, with "_" for "/", which Keras does not take. TensorFlow takes fewer: what `export`
     writes has letters from a to z, digits and "_" in the names of its inputs, and a letter first. All else becomes "_",

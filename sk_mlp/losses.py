@@ -1,4 +1,4 @@
-"""Losses that Keras lacks, and what one has to know of a loss."""
+"""The quantile loss, which Keras lacks, and facts about losses that training needs."""
 
 import functools
 import inspect
@@ -14,7 +14,7 @@ from sk_mlp._keras.inner import to_snake_case
 
 __all__ = ["Quantile"]
 
-# Not the focal ones: what frequencies cost by them is no entropy.
+# Not the focal ones: the loss of predicting frequencies is no entropy there.
 CROSS_ENTROPIES = (
     keras.losses.BinaryCrossentropy,
     keras.losses.CategoricalCrossentropy,
@@ -81,7 +81,7 @@ class Quantile(keras.losses.Loss):
 
 
 class RowLoss:
-    """A loss's value of each row, without its mean over a batch, which may hold rows that only fill it up.
+    """A loss's value for each row, without the mean over a batch, which may hold rows that only fill it up.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class RowLoss:
 
 
 def function_of(thing: Any) -> Any:
-    """The function that a loss or a metric takes the mean of; the thing itself if it is a function, None without."""
+    """The function whose mean a loss or metric takes; a function itself; None where there is none."""
     if isinstance(thing, functools.partial):
         return function_of(thing.func)
     if isinstance(thing, RowLoss):
@@ -109,7 +109,7 @@ def function_of(thing: Any) -> Any:
 
 
 def keras_name(loss: keras.losses.Loss) -> str:
-    """Name of the function or class of Keras' that a loss is, or rests on: one for its name, class, object, function.
+    """Name of the Keras function or class that a loss is, or derives from: the same for its name, class and object.
 
     "" for a user's own.
     """
@@ -129,7 +129,7 @@ def losses_of_outputs(loss: keras.losses.Loss, aux_share: float | None) -> dict[
 
 
 def label_smoothing(loss: keras.losses.Loss, share: float, layout: str | None, width: int) -> dict[str, float]:
-    """Label smoothing as numbers of a program: the share, and what of it each column gets."""
+    """Label smoothing as numbers of a program: the share, and how much of it each column gets."""
     if not share:
         return {}
     if loss.get_config().get("label_smoothing"):
@@ -143,7 +143,7 @@ def label_smoothing(loss: keras.losses.Loss, share: float, layout: str | None, w
 
 
 def loss_of_frequencies(loss: keras.losses.Loss, labels: NDArray, weights: NDArray) -> float | None:
-    """Cross-entropy of predicting each row's class, or labels, to be as frequent as they are.
+    """Cross-entropy where the prediction for all rows is the frequencies of the classes, or labels.
 
     Parameters
     ----------

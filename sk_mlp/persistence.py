@@ -13,7 +13,7 @@ from sk_mlp.predictor import NO_PREDICTOR, Predictor
 
 __all__ = ["load_model", "load_predictor", "save_model"]
 
-KIND = "model"  # beside which there are the runs of a search
+KIND = "model"  # files of a search's runs are another kind
 
 
 def save_model(estimator: Any, path: str | os.PathLike) -> None:
@@ -127,7 +127,7 @@ def load_model(
 
 
 def load_predictor(path: str | os.PathLike, *, max_bytes: int = archive.MAX_BYTES) -> Predictor:
-    """Read what predicts from a file that `save_model` has written, without importing TensorFlow or Keras.
+    """Read a predictor from a file that `save_model` has written, without importing TensorFlow or Keras.
 
     Parameters
     ----------

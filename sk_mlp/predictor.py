@@ -22,7 +22,7 @@ __all__ = ["Predictor"]
 
 
 class _Only:
-    """A method that predictors of one kind have, as by scikit-learn's `available_if`, whose import takes long."""
+    """A method that only predictors of one kind have, as by scikit-learn's `available_if`, whose import takes long."""
 
     def __init__(self, of_classifiers: bool, instead: str, method: Callable):
         self.__doc__, self._method = method.__doc__, method
@@ -42,13 +42,13 @@ _of_regressors = partial(_Only, False, "predict_proba")
 
 
 class Predictor:
-    """What predicts as a fitted estimator does, and does nothing else.
+    """Predicts as a fitted estimator does, and does nothing else.
 
     It is made by `sk_mlp.load_predictor` from a file, or by `from_estimator`. It takes raw tables in every form that
     `fit` takes, and its predictions are those of the estimator to the last bit, by the same functions. Neither
     TensorFlow nor Keras is imported: a process that only predicts starts in some tenths of a second, in some 60 MB.
 
-    There is none for a ``model`` of the user's own: use the estimator, its `to_keras`, or ONNX.
+    A user's own ``model`` has no predictor: use the estimator, its `to_keras`, or ONNX.
 
     Parameters
     ----------
@@ -129,11 +129,11 @@ class Predictor:
         return cls(fitted, fitted.table, getattr(fitted.targets, "classes", None))
 
     def _matrix(self, X: Any) -> Matrix:
-        """X as what the networks take."""
+        """X as the networks take it."""
         return read_table(X, self._table, self._fitted.shift)
 
     def _try(self) -> None:
-        """Predict a row of zeros: a network or y that do not fit together fail here, rather than when they are used."""
+        """Predict a row of zeros, so that a network and y that do not fit together fail here rather than later."""
         fitted = self._fitted
         assert fitted.spec is not None
         outputs = forward_of(fitted).of_members(np.zeros((1, fitted.spec.n_features), np.float32))

@@ -46,7 +46,7 @@ class Schedule(ABC):
         """
 
     def observe(self, value: float) -> None:  # noqa: B027 (most schedules do not look)
-        """Take in the monitored figure after an epoch.
+        """Note the monitored figure after an epoch.
 
         Parameters
         ----------

@@ -26,14 +26,14 @@ BUNDLED = {
     "wine": ("classification", datasets.load_wine),
     "diabetes": ("regression", datasets.load_diabetes),
 }
-MAX_CLASSES = 20  # a target of more integer values than this is taken for a quantity
+MAX_CLASSES = 20  # a target with more integer values than this is a quantity
 # ValueError: not a table, not text, empty. The others: a compressed file that is cut short or none at all.
 UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, tarfile.TarError)
-MAX_CATEGORIES = 50  # of a string column; its rarer strings share one column
+MAX_CATEGORIES = 50  # columns for a column of strings; its rarer strings share one
 
 
 class UserError(Exception):
-    """What the user can mend; told in one line."""
+    """An error that the user can mend; shown in one line."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Data:
 
     @property
     def score_name(self) -> str:
-        """What the estimators' ``score`` is."""
+        """Name of the estimators' ``score``."""
         return "accuracy" if self.task == "classification" else "R2"
 
 
@@ -124,7 +124,7 @@ def read_csv(path: Path, target: str, task: str | None) -> Data:
 
 
 def split(data: Data, cv: int, seed: int) -> list:
-    """X_train, X_test, y_train, y_test: three quarters of the rows and one, with the classes in proportion if possible.
+    """X_train, X_test, y_train, y_test: three quarters of the rows to train, with classes in proportion if possible.
 
     Raises
     ------
@@ -149,5 +149,5 @@ def split(data: Data, cv: int, seed: int) -> list:
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong, without what surrounds it."""
+    """An error's message in one line."""
     return getattr(error, "strerror", None) or str(error).strip().split("\n")[0]

@@ -1,1 +1,1 @@
-"""Files of fitted models: what is written, and what is refused when they are read."""
+"""Files of fitted models: writing them, and reading them with suspicion."""

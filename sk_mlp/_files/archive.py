@@ -1,8 +1,7 @@
 """Files of a text and some arrays: a zip of JSON and .npy, checked before any of it is believed.
 
-A file may come from anybody. So nothing in it is run or unpickled, and nothing is made as large as it says before it is
-known to be there: all members are stored as they are, without compression, so that what is read is never larger than
-the file, whose size has a limit.
+A file may come from anybody. So nothing in it is run or unpickled, and no array is made before its bytes are known to
+be there: all members are stored without compression, so what is read is never larger than the file, which has a limit.
 """
 
 import contextlib
@@ -23,16 +22,16 @@ from numpy.typing import NDArray
 from sk_mlp._files.whole import write_whole
 from sk_mlp.exceptions import ModelFileError
 
-FORMAT = 1  # raised when earlier versions of this package could not read the file, or would read it wrongly
+FORMAT = 1  # it rises when earlier versions of this package cannot read the file, or would read it wrongly
 TEXT = "sk_mlp.json"
 ARRAY = re.compile(r"arrays/(0|[1-9][0-9]{0,8})\.npy")
 MAX_BYTES = 2**30
-MAX_TEXT = 2**26  # bytes, which as Python objects take some times more
-DATE = (1980, 1, 1, 0, 0, 0)  # of all members, so that a model's file is always the same
+MAX_TEXT = 2**26  # bytes; as Python objects they take several times as much
+DATE = (1980, 1, 1, 0, 0, 0)  # of all members: so a model's file is always the same
 
 
 def write(path: Path, kind: str, content: Any, arrays: list[NDArray]) -> None:
-    """Write a file of this kind, as `write_whole` does; ``content`` is what JSON knows.
+    """Write a file of this kind, as `write_whole` does; ``content`` holds what JSON can hold.
 
     Raises
     ------
@@ -93,10 +92,10 @@ def read(path: Path, kind: str, max_bytes: int = MAX_BYTES) -> tuple[Any, list[N
 
 @contextlib.contextmanager
 def refusing(path: Any) -> Iterator[None]:
-    """Whatever goes wrong within is an error of the file."""
+    """Within the context, any error is raised as one of the file."""
     try:
         yield
-    except Exception as error:  # of zipfile, json and numpy, which meet bytes that anybody may have written
+    except Exception as error:  # zipfile, json and numpy may raise anything here: anybody may have written the bytes
         reason = str(error) if isinstance(error, ModelFileError) else f"It is damaged: {error or type(error).__name__}."
         raise ModelFileError(f"{os.fspath(path)!r} cannot be read as a file of sk_mlp. {reason}") from error
 
@@ -125,7 +124,7 @@ def _contents(file: BinaryIO, size: int, kind: str) -> tuple[Any, list[NDArray]]
 
 
 def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The members by name, if each may be there."""
+    """The members by name, if all of them are allowed."""
     found: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         if info.filename != TEXT and not ARRAY.fullmatch(info.filename):
@@ -152,7 +151,7 @@ def _check_kind(text: Any, kind: str) -> None:
 
 
 def _array(data: bytes, name: str) -> NDArray:
-    """An array of numbers, texts or dates, without trust in the size that it says."""
+    """An array of numbers, texts or dates; the size that it states is checked first."""
     buffer = io.BytesIO(data)
     version = np.lib.format.read_magic(buffer)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -1,4 +1,4 @@
-"""What a file holds of a fitted estimator, and the estimator from that."""
+"""Turns a fitted estimator into the content of a file, and that into an estimator."""
 
 import platform
 from collections.abc import Mapping
@@ -17,12 +17,17 @@ from sk_mlp._targets.base import Targets
 from sk_mlp.exceptions import ModelFileError
 
 MODULES = {"KerasMLPClassifier": "sk_mlp.classifier", "KerasMLPRegressor": "sk_mlp.regressor"}
-NOT_KEPT = ("_live", "_routed", "_policy", "_metadata_request")  # of an estimator, or in another way
-MOST_COLUMNS = 2**22  # of a network that is tried before it is used: one row of them takes some 50 MB
+NOT_KEPT = (
+    "_live",
+    "_routed",
+    "_policy",
+    "_metadata_request",
+)  # attributes of an estimator that are left out, or kept in another way
+MOST_COLUMNS = 2**22  # of a network that is tried before use: a row of them takes some 50 MB
 
 
 def check_kept(estimator: Any) -> None:
-    """See that this is a fitted estimator of ours.
+    """Raise an error for anything but a fitted estimator of this package.
 
     Raises
     ------
@@ -84,8 +89,8 @@ def content_of(estimator: Any, writer: Writer) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of what a file was written with: to be read by people alone."""
-    from importlib.metadata import PackageNotFoundError, version  # not to be imported where nothing is written
+    """Versions that a file was written with, for people to read."""
+    from importlib.metadata import PackageNotFoundError, version  # imported only where something is written
 
     found = {"python": platform.python_version()}
     for name in ("sk_mlp", "numpy", "keras", "tensorflow", "scikit-learn"):
@@ -122,7 +127,7 @@ def _kept_model(fitted: Fitted, writer: Writer) -> Any:
 
 
 def _source(source: Any, writer: Writer) -> dict[str, Any]:
-    """The estimator that initial weights came from."""
+    """The `init_from` estimator, as a file holds it."""
     is_frozen = type(source).__name__ == "FrozenEstimator"
     inner = source.estimator if is_frozen else source
     try:
@@ -133,14 +138,14 @@ def _source(source: Any, writer: Writer) -> dict[str, Any]:
 
 
 def _requests(request: Any) -> dict[str, dict]:
-    """What `set_fit_request` and the like have set."""
+    """Metadata requests that `set_fit_request` and the like have set."""
     if request is None:
         return {}
     return {name: dict(method.requests) for name, method in vars(request).items() if hasattr(method, "requests")}
 
 
 def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
-    """What an estimator has learned, checked as far as prediction goes.
+    """What an estimator has learned, with all checked that prediction needs.
 
     Raises
     ------

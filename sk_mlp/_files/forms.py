@@ -1,4 +1,4 @@
-"""How values of each type are kept: what JSON holds of them, and how they are made from that."""
+"""How values of each type are kept in JSON, and how they are made again."""
 
 import base64
 import datetime
@@ -52,7 +52,7 @@ def _exactly(kind: type) -> Callable[[Any], bool]:
 
 
 def _by_text(kind: type, write: Callable = str, read: Callable | None = None) -> Form:
-    """A type that has a text from which it can be made again."""
+    """The form of a type whose values have a text from which they can be made again."""
     return Form(kind.__name__, _exactly(kind), lambda value, *_: write(value), lambda text, _: (read or kind)(text))
 
 
@@ -145,7 +145,7 @@ def _read_generator(inner: Any, reader: Any) -> np.random.Generator:
 
 
 def _pandas(name: str, write: Callable, read: Callable[[Any, Any, Any], Any]) -> Form:
-    """A type of pandas, which is there if a value is of it."""
+    """The form of a pandas type; pandas is imported if there is a value of it."""
 
     def holds(value: Any) -> bool:
         return type(value).__name__ == name and type(value).__module__.partition(".")[0] == "pandas"
@@ -161,7 +161,7 @@ def _pandas(name: str, write: Callable, read: Callable[[Any, Any, Any], Any]) ->
 
 
 def _is_scikit_learns(value: Any) -> bool:
-    """Whether it is a splitter or a selector of columns, which are what they were made with."""
+    """Whether it is a splitter or a column selector: their arguments are all that they hold."""
     module = type(value).__module__
     if module.startswith("sklearn.model_selection."):
         return hasattr(value, "split")

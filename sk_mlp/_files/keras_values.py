@@ -1,4 +1,4 @@
-"""Keras' objects, and models of the user's own: kept by their configurations, which are looked through before use.
+"""Keras objects and users' own models: kept by their configurations, which are checked before use.
 
 Keras' own safe mode has had holes, so a configuration may name nothing but Keras' layers, losses and the like, this
 package's, and what the caller gives. Layers that hold code or read files are refused.
@@ -28,7 +28,7 @@ from sk_mlp.exceptions import ModelFileError
 
 KINDS = (
     keras.Initializer,
-    keras.Operation,  # layers and models are such
+    keras.Operation,  # layers and models are operations
     keras.constraints.Constraint,
     keras.dtype_policies.DTypePolicy,
     keras.losses.Loss,
@@ -38,7 +38,7 @@ KINDS = (
     keras.random.SeedGenerator,
     keras.regularizers.Regularizer,
 )
-# Which hold code, or read files.
+# Layers that hold code or read files.
 REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
 PLAIN = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
 # Modules of functions that may be named, and callbacks that touch nothing but the training.
@@ -77,7 +77,7 @@ class ModelOfConfig:
             return build_under(self.policy, self._compiled)
 
     def __reduce__(self) -> tuple:
-        """As pickles and deep copies take it: Keras need not know the classes of what the model was compiled with."""
+        """For pickles and deep copies: Keras need not know the classes of what the model was compiled with."""
         told = None if self.compiled is None else list(vars(self.compiled).values())
         return _maker, (self.config, self.policy, carried(told), self.statistics, self.custom_objects)
 
@@ -112,7 +112,7 @@ def _again(value: Any) -> Any:
 
 
 def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
-    """What is kept of a model, without its weights.
+    """What to keep of a model, without its weights.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
         raise NotKept("a model without weights has no shapes yet: let it begin with keras.Input, or pass a function")
     try:
         config = keras.saving.serialize_keras_object(model)
-    except Exception as error:  # of a layer of the user's
+    except Exception as error:  # a user's layer may raise anything
         raise NotKept(f"its configuration cannot be made: {error}") from error
     config.pop("compile_config", None)
     known = unknown_to_keras(model)
@@ -157,7 +157,7 @@ def _plain(config: Any) -> Any:
 
 
 def of_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
-    """What a configuration describes; it may name nothing unknown.
+    """The object that a configuration describes, which may not name anything unknown.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def of_config(config: Any, custom_objects: Mapping[str, Any]) -> Any:
     needed = names_needed(config)
     if absent := [name for name in needed if name not in custom_objects]:
         raise ModelFileError(missing(absent))
-    # A copy, as Keras takes parts out of the configurations of graphs.
+    # A copy: Keras takes parts out of the configurations of graphs.
     return keras.saving.deserialize_keras_object(copy.deepcopy(config), {**OWN, **custom_objects}, safe_mode=True)
 
 
@@ -191,7 +191,7 @@ def names_needed(config: Any) -> list[str]:
 
 
 def _name_needed(config: dict, name: str) -> list[str]:
-    """The name of an object that a configuration describes, if it is of the user's own."""
+    """The name of a user's own object that a configuration describes, or None."""
     module, registered = config.get("module"), config.get("registered_name")
     is_registered = isinstance(registered, str) and ">" in registered
     if name == "function":
@@ -239,7 +239,7 @@ def _class_of_keras(module: str, name: str) -> type | None:
 
 
 def written(value: Any, writer: Writer, of: Callable) -> Any:
-    """What a file holds of a Keras object, class or function."""
+    """What a file holds for a Keras object, class or function."""
     if isinstance(value, ModelOfConfig):
         for name in names_needed(value.config):
             writer.name(name, value.custom_objects.get(name))
@@ -278,7 +278,7 @@ def written(value: Any, writer: Writer, of: Callable) -> Any:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Whether two Keras objects are the same but for names: configurations do not always tell all of a loss."""
+    """Whether two Keras objects are the same but for names: configurations do not always hold all of a loss."""
     if isinstance(one, (keras.losses.Loss, keras.metrics.Metric)):
         return structure_of(one) == structure_of(other)
     return type(one) is type(other) and _plain(one.get_config()) == _plain(other.get_config())
@@ -301,7 +301,7 @@ def public_name(value: Any) -> str:
 
 
 def _of_name(name: Any) -> Any:
-    """A class or function of Keras' by its name; None if there is none that a file may name."""
+    """A class or function of Keras by its name; None if no file may name it."""
     first, _, rest = str(name).partition(".")
     if first == "sk_mlp":
         return OWN.get(rest)
@@ -319,7 +319,7 @@ def _of_name(name: Any) -> Any:
 
 
 def read(form: str, inner: Any, reader: Reader) -> Any:
-    """What `written` has written."""
+    """The value that `written` has written."""
     if form == "keras_maker":
         config, policy, compiled, statistics = inner if len(inner) > 3 else (*inner, [])
         names_needed(config)

@@ -1,4 +1,4 @@
-"""Whether a value is of the type that an annotation says."""
+"""Checks values against annotated types."""
 
 import types
 import typing

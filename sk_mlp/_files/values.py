@@ -1,4 +1,4 @@
-"""Values to what JSON and .npy hold, and back: by a list of types, each with a name, and no other.
+"""Turns values into JSON and .npy, and back: only types from a list, each of which has a name.
 
 None, bool, int, str, finite float and lists are themselves. All else is an object of a single key, the type's name.
 """
@@ -18,8 +18,8 @@ from sk_mlp._files.forms import FORMS, READERS, NotKept, kind_of, short
 from sk_mlp._files.matching import matches
 from sk_mlp.exceptions import ModelFileError
 
-# The frozen values of this package that a file may hold, by their names there, and where they are now: what is moved or
-# renamed keeps its name in files. A field that a file lacks has its default.
+# Classes of this package whose objects a file may hold: their names in files, and where they are now. A class that is
+# moved or renamed keeps its name in files. A field that a file lacks has its default.
 CLASSES = {
     "NetworkSpec": "sk_mlp._network.spec.NetworkSpec",
     "Fitted": "sk_mlp._network.spec.Fitted",
@@ -38,12 +38,12 @@ CLASSES = {
 }
 
 NAMES = {place: name for name, place in CLASSES.items()}
-DEPTH = 100  # of values within values
+DEPTH = 100  # of values within each other
 
 
 @dataclass
 class Writer:
-    """Turns values to JSON, and collects what it cannot hold.
+    """Turns values into JSON, and collects arrays and named things, which JSON cannot hold.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Writer:
     named: dict[str, Any] = field(default_factory=dict)
 
     def name(self, name: str, value: Any) -> str:
-        """Note that a reader must give something of this name; None for what is known by its name alone."""
+        """Note that readers must give something of this name; ``value`` is None where only the name is known."""
         known = self.named.get(name)
         if known is not None and value is not None and known is not value:
             raise NotKept(f"two different things have the name {name!r}")
@@ -65,7 +65,7 @@ class Writer:
         return name
 
     def of(self, value: Any, depth: int = 0) -> Any:
-        """What JSON holds of a value."""
+        """A value as JSON."""
         kind = type(value)
         if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
             return value
@@ -96,7 +96,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns JSON back to values.
+    """Turns JSON back into values.
 
     Attributes
     ----------
@@ -109,7 +109,7 @@ class Reader:
     custom_objects: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, value: Any) -> Any:
-        """The value of what JSON holds."""
+        """The value that JSON holds."""
         if value is None or type(value) in (bool, int, float, str):
             return value
         if type(value) is list:
@@ -149,13 +149,13 @@ class Reader:
 
 
 def missing(names: list[str]) -> str:
-    """What to say where names are not given."""
+    """The message for names that are not given."""
     shown = ", ".join(f"{name!r}: {name.rpartition('>')[2]}" for name in names)
     return f"It needs functions or classes of your own: pass custom_objects={{{shown}}}."
 
 
 def is_of_keras(value: Any) -> bool:
-    """Whether a value is Keras' own or this package's, or an object of a subclass of Keras' classes."""
+    """Whether a value is of Keras or this package, or an object of a subclass of Keras' classes."""
     if isinstance(value, (type, types.FunctionType)):
         return value.__module__.partition(".")[0] in ("keras", "sk_mlp")
     return any(base.__module__.partition(".")[0] == "keras" for base in type(value).__mro__) or (

@@ -1,4 +1,4 @@
-"""Files that are there whole, or as they were before."""
+"""Writes files so that an interruption leaves the old file or the whole new one."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def checked_path(path: Any) -> Path:
-    """A path, if it can be one of a file.
+    """The path, if it can be a file's.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the disk know the new name; not every system opens folders."""
+    """Write the new name to the disk; not every system can open folders."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

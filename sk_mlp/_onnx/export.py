@@ -104,7 +104,7 @@ def to_onnx(estimator: BaseKerasMLP, path: str | os.PathLike) -> "onnx.ModelProt
 
 
 def check_exportable(estimator: BaseKerasMLP) -> None:
-    """See that an estimator can be exported, or say what to do."""
+    """Raise an error for what cannot be exported, with advice."""
     if isinstance(estimator, Pipeline):
         raise TypeError(
             "The 'estimator' parameter must be a KerasMLPClassifier or KerasMLPRegressor. Got a Pipeline instead; pass "

@@ -1,4 +1,4 @@
-"""An ONNX graph in the making: values that are computed with as with arrays, each operation a node.
+"""Builds an ONNX graph: one computes with its values as with arrays, and each operation becomes a node.
 
 Numbers are float64 throughout: narrow bins need it, and rounding does not depend on the runtime then.
 """
@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-SMALL = 16  # numbers, at most, of a constant that is kept as it is: what is larger is halved where that loses nothing
+SMALL = 16  # numbers in a constant, at most, that stay float64: larger ones are kept as float32 where that is exact
 TYPES = {np.dtype("f4"): TensorProto.FLOAT, np.dtype("f8"): TensorProto.DOUBLE, np.dtype("i8"): TensorProto.INT64}
 
 
@@ -22,7 +22,7 @@ def element_type(dtype: Any) -> int:
 
 
 class Graph:
-    """Nodes, constants, inputs and outputs, in the order in which they are asked for.
+    """Nodes, constants, inputs and outputs, in the order in which they are made.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Graph:
         self._outputs.append(helper.make_tensor_value_info(name, element_type(dtype), shape))
 
     def constant(self, array: Any) -> "Value":
-        """A constant: float64, int64 or strings. Float64 numbers that are float32 as well are kept as such."""
+        """A constant of float64, int64 or strings. Large float64 ones are kept as float32 where that is exact."""
         array = np.asarray(array)
         array = array.astype(np.int64) if array.dtype.kind in "iu" else array
         key = (array.dtype.str, array.shape, array.tobytes() if array.dtype.kind != "O" else tuple(array.ravel()))
@@ -64,7 +64,7 @@ class Graph:
         return self._constants[key]
 
     def node(self, operator: str, *inputs: Any, n_outputs: int = 1, **attributes: Any) -> "Value":
-        """What an operator makes of values, arrays and numbers, which are constants: the first of its outputs."""
+        """Add a node: an operator on values; arrays and numbers become constants. Returns its first output."""
         names = [self.value(part).name for part in inputs]
         outputs = [self._new_name(operator.lower()) for _ in range(n_outputs)]
         self._nodes.append(helper.make_node(operator, names, outputs, **attributes))
@@ -77,7 +77,7 @@ class Graph:
         return self.constant(np.float64(part) if isinstance(part, (int, float)) else part)
 
     def model(self, name: str, opsets: dict[str, int], ir_version: int, **fields: Any) -> onnx.ModelProto:
-        """The whole as a model; ``fields`` are others of `onnx.ModelProto`."""
+        """The graph as a model; ``fields`` are further ones of `onnx.ModelProto`."""
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, self._initializers)
         imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
         return helper.make_model(graph, opset_imports=imports, ir_version=ir_version, **fields)
@@ -131,23 +131,23 @@ class Value:
         return self.graph.node("MatMul", self, other)
 
     def exceeds(self, other: Operand) -> "Value":
-        """Where it is greater: truth values."""
+        """Truth values: where it is greater."""
         return self.graph.node("Greater", self, other)
 
     def reaches(self, other: Operand) -> "Value":
-        """Where it is greater, or the same: truth values."""
+        """Truth values: where it is greater or the same."""
         return self.graph.node("GreaterOrEqual", self, other)
 
     def equals(self, other: Operand) -> "Value":
-        """Where both are the same: truth values."""
+        """Truth values: where both are the same."""
         return self.graph.node("Equal", self, other)
 
     def is_nan(self) -> "Value":
-        """Where it is nan: truth values."""
+        """Truth values: where it is nan."""
         return self.graph.node("IsNaN", self)
 
     def where(self, true: Operand, false: Operand) -> "Value":
-        """Of truth values: the one where they are true, the other elsewhere."""
+        """Where these truth values are true, the first value; elsewhere the second."""
         return self.graph.node("Where", self, true, false)
 
     def maximum(self, other: Operand) -> "Value":
@@ -159,27 +159,27 @@ class Value:
         return self.graph.node("Min", self, other)
 
     def exp(self) -> "Value":
-        """e to this power."""
+        """e to the power of this value."""
         return self.graph.node("Exp", self)
 
     def cast(self, dtype: Any) -> "Value":
-        """As another type."""
+        """Cast to another type."""
         return self.graph.node("Cast", self, to=element_type(dtype))
 
     def take(self, numbers: Operand, axis: int) -> "Value":
-        """Parts by their numbers."""
+        """Parts of this value, by their numbers."""
         return self.graph.node("Gather", self, numbers, axis=axis)
 
     def reshape(self, *shape: int) -> "Value":
-        """In another shape; 0 for as it is."""
+        """Bring into another shape; a 0 keeps that axis."""
         return self.graph.node("Reshape", self, np.array(shape))
 
     def transpose(self, *axes: int) -> "Value":
-        """With axes in another order."""
+        """Bring the axes into another order."""
         return self.graph.node("Transpose", self, perm=list(axes))
 
     def in_order(self, width: int) -> "Value":
-        """The numbers of each row, of which there are so many, in ascending order."""
+        """The ``width`` numbers of each row in ascending order."""
         return self.graph.node("TopK", self, np.array([width]), n_outputs=2, axis=-1, largest=0)
 
     def sum_of_last(self) -> "Value":
@@ -193,9 +193,9 @@ def joined(values: Sequence[Value], axis: int) -> Value:
 
 
 def last_at_most(x: Value, tables: NDArray) -> Value:
-    """Where in sorted tables the last number is that does not exceed x; the first place if all do.
+    """Places, in sorted tables, of the last number that does not exceed x; the first place if all do.
 
-    A binary search: as many steps as the tables' size has bits, however many rows there are.
+    A binary search: as many steps as the tables' size has bits, whatever the number of rows.
 
     Parameters
     ----------

@@ -20,9 +20,9 @@ from sk_mlp._version import __version__
 if TYPE_CHECKING:
     from sk_mlp._estimator.base import BaseKerasMLP
 
-OPSETS = {"": 17, "ai.onnx.ml": 3}  # of 2022, as the version of the format: what runtimes since then read
+OPSETS = {"": 17, "ai.onnx.ml": 3}  # operators and format of 2022, which all runtimes since then read
 IR_VERSION = 8
-OF_CLASSIFIERS, OF_REGRESSORS = ["label", "probabilities"], ["variable"]  # names of outputs, as skl2onnx has them
+OF_CLASSIFIERS, OF_REGRESSORS = ["label", "probabilities"], ["variable"]  # names of outputs, as in skl2onnx
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +103,19 @@ def model_of(source: Source) -> onnx.ModelProto:
 
 
 def check_names(names: list[str]) -> None:
-    """See that names of columns can be those of inputs."""
+    """Raise an error where names of columns cannot be names of inputs."""
     repeated = sorted({name for name in names if names.count(name) > 1 or not name})
     if repeated:
         raise ValueError(f"Names of columns must differ and not be empty, as those of inputs. Got {repeated}.")
 
 
 def free_name(name: str, taken: list[str]) -> str:
-    """A name for an output that is no column's."""
+    """A name for an output that no column has."""
     return name if name not in taken else free_name(f"output_{name}", taken)
 
 
 def described(table: Table) -> list[dict[str, Any]]:
-    """What each column of X is, in words."""
+    """What each column of X holds, as JSON."""
     types = {np.float32: "float32", np.float64: "float64", object: "string"}
     return [
         {

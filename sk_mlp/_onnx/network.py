@@ -39,7 +39,7 @@ def _mish(z: Value) -> Value:
 
 
 def _gelu(z: Value) -> Value:
-    scaled = (z * 0.5**0.5).cast(np.float32)  # the one function that onnxruntime has in float32 only
+    scaled = (z * 0.5**0.5).cast(np.float32)  # the only function that onnxruntime has in float32 alone
     return 0.5 * z * (z.graph.node("Erf", scaled).cast(np.float64) + 1.0)
 
 
@@ -163,7 +163,7 @@ def _mixed_bins(weights: Weights, z: Value) -> Value:
     """How far each scaled number has come through each bin, mixed: (n_members, n_rows, n_numeric, embedding_dim)."""
     bounds, mixing = weights["boundaries"], weights["mixing"]
     low, widths = bounds[..., :-1], np.diff(bounds)
-    is_bin = widths > 0  # those that only fill up the array come last
+    is_bin = widths > 0  # bins that only fill up the array come last
     mixing = mixing * is_bin[..., None]
     below = np.cumsum(mixing, axis=2) - mixing
     edges = padded(np.where(is_bin | (np.arange(low.shape[-1]) == 0), low, np.inf), 2, np.inf)

@@ -1,4 +1,4 @@
-"""From the network's output to what the model gives: labels and probabilities, or numbers in y's units."""
+"""Turns the network's output into labels and probabilities, or into numbers in y's units."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from sk_mlp._targets.numbers import NumberTargets
 
 
 def probabilities_of(targets: LabelTargets, output: Value, width: int, from_logits: bool, of_margins: bool) -> Value:
-    """Probabilities, (n_rows, n_classes), of an output, (n_rows, width): as the targets' own method has them."""
+    """Probabilities, (n_rows, n_classes), from an output, (n_rows, width), as the targets' own method computes them."""
     multilabel = targets.kind == "multilabel"
     output = (output + 1.0) / 2.0 if of_margins else output
     if from_logits:
@@ -52,7 +52,7 @@ def label_values(classes: NDArray) -> NDArray:
 
 
 def labels_of(targets: LabelTargets, probabilities: Value) -> tuple[Value, Any, list[int | None]]:
-    """Labels, their type and shape."""
+    """The labels, with their type and shape."""
     graph = probabilities.graph
     if targets.kind == "multilabel":
         return probabilities.exceeds(0.5).cast(np.int64), np.int64, [None, len(targets.classes)]

@@ -1,4 +1,4 @@
-"""Inputs of the graph, and what they hold as a matrix of numbers: columns by their names, or one matrix."""
+"""Inputs of the graph, one a column or one matrix, and the matrix of numbers that they become."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from sk_mlp._tables.categories import MISSING, UNKNOWN, Categories, as_type, hol
 from sk_mlp._tables.dates import Dates
 
 MATRIX = "X"  # the input's name, where columns have none
-EXACT = 2.0**24  # whole numbers below are float32
+EXACT = 2.0**24  # float32 holds all whole numbers up to here
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,15 +42,15 @@ class Table:
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Of the inputs, where each column is one."""
+        """Names of the inputs, where each column is one."""
         return self.names or tuple(f"x{number}" for number in range(self.n_columns))
 
     def kind(self, number: int) -> str:
-        """Of a column: "number", "category" or "date"."""
+        """What a column holds: "number", "category" or "date"."""
         return "category" if number in self.categories else "date" if number in self.dates else "number"
 
     def dtype(self, number: int) -> Any:
-        """Of a column's input: object stands for strings."""
+        """Type of a column's input; object is for strings."""
         if number in self.categories:
             values = self.categories[number]
             return object if holds_texts(values) else _number_type(self.column_names[number], values)
@@ -58,12 +58,12 @@ class Table:
 
     @property
     def matrix_dtype(self) -> Any:
-        """Of the single input."""
+        """Type of the single input."""
         return np.float64 if self.shift.any() else np.float32
 
 
 def _number_type(name: str, values: tuple) -> Any:
-    """Of an input whose categories are numbers: float32, if they differ as such, else float64."""
+    """Type of an input whose categories are numbers: float32 if they differ in it, else float64."""
     numbers = as_type(name, values, np.float64)
     finite = [abs(number) for number in numbers if np.isfinite(number)]
     with np.errstate(over="ignore"):
