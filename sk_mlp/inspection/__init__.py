@@ -1,4 +1,4 @@
-"""Displays of what was learned, and what is wrong with it in words."""
+"""Displays of fits and searches, and `diagnose`, which says in words what is wrong with a fit."""
 
 from sk_mlp.inspection._diagnose import diagnose
 from sk_mlp.inspection._findings import Finding, Findings

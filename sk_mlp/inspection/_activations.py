@@ -1,4 +1,4 @@
-"""What the neurons of a fitted network put out."""
+"""Outputs of a fitted network's neurons."""
 
 from dataclasses import dataclass
 

@@ -23,7 +23,7 @@ from sk_mlp.inspection._activations import hidden_layers
 from sk_mlp.inspection._findings import Finding, Findings
 from sk_mlp.inspection._of_histories import GAP, course_of, findings_of_histories, middle, overfitting_to
 
-MOST_ROWS = 2_000  # to look at, of which neurons and columns tell enough
+MOST_ROWS = 2_000  # to look at: enough to judge neurons and columns
 SQUARED = (None, "mse", "mean_squared_error")
 ENTROPIES = (None, "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
 
@@ -165,7 +165,7 @@ def _loss_of_a_constant(mlp: BaseKerasMLP, rows: Rows | None) -> float | None:
 
 
 def _explained(mlp: BaseKerasMLP, rows: Rows) -> float:
-    """Share of y that the predictions explain: R2, or that of the log-loss of the classes' frequencies."""
+    """Share of y that the predictions explain: R2, or the share of the log-loss of the classes' frequencies."""
     assert rows.y is not None
     if not is_classifier(mlp):
         return (

@@ -1,4 +1,4 @@
-"""What the histories of a fit tell of it. Plain numpy.
+"""Findings from the histories of a fit. Plain numpy.
 
 Losses are compared with that of a constant prediction, the base: a network explains 1 - loss / base of what there is.
 """
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from sk_mlp._estimator.messages import counted
 from sk_mlp.inspection._findings import Finding
 
-SOME = 1e-3  # of the base, by which a loss must fall to have a course
-LITTLE = 0.1  # explained of the training rows, below which a network has learned next to nothing
-GAP = 0.4  # between what is explained of training and of held-out rows
-FEW_EPOCHS = 8  # of which no course can be told
-RISE = 0.05  # of the base, by which a loss rises from one epoch to the next where a rate is too high
+SOME = 1e-3  # of the base: a loss must fall by more to be judged
+LITTLE = 0.1  # of the training rows' y: a network that explains less has learned next to nothing
+GAP = 0.4  # between the explained shares of training and of held-out rows
+FEW_EPOCHS = 8  # fewer tell nothing about the course of training
+RISE = 0.05  # of the base: a loss that rises by more in an epoch shows too high a rate
 RISES = 0.2  # share of epochs with such a rise
 STEADY = 0.8  # of the fall that the rates of the second half would bring if each did as much as before
 STILL_FALLING = 0.1  # of all that a loss has fallen, in the last tenth of the epochs
-AT_END = 0.9  # of the epochs, after which those come that count as the end
+AT_END = 0.9  # share of the epochs after which the end begins
 NO_FALL = 0.005  # of all that a loss has fallen, in the second half of the epochs
-FAILED = 0.5  # of the base, by which a member is worse than the middle one, which has learned something
+FAILED = 0.5  # of the base: how much worse than the middle one a failed member is
 
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """The course of one member's training.
+    """How one member's training went.
 
     Attributes
     ----------
@@ -59,12 +59,12 @@ class Course:
 
     @property
     def explained(self) -> float:
-        """Of the training rows, by the epoch that is kept."""
+        """Share of y in the training rows that the kept epoch explains."""
         return 1 - float(self.loss[self.kept]) / self.base
 
     @property
     def explained_held_out(self) -> float:
-        """Of the held-out rows, by that epoch; nan where there are none."""
+        """Share of y in the held-out rows that it explains; nan without such rows."""
         return np.nan if self.held_out is None else 1 - float(self.held_out[self.kept]) / self.base
 
     @property
@@ -78,7 +78,7 @@ class Course:
         return float(self.loss[0] - self.loss[-1])
 
     def fall_in_last(self, share: float) -> tuple[float, float]:
-        """Of all that the training loss has fallen, what it fell in this share of the epochs; and that of the rates.
+        """The part of the training loss's fall in the last epochs, of this share; and their part of the sum of rates.
 
         nan for a loss that has not fallen.
         """
@@ -91,7 +91,7 @@ class Course:
 
 
 def course_of(history: dict[str, Any], base: float | None) -> Course:
-    """The course that a member's history tells; without a base, the first epoch's loss is one."""
+    """The course of a member's history; without a base, the first epoch's loss serves as one."""
     finite = np.isfinite(history["loss"])
     n = len(finite) if all(finite) else int(np.argmin(finite))
     loss = np.array(history["loss"][: max(n, 1)], dtype=float)
@@ -113,7 +113,7 @@ def middle(courses: list[Course], figure: Callable[[Course], float]) -> float:
 
 
 def findings_of_histories(courses: list[Course], is_ensemble: bool) -> list[Finding]:
-    """All that is found, causes before what follows from them."""
+    """All findings, causes before what follows from them."""
     found: list[Finding] = []
     for rule in (diverging, too_high, unfinished, plateau, underfitting):
         found += [] if found else rule(courses)
@@ -162,7 +162,7 @@ def too_high(courses: list[Course]) -> Iterator[Finding]:
 
 
 def unfinished(courses: list[Course]) -> Iterator[Finding]:
-    """Losses that still fall when the epochs are over: as fast as ever for what the rate is, or at all."""
+    """Losses that still fall when the epochs are over, either as fast as the rate allows or more slowly."""
     ended = [course for course in courses if course.stopped_by == "epochs" and course.is_best_at_its_end]
     if 2 * len(ended) <= len(courses):
         return
@@ -234,7 +234,7 @@ def overfitting(courses: list[Course]) -> Iterator[Finding]:
 
 
 def in_words(explained: float) -> str:
-    """A share, where less than none is none."""
+    """A share in words; less than none is none."""
     return f"{explained:.0%}" if explained >= 0.005 else "nothing"
 
 

@@ -1,4 +1,4 @@
-"""What rows tell of a fitted network. Plain numpy and scikit-learn."""
+"""Findings from rows and a fitted network. Plain numpy and scikit-learn."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,11 +16,11 @@ DEAD = 1 / 3  # of a layer's neurons
 SATURATED = 0.5  # of a layer's outputs, of neurons and rows
 EXPLODING = 1e3  # root of the mean square of a layer's outputs
 DISAGREEMENT = {"regressor": 0.3, "classifier": 0.2}  # in standard deviations of y; share of members with another label
-RARE, FORGOTTEN = 0.1, 0.5  # share of a class's rows among all, and of them that are found
+RARE, FORGOTTEN = 0.1, 0.5  # share of all rows that a rare class has at most, and share of its rows that are found
 STRANGE = 0.05  # of a column's rows that have a category which fit has not seen
 LOST = 1e-3  # of a column's spread, by which float32 changes its numbers
 LEAK = 0.99  # of y, that one column explains
-FEWEST_ROWS = 40  # that can tell of neurons, of members or of a leak
+FEWEST_ROWS = 40  # fewer tell nothing about neurons, members or a leak
 
 
 def findings_of_layers(layers: Sequence[HiddenLayer]) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def _saturated(layer: HiddenLayer) -> float:
 
 
 def disagreement(share: float, kind: str, n_rows: int) -> Iterator[Finding]:
-    """Members that do not agree; ``share`` is what `DISAGREEMENT` is about."""
+    """Members that do not agree; ``share`` is in the units of `DISAGREEMENT`."""
     if share > DISAGREEMENT[kind] and n_rows >= FEWEST_ROWS:
         of = (
             f"{share:.0%} of the networks, on average over the rows, predict another label than the ensemble"
@@ -144,7 +144,7 @@ def lost_digits(X: NDArray, shift: NDArray | None, names: Sequence[str]) -> Iter
 
 
 def leaks(X: NDArray, y: NDArray, is_classifier: bool, names: Sequence[str]) -> Iterator[Finding]:
-    """Columns of which each alone explains next to all of y: a tree of a half of the rows, judged by the other half."""
+    """Columns that alone explain next to all of y, by a tree of one half of the rows, judged on the other half."""
     counts = np.unique(y, return_counts=True)[1] if is_classifier else np.array([len(y)])
     if (
         len(y) < FEWEST_ROWS

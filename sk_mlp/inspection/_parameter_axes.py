@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sk_mlp.model_selection._results import is_number, params_of, scale_of
 
 MISSING: Any = object()  # of a candidate that does not set the parameter
-MOST_TICKS = 7  # at the values themselves, where there are so few
-CLOSEST = 0.1  # of the whole axis, of two such ticks
-LONGEST = 14  # letters of a value's words
+MOST_TICKS = 7  # ticks at the values themselves, where there are no more
+CLOSEST = 0.1  # distance of two such ticks, as a share of the axis
+LONGEST = 14  # letters in the words of a value, at most
 
 
 @dataclass(frozen=True, eq=False)

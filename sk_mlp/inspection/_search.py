@@ -1,4 +1,4 @@
-"""What a search has found: scores by hyperparameter, by epoch and by time."""
+"""Scores of a search by hyperparameter, by epoch and by time."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -347,7 +347,7 @@ class SearchDisplay:
         ax = new_axes(ax)
         scores = np.asarray(self.scores, float)
         ended = np.cumsum(np.asarray(self.fit_times, float))
-        if self.resources is not None:  # scores after few epochs are not what is looked for
+        if self.resources is not None:  # scores after few epochs do not count as best ones
             counts = np.asarray(self.resources) == np.asarray(self.resources).max()
         else:
             counts = np.ones(len(scores), bool)
@@ -440,7 +440,7 @@ class SearchDisplay:
 
 
 def _limits(scores: NDArray) -> tuple[float, float]:
-    """From where to where to draw: far outliers below would leave no room for the others."""
+    """The range of scores to draw: far outliers below would leave no room for the others."""
     finite = scores[np.isfinite(scores)]
     if not len(finite):
         return 0.0, 1.0

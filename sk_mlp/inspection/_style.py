@@ -1,4 +1,4 @@
-"""What all displays look like."""
+"""The look that all displays share."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -49,7 +49,7 @@ def divided(ax: "Axes", n_rows: int, n_columns: int) -> NDArray:
     if place is None:
         raise ValueError("The 'ax' parameter must be axes of a grid, as plt.subplots makes them, to be divided.")
     spaces, figure = {}, figure_of(ax)
-    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # which leaves room for labels by itself
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):  # it leaves room for labels by itself
         height = ax.get_window_extent().height / figure.dpi
         spaces = {"hspace": GAP * n_rows / max(height - GAP * (n_rows - 1), GAP)}
     ax.set_axis_off()
@@ -80,7 +80,7 @@ def figure_of(ax: "Axes") -> "Figure | SubFigure":
 
 
 def draw_legend(ax: "Axes", artists: "Sequence[Artist]") -> "Legend":
-    """Draw a legend that meets no title: below the axes of our own figure, within those of a user's.
+    """Draw a legend that covers no title: below the axes of a figure made here, within the axes of a user's.
 
     A figure of ours makes room for it. Of the user's we do not know that, so there the legend is where the least is
     drawn. Labels that are longer than there is room for are broken into lines.

@@ -1,4 +1,4 @@
-"""Searches and what they draw from."""
+"""Searches for hyperparameters, distributions to draw from, and `find_learning_rate`."""
 
 from sk_mlp.model_selection._coarse_to_fine import CoarseToFineSearchCV
 from sk_mlp.model_selection._distributions import one_minus

@@ -18,12 +18,12 @@ from sk_mlp.exceptions import ModelFileError
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
-FORMAT = "4"  # of what is kept of a run; before, it was a pickle, which can run code
-KIND = "run"  # of a file
+FORMAT = "4"  # of the files of runs; earlier ones were pickles, which can run code
+KIND = "run"  # of the files
 
 
 class Checkpoint:
-    """The runs of a search that have ended, or come to where they pause.
+    """Keeps the runs of a search that have ended, or come to where they pause.
 
     Each is a file of its own without any code, as `sk_mlp._files.archive` has it: written beside its place and moved
     there, so that a process that is killed leaves none half-written, and processes may share the folder.
@@ -47,7 +47,7 @@ class Checkpoint:
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"checkpoint_dir must be a folder. Got the file {os.fspath(folder)!r}.")
         if not manifest.exists():
-            # A process that was killed right at the beginning may have left a part of the manifest.
+            # A process that was killed at the very beginning may have left a part of the manifest.
             if self.folder.exists() and any(not path.name.startswith(MANIFEST) for path in self.folder.iterdir()):
                 raise ValueError(f"checkpoint_dir must be empty or hold a checkpoint. {self._found} other files.")
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class Checkpoint:
         archive.write(self.folder / name, KIND, content, writer.arrays)
 
     def restore(self, run: Run, name: str, candidate: str) -> None:
-        """Take a run to where it was kept, if it was."""
+        """Bring a run to where it was kept, if it was."""
         path = self.folder / name
         if not path.exists():
             return
@@ -102,7 +102,7 @@ class Checkpoint:
 
 
 def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:
-    """What tells a search from others, as `Checkpoint` takes it; that its candidates are the same shows by and by."""
+    """What tells a search from others, for `Checkpoint`; whether its candidates are the same shows only later."""
     data = [described(part) if issparse(part) else joblib.hash(part) for part in (X, y, *params.values())]
     hashes = {"estimator": digest(search.estimator), "data": digest([data, list(params)])}
     others = {"splits": joblib.hash(splits), "policy": policy_of_fit(search.estimator).name}

@@ -46,7 +46,7 @@ class Range:
         return float(1 - x if self.complement else np.clip(x, self.low, self.high))
 
     def shrunk(self, best: Any, share: float, scores: dict[str, float]) -> "Range":
-        """The share of the interval around the best value, moved so that it remains within."""
+        """A part of the interval around the best value, of this share, moved so that it stays within."""
         position, back = (np.log, np.exp) if self.scale == "log" else (float, float)
         low, high = position(self.low), position(self.high)
         center = min(max(position(1 - best if self.complement else best), low), high)
@@ -59,7 +59,7 @@ class Range:
 
     @property
     def shown(self) -> tuple[float, float]:
-        """From and to, of the values."""
+        """The least and the largest value."""
         return (1 - self.high, 1 - self.low) if self.complement else (self.low, self.high)
 
 
@@ -74,7 +74,7 @@ class Values:
         return self.values[rng.randint(len(self.values))]
 
     def shrunk(self, best: Any, share: float, scores: dict[str, float]) -> "Values":
-        """The share of the values: those next to the best if they are numbers, else those with the best scores."""
+        """A part of the values, of this share: those nearest to the best if they are numbers, else the best scored."""
         n = max(1, ceil(share * len(self.values)))
         if all(isinstance(value, Real) and not isinstance(value, bool) for value in self.values):
             ordered = sorted(self.values)

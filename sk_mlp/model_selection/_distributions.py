@@ -29,7 +29,7 @@ class OneMinus:
         return 1 - self.distribution.rvs(*args, **kwargs)
 
     def __repr__(self) -> str:
-        frozen = getattr(self.distribution, "dist", None)  # scipy's, whose own words are an address
+        frozen = getattr(self.distribution, "dist", None)  # scipy's: their own words are an address
         words = f"{frozen.name}{self.distribution.args}" if frozen else repr(self.distribution)
         return f"one_minus({words})"
 

@@ -1,4 +1,4 @@
-"""The fits of a search, candidates times folds: prepared one by one, trained together."""
+"""The fits of a search, for each candidate and fold: prepared one by one, trained together."""
 
 import copy
 import pickle
@@ -49,7 +49,7 @@ def fit_all(
     checkpoint: Checkpoint | None = None,
     watch: Watch | None = None,
 ) -> list[Fit]:
-    """Fit estimators, in populations where that can be.
+    """Fit estimators, in populations where possible.
 
     Parameters
     ----------
@@ -80,12 +80,12 @@ def fit_all(
         session.advance(fits, verbose=verbose, watch=watch)
         fitted, alone = fits, session.alone
     else:
-        # Neighbours in this order have most in common: the structure first, which costs a compilation, then the rows.
+        # Neighbours in this order share most: first the structure, which takes a compilation, then the rows.
         order = sorted(range(len(fits)), key=lambda i: (_structure(fits[i].params), fits[i].split))
         shares = [[fits[i] for i in numbers] for numbers in np.array_split(order, n_jobs)]
         n_threads = max(1, joblib.cpu_count() // n_jobs)
-        # Arrays go within a list and a dict: joblib's Dask backend would put one that is an argument itself into the
-        # memory of a worker, and with that worker it would be lost. As it is, a lost share is just sent again.
+        # Arrays go within a list and a dict: joblib's Dask backend would put an array that is an argument itself into
+        # the memory of a worker, and lose it with that worker. Like this, a lost share is just sent again.
         results = Parallel(n_jobs=n_jobs)(
             delayed(_fit_here)(
                 share, {split: data[split] for split in {fit.split for fit in share}}, n_threads, checkpoint
@@ -99,26 +99,26 @@ def fit_all(
 
 
 def _structure(params: Mapping[str, Any]) -> str:
-    """What a candidate sets, without numbers that are data of a program."""
+    """A candidate's parameters in words, without numbers that are data of a program."""
     return repr(sorted((name, repr(value)) for name, value in params.items() if not isinstance(value, float)))
 
 
 def _fit_here(
     fits: list[Fit], data: Mapping[int, Arguments], n_threads: int, checkpoint: Checkpoint | None
 ) -> tuple[list[Fit], Counter]:
-    """Fit in this process; and count those that are trained one by one, by the reason."""
+    """Fit in this process, and count the fits that are trained one by one, by the reason."""
     session = Session(fits, data, checkpoint=checkpoint)
     session.advance(fits, n_threads=n_threads)
     for fit in fits:
         try:
             pickle.loads(pickle.dumps(fit.error))
-        except Exception:  # of somebody's exception, which could not go back to the process that has asked
+        except Exception:  # a user's exception that cannot be sent back to the process that has asked
             fit.error = RuntimeError("".join(traceback.format_exception(fit.error)))
     return fits, session.alone
 
 
 class Session:
-    """Fits that are trained in this process, in one go or by stages.
+    """Fits that are trained in this process, at once or in stages.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class Session:
         self.alone: Counter = Counter()
         self.most_epochs = 0
         self._checkpoint = checkpoint
-        self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # what is to be done one by one
+        self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # fits to be trained one by one
         self._runs: dict[Fit, list[tuple[DeferredFit, list[Run]]]] = {fit: [] for fit in fits}
         collector = Collector()
         for split in dict.fromkeys(fit.split for fit in fits):
@@ -163,7 +163,7 @@ class Session:
         return [run for _, runs in self._runs[fit] for run in runs]
 
     def _prepare(self, fits: list[Fit], shared: Arguments, own: Callable[[], Arguments], collector: Collector) -> None:
-        """Call `fit` of estimators, with the same arguments or, if they may write into them, with equal ones."""
+        """Call `fit` of estimators with the same arguments, or with copies if they may write into them."""
         transformers = TransformerCache()
         for fit in fits:
             pipeline = _pipeline_to_serve(fit.estimator)
@@ -172,7 +172,7 @@ class Session:
             with fit.timed(), transformers.serve(pipeline), deferred_fits(collector):
                 try:
                     _call_fit(fit.estimator, shared if collector.shares else own())
-                except (PredictionsWanted, AttributeError):  # of an attribute that only the end of a fit sets
+                except (PredictionsWanted, AttributeError):  # for an attribute that only the end of a fit sets
                     if not collector.fits:
                         raise
                     wants_predictions = True
@@ -215,7 +215,7 @@ class Session:
         verbose: int = 0,
         watch: Watch | None = None,
     ) -> None:
-        """Train some of the fits until they have stopped or come to where they pause, and let them be fitted so far."""
+        """Train some of the fits until they have stopped or pause; their estimators are fitted up to there."""
         before = {run: run.n_rows for fit in fits for run in self._runs_of(fit)}
         ended = self._kept(fits, self._checkpoint) if self._checkpoint else None
         restored = sum(run.n_rows - n for run, n in before.items())
@@ -244,7 +244,7 @@ class Session:
                         self._rest[fit].pop(0)()
 
     def _kept(self, fits: list[Fit], checkpoint: Checkpoint) -> Callable[[Run], None]:
-        """Take runs to where they were kept, and return what keeps one."""
+        """Bring runs to where they were kept, and return a function that keeps one."""
         names = {}
         for fit in fits:
             candidate = digest((dict(fit.params), fit.split))
@@ -255,14 +255,14 @@ class Session:
 
 
 def _pipeline_to_serve(estimator: BaseEstimator) -> Pipeline | None:
-    """The estimator, if it is a Pipeline of transformers and one of ours, without a memory of its own."""
+    """The estimator, if it is a Pipeline of transformers and one of our estimators, without a memory of its own."""
     if not isinstance(estimator, Pipeline) or estimator.memory is not None or not estimator.steps:
         return None
     return estimator if _leaves_data_alone(estimator.steps[-1][-1]) else None
 
 
 def _leaves_data_alone(estimator: BaseEstimator) -> bool:
-    """Whether an estimator is one of ours, with our `fit`: others may write into X."""
+    """Whether an estimator is of this package, with its own `fit`: others may write into X."""
     return isinstance(estimator, BaseKerasMLP) and type(estimator).fit is BaseKerasMLP.fit
 
 

@@ -12,7 +12,7 @@ from sk_mlp.model_selection._folds import Fit
 
 
 class FittedClones:
-    """Between a search of scikit-learn's and its estimator: hands out fitted clones.
+    """Hands out fitted clones, as the estimator of one of scikit-learn's searches.
 
     scikit-learn's search clones its estimator for every candidate and fold, sets the candidate's parameters, fits and
     scores. Here the clones come from a queue, are fitted already, and have the parameters: all else, from splits and
@@ -39,11 +39,11 @@ class FittedClones:
         vars(self.estimator)["__sklearn_clone__"] = self._clone
 
     def close(self) -> None:
-        """Let the copy be cloned as others are: the search's scorer keeps it."""
+        """Let the copy be cloned in the usual way from now on: the search's scorer keeps it."""
         del vars(self.estimator)["__sklearn_clone__"]
 
     def next_number(self) -> int:
-        """For the next fit."""
+        """The number of the next fit."""
         self._n_fits += 1
         return self._n_fits - 1
 
@@ -57,7 +57,7 @@ class FittedClones:
         self.seconds += [fit.seconds for fit in fits]
 
     def _clone(self) -> BaseEstimator:
-        if self._queue is None:  # nothing has been fitted yet: the search makes its base for other clones
+        if self._queue is None:  # nothing has been fitted yet: the search makes the estimator that it clones later
             return self.estimator
         if not self._queue:  # all have been scored: the search refits
             return clone(self._original)
@@ -77,7 +77,7 @@ class FittedClones:
 
 
 class FixedSplits:
-    """A splitter whose folds are known, whatever it is asked with.
+    """A splitter that returns the same folds, whatever its arguments.
 
     Parameters
     ----------

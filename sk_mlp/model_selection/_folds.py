@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
-Arguments = tuple[list, dict[str, Any]]  # of a call of `fit`
+Arguments = tuple[list, dict[str, Any]]  # arguments of a call of `fit`
 
 
 @dataclass(eq=False)
@@ -43,18 +43,18 @@ class Fit:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Count the time that is spent within the context, and keep what is raised."""
+        """Within the context, measure the time, and keep an error that is raised."""
         began = time.perf_counter()
         try:
             yield
-        except Exception as error:  # of a user's data, parameters or code: it belongs to this fit alone
+        except Exception as error:  # an error of the user's data, parameters or code belongs to this fit alone
             self.error = error
         finally:
             self.seconds += time.perf_counter() - began
 
 
 class Folds(Mapping[int, Arguments]):
-    """Arguments of `fit` for each fold, made when they are asked for.
+    """Arguments of `fit` for each fold, made at the first access.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
     }
 
     def _brackets(self) -> Iterator[Bracket]:
-        """What is wanted, if there are candidates enough."""
+        """The brackets for which there should be candidates."""
         raise NotImplementedError
 
     def _search(self, evaluate_candidates, callback_ctx):
@@ -58,7 +58,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         n_rungs = max(len(rungs) for _, rungs in brackets)
         with subtask(callback_ctx, self, "search", max_subtasks=n_rungs) as search:
             for iteration in range(n_rungs):
-                # All brackets end together, so that what trains side by side has about as many epochs to go.
+                # All brackets end together, so that runs side by side have about as many epochs to go.
                 rung_of = {b: iteration - n_rungs + len(rungs) for b, (_, rungs) in enumerate(brackets)}
                 present = {b: rung for b, rung in rung_of.items() if rung >= 0}
                 with subtask(search, self, "halving-iteration", max_subtasks=2) as context:
@@ -70,7 +70,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
                     side_by_side = list(itertools.chain.from_iterable(chosen.values()))
                     self._announce(len(side_by_side) // len(splits), len(splits))
                     session.advance(side_by_side, verbose=self.verbose, watch=watch)
-                    # All are scored at once: scikit-learn ends a search where all that it scores at once have failed.
+                    # All are scored at once: scikit-learn ends a search where all fits of one call have failed.
                     self._clones.hand_out(side_by_side)
                     scored = [(b, number) for b in present for number in survivors[b]]
                     more = {
@@ -89,7 +89,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         warn_of(session.alone)
 
     def _most_epochs(self, data: Folds, splits: list) -> int:
-        """How many epochs the estimator's network may have; as some candidate's, if it needs what candidates set."""
+        """How many epochs the estimator's network may have; or a candidate's, if only candidates can be fitted."""
         for params in [{}, *ParameterSampler(self.param_distributions, 1, random_state=0)]:
             fits = self._fits([candidate(params)], splits)
             if epochs := Session(fits, data).most_epochs:
@@ -109,7 +109,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         return self._ranking(results)[-len(candidates) :]
 
     def _share(self, brackets: list[tuple[list, list[int]]]) -> float:
-        """Of the epochs that all candidates would have to the end, those that are run."""
+        """The share of epochs that is run, of all that the candidates would have to their ends."""
         in_all = sum(len(candidates) for candidates, _ in brackets) * self.max_epochs_
         shrinking = self.factor ** -np.arange(max(len(rungs) for _, rungs in brackets), dtype=float)
         n_run = (len(candidates) * np.diff([0, *rungs]) @ shrinking[: len(rungs)] for candidates, rungs in brackets)

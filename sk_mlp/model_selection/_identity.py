@@ -1,4 +1,4 @@
-"""What a parameter's value is, in words that are the same in another process, and others for another value."""
+"""A parameter's value in words: the same in another process, and different for another value."""
 
 import functools
 import hashlib
@@ -27,9 +27,9 @@ def digest(value: Any) -> str:
 
 
 def described(value: Any, within: tuple[int, ...] = ()) -> str:
-    """What a value is: what it holds, and the code of functions. ``within`` are the ids of what holds it.
+    """A value in words: all that it holds, and the code of functions. ``within`` are the ids of what holds it.
 
-    `repr` leaves out what a long list and many an object hold, and pickles tell of counters and caches besides.
+    `repr` leaves out parts of long lists and of many objects, and pickles contain counters and caches besides.
     """
     if isinstance(value, CONSTANTS):
         return repr(value)
@@ -48,7 +48,7 @@ def described(value: Any, within: tuple[int, ...] = ()) -> str:
         items = [of(item) for item in value]
         items = sorted(items) if isinstance(value, (set, frozenset)) else items
         return f"{type(value).__name__}({', '.join(items)})"
-    if issparse(value):  # whose flags are set when somebody asks for them
+    if issparse(value):  # its flags are set when somebody reads them
         rows = value.tocsr()
         return f"{value.format} {rows.shape} {[joblib.hash(a) for a in (rows.data, rows.indices, rows.indptr)]}"
     if isinstance(value, types.ModuleType):
@@ -69,8 +69,8 @@ def described(value: Any, within: tuple[int, ...] = ()) -> str:
 
 
 def _held(value: Any, of: functools.partial) -> str:
-    """What an object holds."""
-    if hasattr(value, "get_config") and not isinstance(value, keras.losses.Loss):  # whose configurations lack arguments
+    """An object's content."""
+    if hasattr(value, "get_config") and not isinstance(value, keras.losses.Loss):  # their configurations lack arguments
         return of(_without_names(value.get_config()))
     if isinstance(value, FrozenEstimator):
         return of(_fitted(value))
@@ -78,7 +78,7 @@ def _held(value: Any, of: functools.partial) -> str:
         params = value.get_params(deep=False)
         source = params.pop("init_from", None) if isinstance(value, BaseKerasMLP) else None
         return of((params, None if source is None else _fitted(source)))
-    if hasattr(value, "dist") and hasattr(value, "kwds"):  # scipy's, which hold the process's random state
+    if hasattr(value, "dist") and hasattr(value, "kwds"):  # scipy's, with the process's random state in them
         return of((value.dist.name, value.args, value.kwds))
     if hasattr(value, "__dict__"):
         return of(_without_names(vars(value)))
@@ -86,7 +86,7 @@ def _held(value: Any, of: functools.partial) -> str:
 
 
 def _fitted(estimator: Any) -> Any:
-    """What an estimator has learned, which is not cloned as others are, but kept as it is."""
+    """What an estimator has learned: as a parameter it is kept as it is, and not cloned."""
     estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
     fitted = getattr(estimator, "_fitted", None) if isinstance(estimator, BaseKerasMLP) else None
     if fitted is None:
@@ -95,7 +95,7 @@ def _fitted(estimator: Any) -> Any:
 
 
 def _without_names(config: Any) -> Any:
-    """What an object holds, without names, in which Keras counts objects."""
+    """A configuration without names, in which Keras counts objects."""
     if isinstance(config, dict):
         return {key: _without_names(item) for key, item in config.items() if key != "name"}
     return [_without_names(item) for item in config] if isinstance(config, (list, tuple)) else config

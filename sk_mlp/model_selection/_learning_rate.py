@@ -25,11 +25,11 @@ from sk_mlp.exceptions import NotCompilableError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SMOOTHING = 0.95  # of the moving average of the losses
-WARM_UP = 20  # steps, about as many as the average is over: before, it is mostly the noise of single batches
-CLIMB = 0.15  # of the way from its lowest value back up, which counts as the beginning of a blow-up
-# Of the rate at which the loss blows up, what is suggested: benchmarks/bench_learning_rate.py. Steps of SGD become
-# shorter where the loss is flat; those of others do not.
+SMOOTHING = 0.95  # factor of the moving average of the losses
+WARM_UP = 20  # steps, about as many as the average spans: before them it is mostly the noise of single batches
+CLIMB = 0.15  # share of the way from its lowest value back up at which a blow-up begins
+# What is suggested, as a share of the rate at which the loss blows up: see benchmarks/bench_learning_rate.py. Steps of
+# SGD become shorter where the loss is flat; those of other optimizers do not.
 SHARE, SHARE_OF_SGD = 1 / 20, 1 / 10
 
 
@@ -85,7 +85,7 @@ class LearningRateSweep:
         ImportError
             If matplotlib is not installed.
         """
-        from sk_mlp.inspection._learning_rate import LearningRateDisplay  # only who draws needs it
+        from sk_mlp.inspection._learning_rate import LearningRateDisplay  # only drawing needs it
 
         check_matplotlib(f"{type(self).__name__}.plot")
         return LearningRateDisplay.from_sweep(self, ax=ax).ax_

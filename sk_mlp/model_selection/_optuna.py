@@ -1,4 +1,4 @@
-"""A finished search as a study of Optuna's, for its pictures and its importances."""
+"""Turns a finished search into a study of Optuna, for Optuna's pictures and importances."""
 
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,7 @@ def to_optuna_study(search: Any, metric: str | None = None) -> "Study":
 
 
 def _distribution(name: str, values: list[Any], search: Any) -> "BaseDistribution":
-    """What a hyperparameter was drawn from, in Optuna's words."""
+    """The distribution of a hyperparameter, as Optuna has it."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     scale = scale_of(name, values, search)
@@ -109,6 +109,6 @@ def _distribution(name: str, values: list[Any], search: Any) -> "BaseDistributio
 
 
 def _plain(value: Any) -> Any:
-    """A value as Optuna can store it: others in words."""
+    """A value if Optuna can store it, else in words."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)

@@ -35,7 +35,7 @@ CHECKPOINT_DIR = {"checkpoint_dir": [str, os.PathLike, None]}
 
 
 class PopulationSearch(BaseSearchCV):
-    """What the population searches add to scikit-learn's. Abstract."""
+    """Trains all candidates and folds of one of scikit-learn's searches together. Abstract."""
 
     estimator: Any
     n_jobs: int | None
@@ -67,7 +67,7 @@ class PopulationSearch(BaseSearchCV):
         self._validate_params()
         data = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
-        # scikit-learn's search runs on a copy, whose estimator hands out fitted clones. This one stays as it is.
+        # scikit-learn's search runs on a copy, whose estimator hands out fitted clones. Parameters of this one stay.
         search: Any = copy.copy(self)
         search._clones, search._data = FittedClones(self.estimator), (*data, routed, self.n_jobs)
         search._checkpoint = None
@@ -93,7 +93,7 @@ class PopulationSearch(BaseSearchCV):
         return self
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
-        self._sequential.close()  # by now it is made, and what follows belongs into the caller's context
+        self._sequential.close()  # by now it is made; what follows belongs in the caller's context
         self._search(evaluate_candidates, callback_ctx)
 
     def _search(self, evaluate_candidates: Callable, callback_ctx: Any) -> None:
@@ -108,7 +108,7 @@ class PopulationSearch(BaseSearchCV):
         more_results=None,
         callback_ctx=None,
     ):
-        """Train the candidates, as a task beside that of the context, and let scikit-learn's search score them."""
+        """Train the candidates, as a task beside the context's, and let scikit-learn's search score them."""
         X, y, routed, n_jobs = self._data
         candidates = [candidate(params) for params in candidate_params]
         splits = self._splits(cv)
@@ -122,14 +122,14 @@ class PopulationSearch(BaseSearchCV):
             return evaluate_candidates(candidates, cv=FixedSplits(splits), more_results=more_results, **context)
 
     def _announce(self, n_candidates: int, n_folds: int) -> None:
-        """Say what is to be fitted, before that, as scikit-learn's search does."""
+        """Say what will be fitted, as scikit-learn's search does."""
         if self.verbose:
             of_each = f"{counted(n_folds, 'fold')} for each of {counted(n_candidates, 'candidate')}"
             say(f"Fitting {of_each}, totalling {counted(n_candidates * n_folds, 'fit')}")
 
     @contextmanager
     def _announced(self) -> Iterator[None]:
-        """Within the context scikit-learn's search does not say once more what has been fitted."""
+        """Within the context, keep scikit-learn's search from saying again what has been fitted."""
         verbose, self.verbose = self.verbose, 0
         try:
             yield
@@ -142,7 +142,7 @@ class PopulationSearch(BaseSearchCV):
         return [(np.asarray(train), np.asarray(test)) for train, test in splits]
 
     def _fits(self, candidates: list[dict], splits: list) -> list[Fit]:
-        """What scikit-learn's search fits, in its order."""
+        """The fits of scikit-learn's search, in its order."""
         return [
             Fit(self._clones.clone_with(params), params, split, self._clones.next_number())
             for params in candidates
@@ -150,14 +150,14 @@ class PopulationSearch(BaseSearchCV):
         ]
 
     def _kept(self, splits: list) -> Checkpoint | None:
-        """What runs are kept in."""
+        """The checkpoint that keeps runs, or None."""
         if self.checkpoint_dir is not None and self._checkpoint is None:
             X, y, routed, _ = self._data
             self._checkpoint = Checkpoint(self.checkpoint_dir, identity(self, X, y, dict(routed.estimator.fit), splits))
         return self._checkpoint
 
     def _ranking(self, results: dict[str, Any]) -> NDArray:
-        """Mean test scores of all candidates, of the metric that decides."""
+        """Mean test scores of all candidates, by the metric that decides."""
         names = [name for name in results if name.startswith("mean_test_")]
         decisive = f"mean_test_{self.refit}"
         return results[decisive if decisive in names else names[0]]

@@ -10,7 +10,7 @@ from sk_mlp.engine.run import Run
 
 @contextmanager
 def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], None]]:
-    """Show a bar of the epochs still to run, at most, within the context; and a line at the end.
+    """Within the context, show a bar of the epochs that may still run; and a line at its end.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def progress(runs: list[Run], n_structures: int) -> Iterator[Callable[[Run], Non
     """
     to_run = {run: run.epochs_left for run in runs}
     n_ended, best, began = sum(not n for n in to_run.values()), float("inf"), time.perf_counter()
-    said = f"networks {{}}/{len(runs)}{{}}, structures {n_structures}"  # what matters least is cut first
+    said = f"networks {{}}/{len(runs)}{{}}, structures {n_structures}"  # the part that matters least is cut first
     words = said.format(n_ended, "")
     with bar(sum(to_run.values()), words) as update:
 

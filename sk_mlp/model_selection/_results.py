@@ -1,4 +1,4 @@
-"""What a finished search's results tell: which score counts, which rows are one candidate's, how values are spaced."""
+"""Reads a finished search's results: which score counts, which rows belong to a candidate, how values are spaced."""
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp.model_selection._coarse_to_fine import Range, to_range
 
-DECADE = 10.0  # values that span less are not drawn on a logarithmic axis
+DECADE = 10.0  # values that span a smaller factor are not drawn on a logarithmic axis
 
 
 def results_of(search: Any) -> Mapping[str, Any]:
@@ -33,7 +33,7 @@ def results_of(search: Any) -> Mapping[str, Any]:
 
 
 def metric_of(search: Any, metric: str | None) -> str:
-    """What follows "mean_test_" in the name of the scores' column: None for the metric that ``refit`` names.
+    """The metric's name in ``mean_test_...``; a metric of None is the one that ``refit`` names.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def metric_of(search: Any, metric: str | None) -> str:
 
 
 def resources_of(search: Any) -> tuple[NDArray | None, str]:
-    """What each row's candidate had been given until then, None where all get the same; and what that is."""
+    """What each row's candidate had got of the resource by then, None where all get the same; and its name."""
     results = search.cv_results_
     if "n_epochs" in results:
         return np.asarray(results["n_epochs"]), "epochs"
@@ -67,25 +67,25 @@ def params_of(search: Any) -> list[dict[str, Any]]:
 
 
 def candidates_of(search: Any) -> list[list[int]]:
-    """The rows of each candidate; of a halving search, one a rung."""
+    """The rows of each candidate; in a halving search it has one for each rung."""
     results = search.cv_results_
     rows: dict[tuple, list[int]] = {}
     brackets = results.get("bracket", np.zeros(len(results["params"]), int))
     for row, (bracket, params) in enumerate(zip(brackets, params_of(search), strict=True)):
         key = int(bracket), tuple(sorted((name, repr(value)) for name, value in params.items()))
         rows.setdefault(key, []).append(row)
-    if "iter" not in results:  # each row is a candidate, though two may have drawn the same
+    if "iter" not in results:  # each row is a candidate of its own, even where two have drawn the same
         return [[row] for row in range(len(results["params"]))]
     return list(rows.values())
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value has a place on an axis of numbers."""
+    """Whether a value is a number that an axis can show."""
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
 
 
 def range_of(name: str, search: Any) -> Range | None:
-    """What a hyperparameter was drawn from, if that is a distribution with a scale."""
+    """The range that a hyperparameter was drawn from, if its distribution has a scale."""
     space = getattr(search, "param_distributions", None) or {}
     for part in space if isinstance(space, list | tuple) else [space]:
         try:

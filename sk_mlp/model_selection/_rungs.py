@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterSampler
 
 
 def divided(n: int, published: NDArray) -> NDArray:
-    """n candidates in about these proportions, one for each bracket first; of the rest, largest remainders decide."""
+    """n candidates in about these proportions: one for each bracket first, the rest by largest remainders."""
     if n < len(published):
         raise ValueError(
             f"The 'n_candidates' parameter must be at least the number of brackets, {len(published)}. Got {n}."
@@ -26,7 +26,7 @@ def divided(n: int, published: NDArray) -> NDArray:
 
 
 def rungs(max_epochs: int, factor: float, min_epochs: int, n_candidates: float = np.inf) -> list[int]:
-    """Epochs at which candidates are compared: the last one, and earlier ones by the factor, as long as it pays."""
+    """Epochs at which candidates are compared: the last one, and earlier ones, each by the factor less."""
     if min_epochs > max_epochs:
         raise ValueError(
             f"The 'min_epochs' parameter must be at most the epochs of the estimator, {max_epochs}. Got {min_epochs}."
@@ -55,9 +55,9 @@ class Bracket:
 def planned(
     brackets: list[Bracket], spaces: Any, max_epochs: int, factor: float, min_epochs: int
 ) -> list[tuple[int, list[int]]]:
-    """Candidates and rungs of brackets, for the candidates that there are: lists alone may hold fewer than wanted.
+    """Candidates and rungs of brackets, as far as there are candidates: lists may hold fewer than wanted.
 
-    Of brackets of all candidates with the same rungs, which would do the same again, there is one.
+    Brackets that would train all candidates on the same rungs again are left out.
 
     Warns
     -----
