@@ -247,14 +247,16 @@ def candidates_table(rows: list[dict[str, Any]], score_name: str) -> Table:
         neurons = str(row["n_neurons"]) if row["n_hidden"] else "-"
         score = f"{row['mean_score']:.4f}", f"{row['std_score']:.4f}", f"{row['seconds']:.1f}"
         table.add_row(str(row["rank"]), str(row["n_hidden"]), neurons, f"{row['learning_rate']:.2e}", *score)
+    for column in table.columns:  # on a narrow screen names are broken, not figures
+        column.min_width = max(len(str(cell)) for cell in list(column.cells)[1:])
     return table
 
 
 def make_table(*columns: str) -> Table:
     """An empty table of right-aligned columns."""
-    table = Table(box=SIMPLE, header_style="")
+    table = Table(box=SIMPLE, header_style="", collapse_padding=True, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     return table
 
 

@@ -371,3 +371,11 @@ def test_as_a_program(tmp_path):
         f"import joblib, numpy; print(joblib.load({str(tmp_path / 'model.joblib')!r}).predict(numpy.zeros((2, 10))))"
     )
     subprocess.run([sys.executable, "-c", predict], check=True, capture_output=True)
+
+
+def test_figures_are_whole_on_a_narrow_screen():
+    row = {"rank": 1, "n_hidden": 1, "n_neurons": 65, "learning_rate": 3.76e-3, "mean_score": -12.9621}
+    screen = io.StringIO()
+    table = job.candidates_table([row | {"std_score": 0.0018, "seconds": 1117.9}], "accuracy")
+    Console(file=screen, width=60).print(table)
+    assert "1 1 65 3.76e-03 -12.9621 0.0018 1117.9" in " ".join(screen.getvalue().split())

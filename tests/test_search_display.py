@@ -257,3 +257,17 @@ def test_a_study_of_values_that_optuna_cannot_store_and_of_failures():
     assert {trial.params["class_weight"] for trial in study.trials} == {None, "{0: 1.0, 1: 2.0, 2: 1.0}"}
     with pytest.raises(TypeError, match="'search' parameter"):
         to_optuna_study(LogisticRegression())
+
+
+@pytest.mark.parametrize("kind", ["parameters", "map", "rungs", "time", "rates"])
+def test_titles_meet_no_legend(kind, hyperband, random):
+    if kind == "rates":
+        display = LearningRateDisplay([0.1, 0.2], [1.0, 0.5], [1.0, 0.7], 0.1, blow_up=0.2).plot()
+    else:
+        display = SearchDisplay.from_search(random if kind == "map" else hyperband, kind=kind)
+    title = display.ax_.set_title("A title")
+    display.figure_.canvas.draw()
+    legend = display.legend_.get_window_extent()
+    assert legend.y1 < display.ax_.xaxis.label.get_window_extent().y0
+    assert title.get_window_extent().y0 > display.ax_.bbox.y1
+    assert legend.y0 >= 0

@@ -4,14 +4,14 @@ A textbook chapter, told with this package
 
 Chapter 10 of A. Géron's *Hands-On Machine Learning with Scikit-Learn, Keras and TensorFlow* (2nd ed.) is where many
 people meet multilayer perceptrons: build one with Keras, train it, watch its losses, search its hyperparameters. This
-page goes the same way. Here the data are small, so that the page builds in seconds; ``examples/textbook_chapter.py`` is
-the chapter's program on California housing.
+page follows it. Here the data are small, so that the page builds in seconds; ``examples/textbook_chapter.py`` is the
+chapter's program on California housing.
 """
 
 # %%
 # The data
 # --------
-# Rows to train on, to validate on and to test on, scaled as the training rows tell.
+# Rows for training, validation and testing. The scaler is fitted on the training rows.
 
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
@@ -54,7 +54,7 @@ def build_model(n_hidden=1, n_neurons=30, learning_rate=3e-3, input_shape=(10,))
 # %%
 # One fit
 # -------
-# ``fit`` takes Keras' own words. Early stopping watches the validation rows.
+# ``fit`` takes the arguments of Keras' ``fit``. Early stopping watches the validation rows.
 
 from sk_mlp import KerasMLPRegressor
 
@@ -155,8 +155,8 @@ display = SearchDisplay.from_search(fine, kind="map")
 # %%
 # Callbacks and TensorBoard
 # -------------------------
-# Keras' callbacks that act once an epoch run as they are, such as one that writes TensorBoard's logs. Each fit gets a
-# folder of its own. Then ``tensorboard --logdir logs`` shows all of them. ::
+# Keras' callbacks that act at the ends of epochs can be used, such as the one that writes TensorBoard's logs. Use a new
+# folder for each fit. Then ``tensorboard --logdir logs`` shows all of them. ::
 #
 #     from pathlib import Path
 #     import time
@@ -166,5 +166,5 @@ display = SearchDisplay.from_search(fine, kind="map")
 #
 # What next
 # ---------
-# The built-in network takes raw tables, and by its defaults it is an ensemble of eight: :doc:`/tables`. More on
-# searches: :doc:`/searching`. What the curves say: :doc:`/reading_curves`.
+# :doc:`/tables`: the built-in network, an ensemble of eight that takes raw tables. :doc:`/searching`: more on searches.
+# :doc:`/reading_curves`: what the curves say.

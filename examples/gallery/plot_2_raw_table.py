@@ -2,8 +2,8 @@
 A raw table, from the frame to a score
 ======================================
 
-A data frame with numbers, categories, dates and missing values goes into the classifier as it is. The table is made up:
-who cancels a subscription.
+The classifier takes a data frame with numbers, categories, dates and missing values. The table is made up: it is about
+customers, and who of them cancels a subscription.
 """
 
 # %%
@@ -39,7 +39,7 @@ table.loc[rng.random(n) < 0.1, "age"] = None
 table.head()
 
 # %%
-# Nothing need be prepared: what is learned of the columns, such as their scale, is learned within ``fit``.
+# No preparation is needed: ``fit`` learns the scales and the categories of the columns.
 
 from sklearn.model_selection import train_test_split
 
@@ -73,4 +73,4 @@ ax.set(xlabel="loss of accuracy when the column is shuffled")
 plt.show()
 
 # %%
-# :doc:`/tables` says which column is taken for what.
+# :doc:`/tables` says how each type of column is treated.

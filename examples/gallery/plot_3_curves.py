@@ -2,7 +2,7 @@
 What loss curves look like
 ==========================
 
-The same data, four ways to train on them. :doc:`/reading_curves` has the cases in a table, with what to try.
+Four ways to train on the same data. :doc:`/reading_curves` has a table of such cases, with what to try.
 """
 
 # %%
@@ -26,7 +26,7 @@ ways = {
 }
 
 # %%
-# ``LossCurveDisplay`` draws into axes of yours, and marks the epoch whose weights were kept.
+# ``LossCurveDisplay`` can draw on axes of yours. It marks the epoch whose weights were kept.
 
 import matplotlib.pyplot as plt
 
@@ -40,6 +40,7 @@ for (name, settings), ax in zip(ways.items(), all_axes.flat, strict=True):
 plt.show()
 
 # %%
-# *Well trained*: both curves fall, flatten, and come near each other; dropout weighs on the training loss alone. *Too
-# slow*: both still fall at the end. *Overfitting*: training falls on while validation rises; early stopping keeps the
-# epoch before. *Rate too high*: the loss jumps.
+# *Well trained*: both curves fall, flatten, and come near each other. The training loss is higher, because only
+# training has dropout. *Too slow*: both still fall at the end. *Overfitting*: the training loss keeps falling while the
+# validation loss rises; early stopping keeps the epoch with the lowest validation loss. *Rate too high*: the validation
+# loss jumps.

@@ -2,8 +2,8 @@
 Searches that give the best more epochs
 =======================================
 
-Halving gives all candidates few epochs and the best of them more; the survivors go on from where they are. It is
-compared with a random search of the same candidates that trains all of them to the end.
+Halving gives all candidates few epochs, and the best of them more. Those continue from their current weights. Here it
+is compared with a random search that trains all of its candidates to the end.
 """
 
 # %%
@@ -41,14 +41,14 @@ print("epochs trained by halving:", sum(int(n * epochs) for n, epochs in rungs))
 print("epochs trained by the random search:", 18 * 27)
 
 # %%
-# ``SearchDisplay`` draws a line for each candidate, up to where its scores were no longer among the best.
+# ``SearchDisplay`` draws a line for each candidate. It ends where the candidate was dropped.
 
 from sk_mlp.inspection import SearchDisplay
 
 display = SearchDisplay.from_search(halving, kind="rungs")
 
 # %%
-# The same scores against the learning rate.
+# The scores of the random search against the learning rate.
 
 display = SearchDisplay.from_search(searches["random"])
 

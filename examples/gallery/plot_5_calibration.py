@@ -2,8 +2,9 @@
 Probabilities that hold
 =======================
 
-Of the rows that are given a probability of 0.7, seven in ten should be of the class. A single network is often too
-sure. A temperature, learned on the held-out rows, mends that, and an ensemble needs less mending.
+Of the rows with a predicted probability of 0.7, seven in ten should be of the class. Probabilities of a single network
+are often too close to 0 and 1. A temperature, learned on the held-out rows, corrects that. An ensemble needs less
+correction.
 """
 
 # %%
@@ -49,4 +50,4 @@ ax.set(xlabel="predicted probability", ylabel="share of rows that are of the cla
 plt.show()
 
 # %%
-# :doc:`/uncertainty` says more.
+# More on this: :doc:`/uncertainty`.

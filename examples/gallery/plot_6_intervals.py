@@ -2,8 +2,8 @@
 Intervals instead of one number
 ===============================
 
-Where the spread of y changes, a mean says too little. One network can learn several
-quantiles at once, and its intervals are corrected by the rows that were held out.
+If the spread of y differs from row to row, a mean says too little. One network can learn several quantiles at once.
+Its intervals are corrected with the rows that were held out.
 """
 
 # %%
@@ -26,7 +26,7 @@ regressor = KerasMLPRegressor(
 ).fit(X_train, y_train)
 
 # %%
-# ``predict`` returns a column a quantile, ``predict_interval`` two limits.
+# ``predict`` returns a column for each quantile, ``predict_interval`` the two limits.
 
 lower, upper = regressor.predict_interval(X_test, coverage=0.9)
 inside = (lower <= y_test) & (y_test <= upper)
@@ -48,4 +48,4 @@ ax.legend(loc="lower left")
 plt.show()
 
 # %%
-# :doc:`/uncertainty` says what such an interval promises, and what not.
+# :doc:`/uncertainty` says what such intervals promise, and what they do not.

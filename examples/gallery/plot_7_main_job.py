@@ -2,8 +2,8 @@
 The main job, step by step
 ==========================
 
-``python -m sk_mlp`` searches the depth, width and learning rate of a network, and compares the best one with what
-scikit-learn has. This page does the same on fewer rows.
+``python -m sk_mlp`` searches the depth, width and learning rate of a network, and compares the best one with two models
+of scikit-learn. This page does the same on fewer rows.
 """
 
 # %%
@@ -48,7 +48,7 @@ table.rename(
 ).round(4)
 
 # %%
-# The best one beside two baselines, on rows that took no part so far.
+# The best one beside two baselines, on test rows.
 
 peers = {
     "best candidate": search.best_estimator_,
@@ -64,7 +64,7 @@ pd.DataFrame(
 ).round(4)
 
 # %%
-# Which digits does it take for others?
+# Which digits does it confuse?
 
 import matplotlib.pyplot as plt
 from sklearn.metrics import ConfusionMatrixDisplay
