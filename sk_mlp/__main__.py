@@ -248,7 +248,7 @@ def candidates_table(rows: list[dict[str, Any]], score_name: str) -> Table:
         score = f"{row['mean_score']:.4f}", f"{row['std_score']:.4f}", f"{row['seconds']:.1f}"
         table.add_row(str(row["rank"]), str(row["n_hidden"]), neurons, f"{row['learning_rate']:.2e}", *score)
     for column in table.columns:  # on a narrow screen names are broken, not figures
-        column.min_width = max(len(str(cell)) for cell in list(column.cells)[1:])
+        column.min_width = max(len(str(cell)) for cell in column.cells)
     return table
 
 
