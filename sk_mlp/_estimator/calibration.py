@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sk_mlp._estimator.task import Task
 from sk_mlp._network.build import model_of
-from sk_mlp._network.forward import network_output
+from sk_mlp._network.forward import Forward, mean_of
 from sk_mlp._network.spec import Fitted, Member, Trained
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._targets.intervals import HeldOut
@@ -50,7 +50,7 @@ def held_out_outputs(fitted: Fitted, task: Task, trained: Sequence[Trained]) -> 
     parts = []
     for group, (member, of) in enumerate(groups):
         rows = member.validation[::stride]
-        outputs = np.mean([_output(fitted, task, m, member.rows.X[rows]) for m in of], axis=0)
+        outputs = _mean_output(fitted, task, of, member.rows.X[rows])
         weights = member.rows.weights[rows]
         weights = weights * (member.n_held_out / weights.sum())
         of_members[of] = group
@@ -73,9 +73,9 @@ def _has_trained_on_them(trained: Trained, first_epoch: int) -> bool:
     return trained.best_epoch - first_epoch >= len(trained.history["val_loss"])
 
 
-def _output(fitted: Fitted, task: Task, m: int, X: Matrix) -> NDArray:
+def _mean_output(fitted: Fitted, task: Task, members: list[int], X: Matrix) -> NDArray:
     if fitted.spec is not None:
-        return network_output(fitted.spec, fitted.named_weights(m), X)
+        return Forward(fitted.spec, [fitted.named_weights(m) for m in members]).mean(X)
     structure = task.recipe.blueprint.structure
     function = MODEL_FUNCTIONS.get(structure, partial(model_of, fitted), X.shape[1], fitted.columns)
-    return function([tf.constant(array) for array in fitted.weights(m)], X)
+    return mean_of(function([tf.constant(array) for array in fitted.weights(m)], X) for m in members)

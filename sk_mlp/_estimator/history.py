@@ -47,6 +47,8 @@ def mean_history(members: Sequence[Trained], first_epoch: int) -> Figures:
     all members have, the figure is nan.
     """
     n_epochs = max(len(one.history["loss"]) for one in members)
+    if len(members) == 1:
+        return {name: _padded(values, n_epochs) for name, values in members[0].history.items()}
     return {
         name: _mean_in_training(members, n_epochs) if name == "learning_rate" else _mean(members, name, first_epoch)
         for name in members[0].history
@@ -80,7 +82,7 @@ def _mean(members: Sequence[Trained], name: str, first_epoch: int) -> list[float
     figures, known = np.empty((len(members), n_epochs)), np.empty((len(members), n_epochs), bool)
     for m, one in enumerate(members):
         last = len(one.history["loss"]) - 1
-        keeps = len(members) > 1 and one.best_epoch >= first_epoch
+        keeps = one.best_epoch >= first_epoch
         epochs = np.minimum(np.arange(n_epochs), one.best_epoch - first_epoch if keeps else last)
         values = np.asarray(one.history[name])
         figures[m], known[m] = values[np.minimum(epochs, len(values) - 1)], epochs < len(values)

@@ -3,6 +3,7 @@
 It is shown within scikit-learn's diagram of the estimator, alone or in a pipeline, and made without any Keras object.
 """
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def layers_of(estimator: "BaseKerasMLP") -> list[tuple[str, str, int]]:
     if spec is not None and "columns" in found:
         kernels["columns"] = (spec.n_features, spec.n_deep)
     return [
-        (layer, _widths(kernels.get(layer)), sum(int(np.prod(shape, dtype=int)) for shape in shapes))
+        (layer, _widths(kernels.get(layer)), sum(math.prod(shape) for shape in shapes))
         for layer, shapes in found.items()
     ]
 

@@ -32,14 +32,19 @@ from sk_mlp._network.compiled import Compiled, flat
 if TYPE_CHECKING:
     from sk_mlp._estimator.base import BaseKerasMLP
 
-INTEGERS = {"batch_size", "epochs", "patience", "ensemble_size", "init_layers"}
-FLOATS = {
+INTEGERS = ("batch_size", "epochs", "patience", "ensemble_size", "init_layers")
+FLOATS = (
     *("dropout", "aux_loss_weight", "frozen_epochs", "learning_rate", "weight_decay", "clip_norm", "ema_momentum"),
     *("validation_fraction", "min_delta", "label_smoothing"),
-}
-TRUTHS = {
+)
+TRUTHS = (
     *("learned_scale", "parametric_activation", "batch_norm", "skip_connection", "aux_output", "early_stopping"),
     *("shuffle", "warm_start", "normalize_y", "calibrate"),
+)
+TYPES: Mapping[str, Callable] = {
+    **dict.fromkeys(INTEGERS, int),
+    **dict.fromkeys(FLOATS, float),
+    **dict.fromkeys(TRUTHS, bool),
 }
 
 
@@ -228,14 +233,7 @@ def settings_of(estimator: "BaseKerasMLP", words: FitWords = NO_WORDS) -> Settin
 
 def _cast(name: str, value: Any) -> Any:
     """A number in Python's type."""
-    is_number = isinstance(value, (Real, np.bool_))
-    if not is_number:
-        return value
-    if name in INTEGERS:
-        return int(value)
-    if name in FLOATS:
-        return float(value)
-    return bool(value) if name in TRUTHS else value
+    return TYPES[name](value) if name in TYPES and isinstance(value, (Real, np.bool_)) else value
 
 
 def _flat(callbacks: Any) -> list:

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 
 
 def member_seeds(seed: int, n: int) -> list[int]:
@@ -94,6 +94,8 @@ def hold_out(n_samples: int, fraction: float, seed: int, codes: NDArray | None) 
         )
     held_out = np.zeros(n_samples, bool)
     if n_validation < len(pool):
-        pool = train_test_split(pool, test_size=n_validation, random_state=seed, stratify=strata)[1]
+        splitter = ShuffleSplit if strata is None else StratifiedShuffleSplit
+        ((_, chosen),) = splitter(1, test_size=n_validation, random_state=seed).split(pool, strata)
+        pool = pool[chosen]
     held_out[pool] = True
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)

@@ -1,5 +1,6 @@
 """Where each variable of a network and its optimizer lies in the two vectors of a state. Plain numpy."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,16 +61,16 @@ class StateLayout:
         for shape, dtype in zip(self.shapes, self.dtypes, strict=True):
             is_int = np.dtype(dtype).kind in "iub"
             start = ends[is_int]
-            ends[is_int] += int(np.prod(shape, dtype=int))
+            ends[is_int] += math.prod(shape)
             places.append((is_int, slice(start, ends[is_int])))
         return places
 
-    @property
+    @cached_property
     def n_floats(self) -> int:
         """Length of a state's floats."""
         return max((where.stop for is_int, where in self.places if not is_int), default=0)
 
-    @property
+    @cached_property
     def n_ints(self) -> int:
         """Length of a state's ints."""
         return max((where.stop for is_int, where in self.places if is_int), default=0)

@@ -122,7 +122,7 @@ def _warn_of_numbers(settings: Settings, rows: "FitRows") -> None:
     if issparse(rows.X) and settings.model is None:
         warn_of_scales(rows.X)
     elif not issparse(rows.X) and scaling_of(settings, rows.X) is None:
-        numeric = np.setdiff1d(np.arange(rows.X.shape[1]), list(rows.table.categories))
+        numeric = np.delete(np.arange(rows.X.shape[1]), list(rows.table.categories))
         remedy = "Set input_scaling='robust', or put sklearn.preprocessing.StandardScaler before the network."
         warn_of_lost_digits(rows.X, rows.training, numeric, rows.table.matrix_names, remedy)
 

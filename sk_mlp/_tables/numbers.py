@@ -29,6 +29,7 @@ NEAR = (
 LOST = 1e-3  # of a column's spread: float32 rounding of more gives a warning
 CONSTANT = 64 * float(np.finfo(np.float64).eps)  # of a column's size: a smaller spread is rounding of float64 itself
 PROBE = 30_000  # numbers of X, at most, that are checked for a warning
+PROBED_ROWS = 1000  # of which those are, more or less: enough for quartiles
 CHUNK = 2**18  # numbers that are converted at a time
 
 
@@ -161,7 +162,7 @@ def warn_of_lost_digits(X: NDArray, rows: NDArray, numeric: NDArray, names: Iter
     """
     if not is_wide(X) or not len(numeric):
         return
-    step = max(1, -(-len(rows) * len(numeric) // PROBE))
+    step = max(1, -(-len(rows) * len(numeric) // PROBE), len(rows) // PROBED_ROWS)
     sample = np.sort(X[np.ix_(rows[::step], numeric)].astype(np.float64), axis=0)  # nan comes last
     n = np.maximum(np.count_nonzero(~np.isnan(sample), axis=0), 1)
     columns = np.arange(len(numeric))

@@ -219,7 +219,7 @@ def number_targets(y: NDArray, weights: NDArray, standardise: bool) -> NumberTar
 
     With ``standardise=False`` the network sees y as it is: mean 0, scale 1.
     """
-    columns = y.reshape(len(y), -1).astype(np.float64)
+    columns = y.reshape(len(y), -1).astype(np.float64, copy=False)
     mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
     if standardise:
         mean = np.average(columns, axis=0, weights=weights)

@@ -1,5 +1,6 @@
 """Members that one compiled program trains, and the interface of all ways to train members."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from functools import cache
@@ -313,7 +314,7 @@ ALIGNMENT = 64  # bytes, of TensorFlow's buffers
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """An empty array that lies so that TensorFlow can take its memory."""
-    n_bytes = int(np.prod(shape, dtype=int)) * dtype.itemsize
+    n_bytes = math.prod(shape) * dtype.itemsize
     memory = np.empty(n_bytes + ALIGNMENT, np.uint8)
     begin = -memory.ctypes.data % ALIGNMENT
     return memory[begin : begin + n_bytes].view(dtype).reshape(shape)

@@ -213,15 +213,14 @@ class Parts:
 
     def start(self, member: Member, state: State | None) -> State:
         """The state from which a member trains: the given one, or one from its seed; at its learning rate."""
-        state = state or self._initial_state(member)
-        if (len(state.floats), len(state.ints)) != (self.layout.n_floats, self.layout.n_ints):
+        if state and (len(state.floats), len(state.ints)) != (self.layout.n_floats, self.layout.n_ints):
             raise ValueError(CHANGED)
-        arrays = self.layout.unpack(state)
+        arrays = self.layout.unpack(state) if state else self._initial_arrays(member)
         rate = self.index(self.optimizer._learning_rate)
         arrays[rate] = np.array(member.learning_rate, arrays[rate].dtype)
         return self.layout.pack(arrays)
 
-    def _initial_state(self, member: Member) -> State:
+    def _initial_arrays(self, member: Member) -> list[np.ndarray]:
         """Initial weights and optimizer slots that follow from the member alone."""
         arrays = list(self._drawn(member.seed))
         for i, name in enumerate(self.layout.names[: self.n_weights]):
@@ -231,7 +230,7 @@ class Parts:
             arrays[i] = array
         for i, average in enumerate(self.layout.averages):
             arrays[average] = arrays[i]
-        return self.layout.pack(arrays)
+        return arrays
 
     def _draw(self, seed: int) -> list[np.ndarray]:
         """The variables' initial values that follow from a seed."""

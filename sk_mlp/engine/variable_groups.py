@@ -4,6 +4,7 @@ For each variable that an optimizer updates, XLA compiles several kernels, at 20
 step. Most update rules work element by element: they do not care where a variable ends.
 """
 
+import math
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -54,7 +55,7 @@ class Grouping:
         may_join = recipe.optimizer_class in ELEMENTWISE and not recipe.optimizer_config.get("clipnorm")
         groups: dict[Hashable, list[int]] = {}
         for i, variable in enumerate(trainable):
-            is_small = np.prod(variable.shape, dtype=int) <= SMALL
+            is_small = math.prod(variable.shape) <= SMALL
             joins = may_join and is_small and i not in recipe.frozen and variable.constraint is None
             groups.setdefault(variable.dtype if joins else i, []).append(i)
         numbers = list(groups.values())
@@ -97,7 +98,7 @@ class Grouping:
         pieces: dict[int, Any] = {}
         for tensor, source in zip(joined, self.sources, strict=False):
             shapes = [self._shapes[i] for i in source]
-            sizes = [int(np.prod(shape, dtype=int)) for shape in shapes]
+            sizes = [math.prod(shape) for shape in shapes]
             parts = split(reshape(tensor, (-1,)), sizes) if len(source) > 1 else [tensor]
             pieces |= {i: reshape(part, shape) for i, part, shape in zip(source, parts, shapes, strict=True)}
         return [pieces[i] for i in sorted(pieces)]
