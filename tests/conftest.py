@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sk_mlp.engine import population, program
+from sk_mlp.engine.last_used import LastUsed
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,7 @@ def data_dir():
     return Path(os.environ["SK_MLP_DATA"])
 
 
-GRAPHS = program.ProgramCache(size=64)
+GRAPHS = LastUsed(size=64)
 
 
 @pytest.fixture

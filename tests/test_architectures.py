@@ -271,9 +271,9 @@ def test_a_second_fit_of_a_builder_compiles_nothing(builder, columns):
     PROGRAMS.clear()
     mlp = plain_regressor(builder, input_columns=columns, engine="compiled", **BUILT).fit(X, Y)
     clone(mlp).set_params(random_state=1, learning_rate=2e-2, weight_decay=0.1).fit(X, Y)
-    assert len(PROGRAMS._programs) == 1
+    assert len(PROGRAMS) == 1
     clone(mlp).set_params(model__width=7).fit(X, Y)
-    assert len(PROGRAMS._programs) == 2
+    assert len(PROGRAMS) == 2
 
 
 @every_builder

@@ -104,7 +104,7 @@ TASKS, SEEN = [], set()
 def count(estimator, X, y):
     """Score by how many tasks and programs this process has had."""
     TASKS.append(estimator)
-    SEEN.update(PROGRAMS._programs.values())
+    SEEN.update(PROGRAMS.values())
     return {"pid": os.getpid(), "tasks": len(TASKS), "programs": len(SEEN)}
 
 

@@ -14,9 +14,10 @@ from sk_mlp.engine import cohort
 from sk_mlp.engine.cohort import Cohort, cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.keras_population import KerasPopulation
+from sk_mlp.engine.last_used import LastUsed
 from sk_mlp.engine.padded_widths import narrowed
 from sk_mlp.engine.population import CompiledPopulation, DeviceRows, epoch_order
-from sk_mlp.engine.program import ProgramCache, padded_size
+from sk_mlp.engine.program import padded_size, program_for
 from sk_mlp.engine.recipe import Parts, Recipe, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.train import train
@@ -406,14 +407,14 @@ def test_dropout_rate_is_data_and_acts():
 
 
 def test_programs_are_shared_by_structure():
-    cache = ProgramCache(size=2)
+    cache = LastUsed(size=2)
     first, second = make_recipe(), make_recipe(beta_1=0.5)
     names = tuple(make_member(first).hyper)
-    program = cache.get(first, names, 1)
-    assert cache.get(second, names, 1) is program
-    assert cache.get(first, names, 2) is not program
-    assert cache.get(make_recipe(batch_size=64), names, 1) is not program
-    assert cache.get(first, names, 1) is not program, "the cache is bounded"
+    program = program_for(cache, first, names, 1)
+    assert program_for(cache, second, names, 1) is program
+    assert program_for(cache, first, names, 2) is not program
+    assert program_for(cache, make_recipe(batch_size=64), names, 1) is not program
+    assert program_for(cache, first, names, 1) is not program, "the cache is bounded"
 
 
 def test_padded_size_takes_few_values_and_little_memory():

@@ -271,9 +271,9 @@ def test_a_fit_gets_the_program_of_its_own_builder(builder):
         settings = {"model": builder, f"model__{name}": value, "epochs": 1, "random_state": 0}
         ours, theirs = (plain_regressor(**settings, engine=engine).fit(X, y) for engine in ("compiled", "keras"))
         np.testing.assert_allclose(ours.history_["loss"], theirs.history_["loss"], rtol=1e-4)
-    assert len(PROGRAMS._programs) == 2
+    assert len(PROGRAMS) == 2
     plain_regressor(**settings | {"random_state": 3}, engine="compiled").fit(X, y)
-    assert len(PROGRAMS._programs) == 2
+    assert len(PROGRAMS) == 2
 
 
 @pytest.mark.parametrize("is_global", [False, True])

@@ -13,7 +13,7 @@ from sk_mlp._network.forward import Forward, mean_of
 from sk_mlp._network.spec import Fitted, Member, Trained
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._targets.intervals import HeldOut
-from sk_mlp.engine.predict import MODEL_FUNCTIONS
+from sk_mlp.engine.predict import model_function
 
 MOST_ROWS = 20_000  # they tell a quantile to some 0.2 %, and take less memory than weights
 
@@ -77,5 +77,5 @@ def _mean_output(fitted: Fitted, task: Task, members: list[int], X: Matrix) -> N
     if fitted.spec is not None:
         return Forward(fitted.spec, [fitted.named_weights(m) for m in members]).mean(X)
     structure = task.recipe.blueprint.structure
-    function = MODEL_FUNCTIONS.get(structure, partial(model_of, fitted), X.shape[1], fitted.columns)
+    function = model_function(structure, partial(model_of, fitted), X.shape[1], fitted.columns)
     return mean_of(function([tf.constant(array) for array in fitted.weights(m)], X) for m in members)

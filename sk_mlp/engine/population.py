@@ -15,7 +15,7 @@ from sk_mlp._network.layout import State, StateLayout
 from sk_mlp._network.spec import Member
 from sk_mlp._tables.selection import Matrix, stacked
 from sk_mlp.engine.padded_widths import corner, in_corner, narrowed
-from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size
+from sk_mlp.engine.program import EVALUATION_BATCH, PROGRAMS, padded_size, program_for
 from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.run import Run
 from sk_mlp.exceptions import NotCompilableError
@@ -177,7 +177,7 @@ class CompiledPopulation(Population):
         self.n_slots, self.batch_size = n_slots, recipe.batch_size
         self._shuffle, self._data = recipe.shuffle, data
         self._hyper_names = (*hyper_names, *(["frozen"] if recipe.frozen else []))
-        self._program = PROGRAMS.get(recipe, self._hyper_names, n_slots, record, n_slots > 1 and data.uneven)
+        self._program = program_for(PROGRAMS, recipe, self._hyper_names, n_slots, record, n_slots > 1 and data.uneven)
         self.parts = self._program.parts
         self._runs: dict[int, Run] = {}
         self._layouts: dict[int, StateLayout] = {}

@@ -4,8 +4,6 @@ A row's prediction must not depend on the rows beside it, but in float32 a matri
 shape: the call is on chunks of one shape.
 """
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ from sk_mlp._estimator.fork import refuse_after_fork
 from sk_mlp._network.build import model_of, weights_of
 from sk_mlp._network.spec import Fitted
 from sk_mlp._tables.selection import Inputs, Matrix, dense, to_inputs
+from sk_mlp.engine.last_used import LastUsed
 from sk_mlp.engine.step import take_columns
 from sk_mlp.engine.structure import structure_of_user_model
 
@@ -66,35 +65,14 @@ class ModelFunction:
         return output.reshape(-1, output.shape[2])[:n_rows]
 
 
-class ModelFunctions:
-    """The functions of the structures that were used last.
-
-    Parameters
-    ----------
-    size : int
-        How many to keep.
-    """
-
-    def __init__(self, size: int):
-        self._size = size
-        self._functions: OrderedDict[Hashable, ModelFunction] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(
-        self, structure: Hashable, make: Callable[[], keras.Model], n_features: int, columns: Inputs
-    ) -> ModelFunction:
-        """The function for models of this structure, which holds their columns; ``make`` makes such a model."""
-        key = structure, n_features
-        with self._lock:
-            if key not in self._functions:
-                self._functions[key] = ModelFunction(make(), n_features, columns)
-            self._functions.move_to_end(key)
-            while len(self._functions) > self._size:
-                self._functions.popitem(last=False)
-            return self._functions[key]
+MODEL_FUNCTIONS: LastUsed[ModelFunction] = LastUsed(size=32)
 
 
-MODEL_FUNCTIONS = ModelFunctions(size=32)
+def model_function(
+    structure: Hashable, make: Callable[[], keras.Model], n_features: int, columns: Inputs
+) -> ModelFunction:
+    """The function for models of this structure, which holds their columns; ``make`` makes such a model."""
+    return MODEL_FUNCTIONS.get((structure, n_features), lambda: ModelFunction(make(), n_features, columns))
 
 
 def model_outputs(fitted: Fitted, live: dict[str, Any], X: Matrix) -> list[NDArray]:
@@ -111,7 +89,7 @@ def model_outputs(fitted: Fitted, live: dict[str, Any], X: Matrix) -> list[NDArr
     if "predict" not in live:
         columns = fitted.columns
         structure = live.get("structure") or structure_of_user_model(model_of(fitted), columns)
-        function = MODEL_FUNCTIONS.get(structure, partial(model_of, fitted), fitted.table.n_features, columns)
+        function = model_function(structure, partial(model_of, fitted), fitted.table.n_features, columns)
         live["predict"] = function, [[tf.constant(a) for a in fitted.weights(m)] for m in range(len(fitted.states))]
     function, weights = live["predict"]
     return [function(of_member, X) for of_member in weights]

@@ -1,13 +1,13 @@
-"""An epoch of a whole population as one XLA program, and the cache of such programs."""
+"""An epoch of a whole population as one XLA program, and the programs used last."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Hashable
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 from sk_mlp.engine.epoch import Data, Epoch
+from sk_mlp.engine.last_used import LastUsed
 from sk_mlp.engine.recipe import Parts, Recipe
 from sk_mlp.engine.variable_groups import Grouping
 from sk_mlp.exceptions import NotCompilableError
@@ -127,35 +127,9 @@ def padded_size(n: int) -> int:
     return -(-n // step) * step
 
 
-class ProgramCache:
-    """The programs used last, by structure.
-
-    Parameters
-    ----------
-    size : int
-        How many to keep.
-    """
-
-    def __init__(self, size: int):
-        self.size = size
-        self._programs: OrderedDict[Hashable, Program] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, recipe: Recipe, *kind: Any) -> Program:
-        """The program for this structure, made if need be; ``kind`` as in `Program`."""
-        key = (recipe.key, *kind)
-        with self._lock:
-            if key not in self._programs:
-                self._programs[key] = Program(recipe, *kind)
-            self._programs.move_to_end(key)
-            while len(self._programs) > self.size:
-                self._programs.popitem(last=False)
-            return self._programs[key]
-
-    def clear(self) -> None:
-        """Keep none."""
-        with self._lock:
-            self._programs.clear()
+PROGRAMS: LastUsed[Program] = LastUsed(size=32)
 
 
-PROGRAMS = ProgramCache(size=32)
+def program_for(programs: LastUsed[Program], recipe: Recipe, *kind: Any) -> Program:
+    """The program that these hold for the recipe's structure, made if need be; ``kind`` as in `Program`."""
+    return programs.get((recipe.key, *kind), partial(Program, recipe, *kind))

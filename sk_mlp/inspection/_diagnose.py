@@ -11,7 +11,6 @@ from sklearn.base import is_classifier
 from sklearn.metrics import log_loss, r2_score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_consistent_length
-from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.checks import checked_X_y
@@ -20,6 +19,7 @@ from sk_mlp._tables.columns import as_table, columns_of
 from sk_mlp._tables.selection import dense
 from sk_mlp.inspection import _of_rows
 from sk_mlp.inspection._activations import hidden_layers
+from sk_mlp.inspection._checks import fitted_mlp
 from sk_mlp.inspection._findings import Finding, Findings
 from sk_mlp.inspection._of_histories import GAP, course_of, findings_of_histories, middle, overfitting_to
 
@@ -100,13 +100,7 @@ def diagnose(estimator: BaseKerasMLP | Pipeline, X: Any = None, y: ArrayLike | N
     ['learning rate too low']
     """
     steps = estimator[:-1] if isinstance(estimator, Pipeline) and len(estimator) > 1 else None
-    mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    if not isinstance(mlp, BaseKerasMLP):
-        raise TypeError(
-            "The 'estimator' parameter must be a KerasMLPClassifier, a KerasMLPRegressor or a Pipeline that ends in "
-            f"one of them. Got {mlp!r} instead."
-        )
-    check_is_fitted(mlp)
+    mlp = fitted_mlp(estimator)
     if X is None and y is not None:
         raise ValueError("y needs X. Got X=None.")
     rows = None if X is None else _rows(mlp, X if steps is None else steps.transform(X), y)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_matplotlib
+from sk_mlp.inspection._checks import fitted_mlp
 from sk_mlp.inspection._style import PAIRS, draw_legend, n_drawn, new_axes, spans_decades, tidy
 
 if TYPE_CHECKING:
@@ -279,14 +279,8 @@ class LossCurveDisplay:
         >>> plt.show()
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
-        mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-        if not isinstance(mlp, BaseKerasMLP):
-            raise TypeError(
-                "The 'estimator' parameter must be a KerasMLPClassifier, a KerasMLPRegressor or a Pipeline that ends "
-                f"in one of them. Got {mlp!r} instead."
-            )
-        check_is_fitted(mlp)
-        is_standardised = getattr(mlp, "_loss_is_standardised", False)
+        mlp = fitted_mlp(estimator)
+        is_standardised = mlp._loss_is_standardised
         display = cls(
             mlp.history_["loss"],
             mlp.history_.get("val_loss"),
