@@ -134,7 +134,7 @@ def print_served(n_threads: int, results: dict[str, list[dict]], n_rows: int, sm
         targets = {} if smoke or n_threads == 1 else TARGETS.get(name, {})
         verdicts = [" ".join(target.cells(figures[key])) for key, target in targets.items()]
         table.append((name, *map(number, figures.values()), "; ".join(verdicts)))
-    header = (f"a process with {n_threads} threads", "first prediction, s", "memory, MB")
+    header = (f"a process with {n_threads} thread{'' if n_threads == 1 else 's'}", "first prediction, s", "memory, MB")
     print_table((*header, *(f"{n:,} rows, ms" for n in sizes), "targets"), table)
 
 
