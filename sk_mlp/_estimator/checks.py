@@ -4,6 +4,7 @@ scikit-learn's `validate_data` needs an estimator: its name, its tags, and a pla
 that is a copy, so that a fit that fails changes nothing.
 """
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,7 +129,7 @@ def checked_matrix(X: Any, table: Table, estimator_name: str) -> Matrix:
     if issparse(X):
         return X.toarray() if table.is_dense else csr_array(X)
     with np.errstate(over="ignore", invalid="ignore"):
-        is_finite = np.isfinite(np.sum(X)) if X.dtype.kind == "f" else X.dtype.kind in "biu"
+        is_finite = math.isfinite(X.sum()) if X.dtype.kind == "f" else X.dtype.kind in "biu"
     if not is_finite:  # or the sum alone overflows
         check_finite(X, table.allows_missing, table.matrix_names, estimator_name)
     return X
