@@ -177,8 +177,9 @@ def weighed(settings: Settings, targets: Targets, X: Matrix, y: NDArray, own_wei
     X, y, own_weights = rows_with_weight(X, y, without_zero_total(own_weights, "sample_weight"))
     of_classes = targets.class_weights(settings.class_weight, y, own_weights)
     weights = without_zero_total(own_weights * of_classes, "sample_weight")
-    counts = row_counts(own_weights, of_classes)[weights > 0]
-    own_weights, kept = own_weights[weights > 0], kept[weights > 0]
+    counts = row_counts(own_weights, of_classes)
+    if not weights.all():
+        counts, own_weights, kept = (array[weights > 0] for array in (counts, own_weights, kept))
     return Weighed(*rows_with_weight(X, y, weights), counts, own_weights, kept)
 
 
