@@ -227,6 +227,17 @@ def test_the_short_names_of_matplotlib():
     assert [(line.get_linewidth(), line.get_color()) for line in display.lines_] == [(3, "red")] * 2
 
 
+def test_lines_that_are_to_have_no_label(pyplot):
+    for ax in (None, pyplot.subplots()[1]):
+        assert not legend_of(LossCurveDisplay(TRAIN).plot(ax, line_kw={"label": "_nolegend_"}))
+
+
+def test_axes_of_a_part_of_a_figure(pyplot):
+    upper, _ = pyplot.figure(layout="constrained").subfigures(2, 1)
+    display = LossCurveDisplay(TRAIN, VALIDATION, name="A").plot(upper.subplots())
+    assert display.legend_ is display.ax_.get_legend()
+
+
 def test_other_estimators_are_refused(regression_data):
     for estimator in (Ridge(), make_pipeline(StandardScaler(), Ridge())):
         with pytest.raises(TypeError, match=r"'estimator' parameter must be .* Got Ridge\(\) instead"):

@@ -90,14 +90,13 @@ def draw_legend(ax: "Axes", artists: "Sequence[Artist]") -> "Legend":
     is_ours = figure.get_gid() == OURS
     room = int(LETTERS * (figure if is_ours else ax).get_window_extent().width / figure.dpi) - HANDLE
     labels = [fill(str(artist.get_label()), max(room, 12)) for artist in shown]
-    style: dict[str, Any] = {"handles": shown, "labels": labels, "fontsize": "small"}
     if not is_ours:
-        return ax.legend(loc="best", framealpha=0.85, **style)
+        return ax.legend(shown, labels, loc="best", framealpha=0.85, fontsize="small")
     for legend in [legend for legend in figure.legends if legend.get_gid() == OURS]:
         legend.remove()  # of what has been drawn on these axes before: the new one has its lines too
-    longest = max(len(line) for label in labels for line in label.split("\n"))
+    longest = max((len(line) for label in labels for line in label.split("\n")), default=0)
     n_columns = max(1, min(len(shown), (room + HANDLE) // (longest + HANDLE)))
-    legend = figure.legend(loc="outside lower left", frameon=False, ncols=n_columns, **style)
+    legend = figure.legend(shown, labels, loc="outside lower left", frameon=False, ncols=n_columns, fontsize="small")
     legend.set_gid(OURS)
     return legend
 
