@@ -349,9 +349,12 @@ class TableModel(keras.Model):
             As Keras takes them: ``format`` and others.
         """
         names = dict(zip(self.input, exported_names(list(self.input)), strict=True))
-        if all(name == exported for name, exported in names.items()):
-            super().export(filepath, *args, **kwargs)
+        if any(name != exported for name, exported in names.items()):
+            columns = {name: keras.layers.Input((1,), dtype=self.input[name].dtype, name=names[name]) for name in names}
+            inputs = {names[name]: column for name, column in columns.items()}
+            TableModel(inputs, self(columns), name=f"{self.name}_exported").export(filepath, *args, **kwargs)
             return
-        columns = {name: keras.layers.Input((1,), dtype=self.input[name].dtype, name=names[name]) for name in names}
-        inputs = {names[name]: column for name, column in columns.items()}
-        keras.Model(inputs, self(columns), name=f"{self.name}_exported").export(filepath, *args, **kwargs)
+        if len(args) < 3:  # of a dict, Keras 3.8 makes a list by itself
+            spec = {name: keras.InputSpec(put.dtype, put.shape, name=name) for name, put in self.input.items()}
+            kwargs.setdefault("input_signature", [spec])
+        super().export(filepath, *args, **kwargs)

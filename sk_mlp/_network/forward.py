@@ -40,7 +40,7 @@ from sk_mlp._tables.selection import Matrix
 
 CHUNK = 2**17  # numbers of a layer, of all members, that are computed at a time
 FEW_CHUNKS = 3  # for which no threads are started
-MOST = (2**19 - 1) // LANES  # weights of one product: OpenBLAS takes threads from 2**19 multiplications on
+MOST = 2**18 // LANES  # weights of one product: OpenBLAS takes threads for more than 2**18 multiplications
 MOST_INPUTS = 4096  # of one product
 NORM_EPSILON = 1e-3  # Keras' default of BatchNormalization
 

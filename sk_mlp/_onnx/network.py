@@ -55,7 +55,7 @@ ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
     "elu": _elu,
     "selu": lambda z: z.exceeds(0.0).where(z * SELU_SCALE, (z.minimum(0.0).exp() - 1.0) * (SELU_SCALE * SELU_ALPHA)),
     "gelu": _gelu,
-    "silu": lambda z: z * _sigmoid(z),
+    "silu": lambda z: z / ((z * -1.0).exp() + 1.0),  # of a product, onnxruntime 1.20 makes a node that it cannot run
     "mish": _mish,
     "tanh": lambda z: z.graph.node("Tanh", z),
     "sigmoid": _sigmoid,
@@ -153,10 +153,15 @@ def _mixed_waves(plan: ColumnPlan, weights: Weights, z: Value) -> Value:
     angle = columns * (2 * np.pi * weights["frequency"])[:, :, None]
     graph = z.graph
     if plan.embedding == "pbld":
-        waves = graph.node("Cos", angle + weights["phase"][:, :, None])
+        waves = _cosine(angle + weights["phase"][:, :, None])
     else:
-        waves = joined([graph.node("Cos", angle), graph.node("Sin", angle)], axis=3)
+        waves = joined([_cosine(angle), graph.node("Sin", angle)], axis=3)
     return (waves @ weights["mixing"]).transpose(0, 2, 1, 3)
+
+
+def _cosine(angle: Value) -> Value:
+    """By the sine, which onnxruntime 1.20 has in float64."""
+    return angle.graph.node("Sin", angle + np.pi / 2)
 
 
 def _mixed_bins(weights: Weights, z: Value) -> Value:
