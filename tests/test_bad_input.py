@@ -274,10 +274,13 @@ def test_routed_argument_without_a_destination(name):
         ({"metrics": ["mae", "mae"]}, r"'metrics' parameter must hold metrics of different names"),
         (
             {"metrics": [keras.metrics.MeanSquaredError(name="best_epoch")]},
-            r"'metrics' parameter must hold .*none of which .*'best_epoch'.*Got",
+            r"'metrics' parameter must hold .*names of other figures .*'best_epoch'.*Got",
         ),
-        ({"metrics": [keras.metrics.MeanSquaredError(name="val_loss")]}, r"none of which .*'val_loss'.*Got"),
-        ({"metrics": [keras.metrics.MeanSquaredError(name="learning_rate")]}, r"none of which .*'learning_rate'.*Got"),
+        ({"metrics": [keras.metrics.MeanSquaredError(name="val_loss")]}, r"names of other figures .*'val_loss'.*Got"),
+        (
+            {"metrics": [keras.metrics.MeanSquaredError(name="learning_rate")]},
+            r"names of other figures .*'learning_rate'.*Got",
+        ),
         ({"callbacks": [3]}, r"'callbacks' parameter must hold Keras callbacks or their classes\. Got 3"),
         ({"loss": "quantile", "loss__quantile": ["0.1", "0.9"]}, r"quantile must be a float, or floats .*Got \['0.1'"),
         ({"loss": "quantile", "loss__quantile": [True]}, r"quantile must be a float, or floats .*Got \[True\]"),

@@ -301,7 +301,7 @@ def test_groups_that_are_not_valid():
     failing(r"groups must be of shape \(n_samples,\), here \(240,\)\. Got \(100,\)", groups=GROUPS[:100])
     failing(r"groups must be of shape .*\. Got \(240, 2\)", groups=np.stack([GROUPS, GROUPS], axis=1))
     failing(r"groups must be of shape .*\. Got \(\)", groups="patient")
-    failing("needs at least two groups, of rows with a weight. Got 1", groups=np.zeros(N))
+    failing("needs at least two groups with rows that have a weight. Got 1", groups=np.zeros(N))
     failing("Got 1;", groups=GROUPS, sample_weight=(GROUPS == 3).astype(float))
     failing("groups must hold strings, numbers and the like. Got unhashable", groups=np.array([[], {}] * 120, object))
 
@@ -335,15 +335,15 @@ class Splits:
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ([], "must yield at least one split. Got none of"),
-        ([(range(10), range(9, 20))], "must yield parts without rows in common. Got 1 of"),
+        ([], "must yield at least one split. Got none from"),
+        ([(range(10), range(9, 20))], "must yield parts without rows in common. Got 1 common rows from"),
         ([(range(10), range(230, 241))], r"must yield two arrays of row numbers below n_samples=240 .* out of bounds"),
         ([(range(10), [-241])], "out of bounds"),
         ([(range(10), [True, False])], "must yield two arrays of row numbers"),
         ([(range(10), [0.5])], "must yield two arrays of row numbers"),
         ([(range(10), ["a"])], "must yield two arrays of row numbers"),
         ([range(10)], "must yield two arrays of row numbers"),
-        ([(range(10), [])], "at least one row to train on and one to hold out, of rows with a weight. Got 10 and 0"),
+        ([(range(10), [])], "at least one row with a weight to train on and one to hold out. Got 10 and 0"),
         ([([], range(10))], "Got 0 and 10"),
     ],
 )
@@ -358,7 +358,7 @@ def test_splitters_that_do_not_fit():
     failing("hold_out=KFold.* cannot split these rows: Cannot have number of splits n_splits=300", KFold(300))
     for n in (100, 300):
         failing(f"hold_out=PredefinedSplit.* is for {n} rows. Got n_samples=240", PredefinedSplit(np.arange(n) % 2))
-    failing("one to hold out, of rows with a weight. Got 0", KFold(2), sample_weight=np.arange(N) < N // 2)
+    failing("one to hold out. Got 0", KFold(2), sample_weight=np.arange(N) < N // 2)
 
 
 def test_too_few_rows():

@@ -397,7 +397,7 @@ def test_a_pipe_stays_one(regressor, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for act in (lambda path: save_model(regressor, path), load_model, load_predictor):
-        with pytest.raises(ValueError, match=r"must be a file's\. Got .*pipe', no file, instead"):
+        with pytest.raises(ValueError, match=r"must be a file's\. Got .*pipe' instead, which is not a file"):
             act(pipe)
     assert pipe.is_fifo()
 

@@ -395,7 +395,7 @@ def test_partial_fit_pretrains_once():
         ({}, X[:, :5], r"X_unlabeled is not valid: X has 5 features, but KerasMLPRegressor is expecting 6"),
         ({}, np.where(X > 2, np.nan, X), "X_unlabeled is not valid: Input X contains NaN"),
         ({}, X[:0], "X_unlabeled is not valid: Found array with 0 sample"),
-        ({}, sparse.csr_array(X), "pretrain='autoencoder' needs dense X"),
+        ({}, sparse.csr_array(X), "pretrain='autoencoder' needs a dense X"),
     ],
 )
 def test_bad_rows_without_labels(params, unlabeled, message):
@@ -412,7 +412,7 @@ def test_names_of_rows_without_labels():
 
 
 def test_a_sparse_matrix_cannot_pretrain():
-    with pytest.raises(ValueError, match=r"pretrain='autoencoder' needs dense X.* call toarray\(\)"):
+    with pytest.raises(ValueError, match=r"pretrain='autoencoder' needs a dense X.* call toarray\(\)"):
         pretrained().fit(sparse.csr_array(X), Y)
 
 

@@ -74,7 +74,7 @@ def checked_X_y(estimator: Any, X: Any, y: Any, table: Table, y_checks: dict[str
 
 def _refuse_missing(y: Any) -> None:
     if has_missing_objects(y):
-        raise ValueError("Input y contains NaN, or another word for a missing value.")
+        raise ValueError("Input y contains NaN or another missing value.")
 
 
 def _numbers_and_y(
@@ -119,7 +119,7 @@ def _checks_of(X: Any, table: Table) -> dict[str, Any]:
 def _coded(estimator: Any, X: Any, table: Table, reset: bool) -> NDArray:
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if issparse(X):
-        raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
+        raise ValueError("X must be dense, since it has categorical columns. Got a sparse matrix; call toarray().")
     numbers = to_numbers(X, table.categories, table.dates, warn=not reset)
     return check_array(numbers, dtype=DENSE, ensure_all_finite=False, estimator=estimator, input_name="X")
 

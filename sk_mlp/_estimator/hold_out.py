@@ -130,7 +130,7 @@ def groups_held_out(groups: NDArray, fraction: float, seeds: list[int], codes: N
     every_group = np.arange(len(sizes))
     if len(every_group) < 2:
         raise ValueError(
-            f"hold_out='group' needs at least two groups, of rows with a weight. Got {len(every_group)}; "
+            f"hold_out='group' needs at least two groups with rows that have a weight. Got {len(every_group)}; "
             "pass X_val and y_val, or set early_stopping=False."
         )
     codes = np.zeros_like(groups) if codes is None else codes
@@ -272,7 +272,7 @@ def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) 
         hint = f" {HOW_GROUPS_COME}" if groups is None and uses_groups(splitter) else ""
         raise ValueError(f"hold_out={name} cannot split these rows: {error}{hint}") from error
     if not found:
-        raise ValueError(f"hold_out must yield at least one split. Got none of {name}.")
+        raise ValueError(f"hold_out must yield at least one split. Got none from {name}.")
     splits = []
     for parts in found:
         try:
@@ -280,15 +280,17 @@ def parts_of_splitter(splitter: Any, given: tuple, kept: NDArray, n_pairs: int) 
         except (IndexError, TypeError, ValueError) as error:
             raise ValueError(
                 f"hold_out must yield two arrays of row numbers below n_samples={n_samples} (train, held out). Got "
-                f"others of {name}: {error}."
+                f"something else from {name}: {error}."
             ) from error
         if n_common := len(np.intersect1d(train, validation)):
-            raise ValueError(f"hold_out must yield parts without rows in common. Got {n_common} of {name}.")
+            raise ValueError(
+                f"hold_out must yield parts without rows in common. Got {n_common} common rows from {name}."
+            )
         of_kept = [np.sort(place[part][place[part] >= 0]) for part in (train, validation)]
         if not all(map(len, of_kept)):
             raise ValueError(
-                "hold_out must yield at least one row to train on and one to hold out, of rows with a weight. Got "
-                f"{len(of_kept[0])} and {len(of_kept[1])} of {name}."
+                "hold_out must yield at least one row with a weight to train on and one to hold out. Got "
+                f"{len(of_kept[0])} and {len(of_kept[1])} from {name}."
             )
         splits.append((of_kept[0], of_kept[1]))
     return [splits[pair % len(splits)] for pair in range(n_pairs)]

@@ -167,7 +167,7 @@ def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
     if spec is not None and not all(fits(spec, fitted.named_weights(m)) for m in range(len(fitted.states))):
         raise ModelFileError("It is damaged: the weights are not those of the network.")
     if table.names is not None and len(table.names) != table.n_features:
-        raise ModelFileError("It is damaged: the columns have not one name each.")
+        raise ModelFileError("It is damaged: it does not have one name for each column.")
     return learned
 
 

@@ -24,7 +24,9 @@ def checked_path(path: Any) -> Path:
     if path.is_dir():
         raise ValueError(f"The 'path' parameter must be a file's. Got the folder {os.fspath(path)!r} instead.")
     if path.exists() and not path.is_file():
-        raise ValueError(f"The 'path' parameter must be a file's. Got {os.fspath(path)!r}, no file, instead.")
+        raise ValueError(
+            f"The 'path' parameter must be a file's. Got {os.fspath(path)!r} instead, which is not a file."
+        )
     return path
 
 

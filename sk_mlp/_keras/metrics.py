@@ -89,8 +89,8 @@ def resolve_metrics(metrics: Any, arguments: Mapping[str, Any], output: Output) 
     taken = [*OF_HISTORIES, *(f"val_{name}" for name in ["loss", *names])]
     if len(set(names)) < len(names) or {*names} & {*taken}:
         raise ValueError(
-            "The 'metrics' parameter must hold metrics of different names, none of which histories have for something "
-            f"else ({', '.join(map(repr, taken))}). Got {names}."
+            "The 'metrics' parameter must hold metrics of different names, which must not be names of other figures in "
+            f"histories ({', '.join(map(repr, taken))}). Got {names}."
         )
     return resolved
 

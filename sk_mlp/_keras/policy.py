@@ -108,7 +108,7 @@ def check_half(X: Any, columns: Sequence[int], names: Sequence, policy: str) -> 
     largest, least = (end[list(columns)] for end in numbers)
     names = [names[j] for j in columns]
     size = np.maximum(largest, -least)
-    where = f"under Keras' dtype policy {policy!r}, for the network takes X as it is. Scale X, or set input_scaling"
+    where = f"under Keras' dtype policy {policy!r}, since the network takes X as it is. Scale X, or set input_scaling"
     if (size > limit).any():
         j = int(size.argmax())
         raise ValueError(f"X must be within +-{limit:g} {where}. Got {size[j]:g} in column {names[j]!r}.")

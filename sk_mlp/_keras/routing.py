@@ -170,8 +170,8 @@ def routed_arguments(owner: str, leaves: list[Leaf], routed: Mapping[str, Any]) 
         makes = [i for i in meant if inspect.isclass(leaves[i][1])]
         if not makes:
             raise ValueError(
-                f"{owner}__{name}={value!r} is an argument of a class or a name, which makes an object. Got "
-                f"{[item for _, item in leaves]}, none of which is one there."
+                f"{owner}__{name}={value!r} needs a class or a name, from which an object is made. Got "
+                f"{owner}={[item for _, item in leaves]}."
             )
         takes = [i for i in makes if argument[0] in arguments_of(leaves[i][1])[0] or arguments_of(leaves[i][1])[1]]
         if not takes:

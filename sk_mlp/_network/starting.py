@@ -183,13 +183,13 @@ def _check_same_columns(source: Any, table: Table) -> None:
         return
     if theirs.categories != table.categories:
         raise ValueError(
-            "init_from must have been fitted on the same categories, whose codes its weights belong to. Got "
+            "init_from must have been fitted on the same categories, since its weights belong to their codes. Got "
             f"{theirs.categories} instead of {table.categories}."
         )
     ours, others = _features_of_dates(table), _features_of_dates(theirs)
     if ours != others:
         raise ValueError(
-            "init_from must have been fitted on the same columns of dates, of which the same varies. Got "
+            "init_from must have been fitted on the same columns of dates, with the same parts that vary. Got "
             f"{others} instead of {ours}."
         )
 
@@ -215,8 +215,8 @@ def autoencoder(settings: Settings, rows: "FitRows", spec: NetworkSpec, X: Matri
     """
     if issparse(X) or issparse(rows.X_unlabeled):
         raise ValueError(
-            "pretrain='autoencoder' needs dense X, whose features it learns to put out. Got a sparse matrix; call "
-            "toarray(), or reduce it by sklearn.decomposition.TruncatedSVD."
+            "pretrain='autoencoder' needs a dense X. Got a sparse matrix; call toarray(), or reduce it by "
+            "sklearn.decomposition.TruncatedSVD."
         )
     dtype = np.float32 if shift is None else np.float64
     parts = [dense(part, dtype) for part in (X[rows.training], rows.X_unlabeled) if part is not None]

@@ -170,8 +170,8 @@ def renewed(model: keras.Model) -> keras.Model:
         copy = _made_again(model)
     except Exception as error:  # from the configuration of a user's layer
         raise ValueError(
-            f"The 'model' parameter holds {name_of(model)}, of which a copy must be trained; but it cannot be cloned: "
-            f"{error} Pass a function that returns a new model at each call."
+            "The 'model' parameter must be a model that can be cloned, since copies of it are trained. Cloning "
+            f"{name_of(model)} fails: {error} Pass a function that returns a new model at each call."
         ) from error
     if statistics := statistics_of(model):
         give_statistics(copy, statistics)

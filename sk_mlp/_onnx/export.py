@@ -108,8 +108,8 @@ def check_exportable(estimator: BaseKerasMLP) -> None:
     if isinstance(estimator, Pipeline):
         raise TypeError(
             "The 'estimator' parameter must be a KerasMLPClassifier or KerasMLPRegressor. Got a Pipeline instead; pass "
-            "its last step, pipeline[-1], whose inputs are what pipeline[:-1].transform returns, or give the table to "
-            "the estimator itself, which encodes and scales it."
+            "its last step, pipeline[-1], which takes what pipeline[:-1].transform returns, or give the table to the "
+            "estimator itself, which encodes and scales it."
         )
     if isinstance(estimator, BaseSearchCV):
         raise TypeError(

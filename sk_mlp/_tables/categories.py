@@ -186,7 +186,7 @@ def as_type(name: str, categories: tuple[Any, ...], kind: type) -> list:
     if len(set(known)) < len(categories):
         some = f"{list(categories[:5])}{' and others' if len(categories) > 5 else ''}"
         raise ValueError(
-            f"Categories must be strings or numbers, and differ as {kind.__name__}, for an exported model to take them."
+            f"Categories must be strings or numbers, and differ as {kind.__name__}, in an exported model."
             f" Got {some} in the column {name!r}; make them strings."
         )
     return [value if kind is str else float(value) for value in known]

@@ -78,7 +78,7 @@ def _plain_numbers(X: Any) -> NDArray:
 
 def _read_sparse(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     if table.is_mixed:
-        raise ValueError("X must be dense, for it has categorical columns. Got a sparse matrix; call toarray().")
+        raise ValueError("X must be dense, since it has categorical columns. Got a sparse matrix; call toarray().")
     matrix = csr_array(X)
     wanted = DENSE if table.is_dense else SPARSE
     if matrix.dtype not in wanted:

@@ -39,7 +39,7 @@ def weights_of_classes(class_weight: Any, classes: list, y: NDArray, weights: ND
     multilabel = y.ndim == 2
     if isinstance(class_weight, list) != multilabel or (multilabel and len(class_weight) != y.shape[1]):
         wanted = f"a list of {counted(y.shape[1], 'dict')}, one a label," if multilabel else "a dict,"
-        raise ValueError(f"class_weight must be {wanted} 'balanced' or None for such y. Got {class_weight!r}.")
+        raise ValueError(f"class_weight must be {wanted} 'balanced' or None for this y. Got {class_weight!r}.")
     product = np.ones(len(y))
     for table, labels in zip(class_weight, y.T, strict=True) if multilabel else [(class_weight, y)]:
         table = _by_label(table, classes)

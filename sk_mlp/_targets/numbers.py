@@ -82,7 +82,7 @@ class NumberTargets(Targets):
             mean, scale = np.zeros(len(self.mean)), np.average(y[rows], axis=0, weights=weights)
             if (y < 0).any() or not np.all(scale):
                 raise ValueError(
-                    "y must be at least 0, and no column of its training rows 0 throughout, for loss='poisson'. "
+                    "y must be at least 0 for loss='poisson', and not 0 in all training rows of a column. "
                     f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
                 )
         elif takes_scale and (loss.name == RATIOS or (loss.name == LOGARITHMS and loss.is_built_in)):

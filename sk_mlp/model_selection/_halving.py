@@ -95,8 +95,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
             if epochs := Session(fits, data).most_epochs:
                 return epochs
         raise ValueError(
-            "The estimator must have a KerasMLPClassifier or KerasMLPRegressor that can be fitted: its epochs are "
-            f"shared out. Got {self.estimator!r}."
+            "The estimator must have a KerasMLPClassifier or KerasMLPRegressor that can be fitted: the candidates "
+            f"share its epochs. Got {self.estimator!r}."
         ) from fits[0].error
 
     def _scores(self, evaluate_candidates, candidates: list[dict], splits: list, more: dict[str, list], context: Any):

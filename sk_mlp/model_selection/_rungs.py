@@ -88,8 +88,8 @@ def refuse_epochs(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
             *before, last = name.split("__")
             if last == "epochs" and before[-1:] != ["pretrain"]:
                 raise ValueError(
-                    f"param_distributions must not name {name!r}: the estimator's own epochs are shared out among the "
-                    f"candidates. Got {values!r}."
+                    f"param_distributions must not name {name!r}: the candidates share the estimator's own epochs. "
+                    f"Got {values!r}."
                 )
 
 
