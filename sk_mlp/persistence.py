@@ -123,6 +123,10 @@ def load_model(
         estimator = estimator_of(content, Reader(arrays, given))
         if estimator._fitted.spec is not None:
             Predictor.from_estimator(estimator)._try()
+        else:
+            from sk_mlp._files.keras_values import check_model  # which imports Keras
+
+            check_model(estimator._fitted)
         return estimator
 
 

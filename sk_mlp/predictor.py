@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sk_mlp._estimator.messages import counted
 from sk_mlp._network.forward import forward_of, mean_and_deviation
 from sk_mlp._network.spec import Fitted
+from sk_mlp._tables.numbers import in_float32
 from sk_mlp._tables.reading import read_table
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
@@ -136,7 +137,12 @@ class Predictor:
         """Predict a row of zeros, so that a network and y that do not fit together fail here rather than later."""
         fitted = self._fitted
         assert fitted.spec is not None
-        outputs = forward_of(fitted).of_members(np.zeros((1, fitted.spec.n_features), np.float32))
+        zeros = in_float32(
+            [np.zeros((1, fitted.spec.n_features))], fitted.shift, self._table.matrix_names, checks=False
+        )
+        for date in self._table.dates.values():
+            date.encode(np.zeros(1))
+        outputs = forward_of(fitted).of_members(zeros)
         if outputs.shape != (len(fitted.states), 1, fitted.spec.n_outputs):
             raise ValueError("the network's outputs are not as many as it says")
         self._labels(self._decoded(outputs[0]))

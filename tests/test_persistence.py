@@ -485,6 +485,57 @@ def test_texts_that_somebody_has_written(regressor, path, change, message):
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda dense: dense["config"].update(units=2**40), "layers of its network have other sizes than the weights"),
+        (lambda dense: dense["config"].update(units="many"), "damaged"),
+        (lambda dense: dense.update(class_name="Lambda"), "refused"),
+        (lambda dense: dense.update(config={}), "damaged"),
+    ],
+)
+def test_networks_that_somebody_has_written(path, change, message):
+    def change_text(text):
+        config = fitted_of(text)["make_model"]["keras_maker"][0]
+        change(config["config"]["layers"][-1])
+
+    save_model(plain_regressor(build, epochs=1, random_state=0).fit(X, Y), path)
+    with_text(path, change_text)
+    with pytest.raises(ModelFileError, match=message):
+        load_model(path, {"build": build})
+
+
+def test_columns_that_somebody_has_written(path):
+    when = pd.DataFrame({"when": pd.date_range("2020-01-31", periods=60), "x": X[:, 0]})
+    mlp = KerasMLPRegressor(ensemble_size=1, **SMALL).fit(when, Y)
+
+    def shorter(text):
+        ((_, date),) = fitted_of(text)["table"]["Table"]["dates"]["dict"]
+        date["DateColumn"]["scale"]["tuple"].pop()
+
+    for change in (shorter, lambda text: fitted_of(text).update(shift={"array": 0})):
+        save_model(mlp, path)
+        with_text(path, change)
+        for load in (load_model, load_predictor):
+            with pytest.raises(ModelFileError, match="damaged"):
+                load(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "not enough memory"),
+        (ImportError("No module named 'pandas'"), "cannot be imported: No module named 'pandas'"),
+        (OSError(errno.EIO, "Input/output error"), "The system says: .*Input/output error"),
+        (IndexError("out of range"), "It is damaged: out of range"),
+    ],
+)
+def test_what_is_no_damage_is_not_called_so(error, message):
+    with pytest.raises(ModelFileError, match=message) as raised, archive.refusing("model.mlp"):
+        raise error
+    assert ("damaged" in str(raised.value)) == isinstance(error, IndexError)
+
+
 def spec_of(text):
     return fitted_of(text)["spec"]["NetworkSpec"]
 

@@ -92,11 +92,20 @@ def read(path: Path, kind: str, max_bytes: int = MAX_BYTES) -> tuple[Any, list[N
 
 @contextlib.contextmanager
 def refusing(path: Any) -> Iterator[None]:
-    """Within the context, any error is raised as one of the file."""
+    """Within the context, any error is raised as one of the file, or of what there is to read it with."""
     try:
         yield
     except Exception as error:  # zipfile, json and numpy may raise anything here: anybody may have written the bytes
-        reason = str(error) if isinstance(error, ModelFileError) else f"It is damaged: {error or type(error).__name__}."
+        if isinstance(error, ModelFileError):
+            reason = str(error)
+        elif isinstance(error, MemoryError):
+            reason = "There is not enough memory for it."
+        elif isinstance(error, ImportError):
+            reason = f"A package that it needs cannot be imported: {str(error).rstrip('.')}."
+        elif isinstance(error, OSError):
+            reason = f"The system says: {error}."
+        else:
+            reason = f"It is damaged: {str(error).rstrip('.') or type(error).__name__}."
         raise ModelFileError(f"{os.fspath(path)!r} cannot be read as a file of sk_mlp. {reason}") from error
 
 

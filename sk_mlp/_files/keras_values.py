@@ -9,6 +9,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,9 +21,11 @@ import sk_mlp.losses
 from sk_mlp._files.forms import NotKept, kind_of
 from sk_mlp._files.values import Reader, Writer, missing
 from sk_mlp._keras.copies import carried, unknown_to_keras
+from sk_mlp._keras.inner import global_state
 from sk_mlp._keras.policy import build_under
 from sk_mlp._network.build import give_statistics, statistics_of, weights_of
 from sk_mlp._network.compiled import Compiled, compiled_by_user
+from sk_mlp._network.spec import Fitted
 from sk_mlp.engine.structure import structure_of, structure_of_model
 from sk_mlp.exceptions import ModelFileError
 
@@ -40,6 +43,7 @@ KINDS = (
 )
 # Layers that hold code or read files.
 REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+WAITING = "uninitialized_variables"  # under which Keras keeps, for this thread, those that have no memory yet
 PLAIN = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
 # Modules of functions that may be named, and callbacks that touch nothing but the training.
 OF_FUNCTIONS = ("activations", "losses", "metrics", "ops", "nn")
@@ -143,6 +147,34 @@ def model_of_config(model: keras.Model, writer: Writer) -> ModelOfConfig:
     if not same:
         raise NotKept("what is made from its configuration is another model")
     return maker
+
+
+def check_model(fitted: Fitted) -> None:
+    """See that the kept model has the weights that were learned, before memory is taken for as many as it says.
+
+    Raises
+    ------
+    ModelFileError
+        If it has others.
+    """
+    maker, layout = fitted.make_model, fitted.layout
+    if not isinstance(maker, ModelOfConfig):
+        raise ModelFileError("It is damaged: it has no network.")
+    before = global_state.get_global_attribute(WAITING)
+    global_state.set_global_attribute(WAITING, [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            model = build_under(maker.policy, partial(of_config, maker.config, maker.custom_objects))
+            found = [tuple(variable.shape) for variable in weights_of(model)]
+    except Exception:
+        if not names_needed(maker.config):
+            raise
+        found = None  # a layer of the user's may need its variables at once
+    finally:
+        global_state.set_global_attribute(WAITING, before)
+    if found is not None and found != list(layout.shapes[: layout.n_weights]):
+        raise ModelFileError("It is damaged: the layers of its network have other sizes than the weights.")
+    maker()
 
 
 def _plain(config: Any) -> Any:
