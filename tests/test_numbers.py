@@ -282,3 +282,17 @@ def test_narrow_numbers_are_used_as_they_are():
         rows = np.abs(X).astype(dtype)
         assert prepared_task(plain_regressor(), GivenRows(rows, Y), early_stopping=True).members[0].rows.X is rows
         assert prepared_task(regressor(), GivenRows(rows, Y), early_stopping=True).members[0].rows.X is rows
+
+
+# y
+
+
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+@pytest.mark.parametrize("exponent", [-1000, 600])
+def test_numbers_of_any_size_are_learned(exponent, engine):
+    """Their squares are none that float64 holds."""
+    unit = 2.0**exponent
+    mlp, other = (regressor(engine=engine, ensemble_size=2).fit(X, y) for y in (Y, Y * unit))
+    np.testing.assert_array_equal(other.predict(X), mlp.predict(X) * unit)
+    for found, wanted in zip(other.predict(X, return_std=True), mlp.predict(X, return_std=True), strict=True):
+        np.testing.assert_array_equal(found, wanted * unit)

@@ -141,6 +141,7 @@ def test_wrong_tables(classifier, of_frame):
     for one, table, message in [
         (predictor, X[:, :2], "X has 2 features, but Predictor is expecting 3"),
         (predictor, X[0], "Expected 2D array, got 1D array instead"),
+        (predictor, coo_array(X[0]), r"Expected 2D input, got input with shape \(3,\)"),
         (predictor, X[:0], r"Found array with 0 sample\(s\) .* required by Predictor"),
         (predictor, X[:, :0], r"Found array with 0 feature\(s\) .* required by Predictor"),
         (predictor, np.where(X > 1, np.inf, X), "contains infinity"),

@@ -42,6 +42,8 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     if isinstance(X, np.matrix):
         raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
     X = dense_frame(as_table(X))
+    if len(X.shape) != 2:  # of a sparse array
+        raise ValueError(f"Expected 2D input, got input with shape {tuple(X.shape)}.")
     _check_names(X, table)
     for length, what in zip(X.shape, ("sample", "feature"), strict=True):
         if length < 1:

@@ -222,8 +222,12 @@ def number_targets(y: NDArray, weights: NDArray, standardise: bool) -> NumberTar
     columns = y.reshape(len(y), -1).astype(np.float64, copy=False)
     mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
     if standardise:
+        # By a power of 2, which costs no digit, so that squares of numbers of any size are numbers.
+        unit = np.ldexp(1.0, np.frexp(np.abs(columns).max(axis=0))[1] - 1)
+        columns = columns / unit
         mean = np.average(columns, axis=0, weights=weights)
-        scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+        scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights)) * unit
+        mean = mean * unit
         # A constant column keeps scale 1, even where rounding leaves a deviation of some 1e-16 of the mean.
         scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
     return NumberTargets(mean, scale, one_dimensional=y.ndim == 1)

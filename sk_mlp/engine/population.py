@@ -199,7 +199,8 @@ class CompiledPopulation(Population):
             run.enter(layout, started[m])
             self._runs[m], self._layouts[m] = run, layout
             self._seeds[m], self._begins[m] = member.seed, self._data.begins[id(rows)]
-            self._units[m] = rows.y_mean, rows.y_scale
+            with np.errstate(over="ignore"):  # metrics of numbers that float32 does not hold are infinite
+                self._units[m] = rows.y_mean, rows.y_scale
             evaluated = evaluation_rows(member)
             fill_row(self._validation[m], evaluated)
         validation = self._validation.reshape(self.n_slots, -1, EVALUATION_BATCH)
