@@ -252,7 +252,9 @@ class _Product:
 
 def _divided(n: int, most: int) -> list[slice]:
     """The range from 0 to n in parts of about equal size, none larger than ``most``."""
-    ends = np.linspace(0, n, max(1, -(-n // most)) + 1).astype(int).tolist()
+    if n <= most:
+        return [slice(0, n)]
+    ends = np.linspace(0, n, -(-n // most) + 1).astype(int).tolist()
     return [slice(begin, end) for begin, end in pairwise(ends)]
 
 
