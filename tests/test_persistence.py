@@ -460,6 +460,7 @@ def with_text(path, change):
         (lambda text: text.update(format=2), "of format 2; .* Install a newer version"),
         (lambda text: text.update(format="1"), "of format '1'"),
         (lambda text: text.update(kind="run"), "It holds a run, and a model is wanted"),
+        (lambda text: text.update(kind="\ud800"), r"It holds a \\ud800, and a model is wanted"),
         (lambda text: text["content"].update({"class": "os.system"}), "an estimator of the unknown class"),
         (lambda text: text["content"]["parameters"].update(n_wishes=3), "parameters that .* does not have"),
         (lambda text: fitted_of(text).update(best_epoch="3"), "Fitted.best_epoch is '3'"),

@@ -106,6 +106,7 @@ def refusing(path: Any) -> Iterator[None]:
             reason = f"The system says: {error}."
         else:
             reason = f"It is damaged: {str(error).rstrip('.') or type(error).__name__}."
+        reason = reason.encode(errors="backslashreplace").decode()  # what somebody has written may be no text to print
         raise ModelFileError(f"{os.fspath(path)!r} cannot be read as a file of sk_mlp. {reason}") from error
 
 
