@@ -25,7 +25,7 @@ def save_model(estimator: Any, path: str | os.PathLike) -> None:
 
     What is a function or class of the user's own (``model=build_model``, a loss) is kept by its name, to be given to
     `load_model` again. The network that it has built is kept by its Keras configuration. scikit-learn's callbacks of
-    `set_callbacks` are not kept.
+    ``set_callbacks`` are not kept.
 
     Parameters
     ----------

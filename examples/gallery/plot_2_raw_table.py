@@ -63,10 +63,10 @@ result = permutation_importance(
 )
 order = result.importances_mean.argsort()
 figure, ax = plt.subplots(layout="constrained")
-ax.boxplot(
-    result.importances[order].T,
-    orientation="horizontal",
-    tick_labels=table.columns[order],
+ax.barh(
+    table.columns[order],
+    result.importances_mean[order],
+    xerr=result.importances_std[order],
 )
 ax.axvline(0, color="0.7", zorder=0)
 ax.set(xlabel="loss of accuracy when the column is shuffled")
