@@ -254,9 +254,10 @@ class Predictor:
         AttributeError
             If this is a classifier's predictor.
         ValueError
-            As of the regressor: for want of held-out rows, above all.
+            As `KerasMLPRegressor.predict_interval` does, mostly because there are no held-out rows.
         """
-        return interval_of_y(self._outputs(X), self._fitted.held_out, coverage, self._fitted.targets)
+        targets = cast(NumberTargets, self._fitted.targets)
+        return interval_of_y(self._outputs(X), self._fitted.held_out, coverage, targets)
 
     def predict_members(self, X: Any) -> NDArray:
         """Predict by each network of the ensemble alone, as the estimator's `predict_members`.

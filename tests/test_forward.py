@@ -136,7 +136,7 @@ import sys
 import numpy as np
 from sk_mlp._network.forward import _Product
 rng = np.random.default_rng(0)
-for n_inputs, n in ((3, 1), (30, 30), (210, 128), (128, 300), (784, 300), (5000, 9)):
+for n_inputs, n in ((3, 1), (30, 30), (128, 128), (210, 128), (128, 300), (784, 300), (5000, 9)):
     product = _Product(rng.normal(size=(2, n_inputs, n)))
     row = rng.normal(size=(n_inputs, 1)).astype(np.float32)
     h = np.repeat(np.repeat(row, 16, axis=1)[None, None], 3, axis=1)

@@ -47,7 +47,8 @@ class Shim(BaseEstimator):
             "early_stopping": self.early_stopping,
             "validation_fraction": self.validation_fraction,
             "shuffle": self.shuffle,
-            "random_state": 2 if self.random_state is None else self.random_state,  # no test is left to chance
+            # No test is left to chance. With 0, a fit to a constant y takes all epochs, of which the shim warns.
+            "random_state": 2 if self.random_state is None else self.random_state,
             "verbose": self.verbose,
             "warm_start": self.warm_start,
             "callbacks": None if self.early_stopping or lbfgs else [stop],  # by the training loss

@@ -173,10 +173,11 @@ class Forward:
 
 
 def _keep_freed_memory() -> None:
-    """Let the next chunk use the memory of the last one, which glibc would give back to the system, and ask for again.
+    """Make glibc keep the memory that a chunk frees, so that the next chunk can use it.
 
-    That can take as long as the products. glibc keeps up to twice what the largest array had that was freed (man 3
-    mallopt, M_MMAP_THRESHOLD), so that it is enough to have had a large one. Of this one no page is ever touched.
+    Without this, glibc may return the memory to the system after each chunk and ask for it again, which can take as
+    long as the products. How much glibc keeps grows with the largest array that was freed (man 3 mallopt,
+    M_MMAP_THRESHOLD). So one large array is made and freed here; none of its memory is touched.
     """
     np.empty(64 * CHUNK, np.uint8)
 

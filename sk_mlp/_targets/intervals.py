@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sk_mlp._targets.numbers import NumberTargets
 
 HALVINGS = 50  # of the range in which a limit lies, until float64 cannot halve it any more
 
@@ -55,7 +58,7 @@ class HeldOut:
         return not (same and in_place)
 
 
-def interval_of_y(outputs: list[NDArray], held_out: HeldOut | None, coverage: Any, targets: Any) -> tuple:
+def interval_of_y(outputs: list[NDArray], held_out: HeldOut | None, coverage: Any, targets: "NumberTargets") -> tuple:
     """Limits between which y lies with a probability of ``coverage``, in y's units.
 
     Parameters
