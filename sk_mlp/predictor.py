@@ -49,6 +49,9 @@ class Predictor:
     `fit` takes, and its predictions are those of the estimator to the last bit, by the same functions. Neither
     TensorFlow nor Keras is imported: a process that only predicts starts in some tenths of a second, in some 60 MB.
 
+    It also takes rows as JSON has them, a list of dicts, if X had names of columns in `fit`: each dict has a value for
+    each name, None for a missing one, and dates as strings of ISO 8601, such as "2024-05-31T08:00".
+
     A user's own ``model`` has no predictor: use the estimator, its `to_keras`, or ONNX.
 
     Parameters
@@ -163,7 +166,7 @@ class Predictor:
 
         Parameters
         ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix, list of dict} of shape (n_samples, n_features)
             Rows to predict.
         return_std : bool, default=False
             Whether to return how far the members of the ensemble disagree, too; of a regressor.
@@ -196,7 +199,7 @@ class Predictor:
 
         Parameters
         ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix, list of dict} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns
@@ -217,7 +220,7 @@ class Predictor:
 
         Parameters
         ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix, list of dict} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns
@@ -239,7 +242,7 @@ class Predictor:
 
         Parameters
         ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix, list of dict} of shape (n_samples, n_features)
             Rows to predict.
         coverage : float in (0, 1), default=0.9
             Probability that y lies within.
@@ -264,7 +267,7 @@ class Predictor:
 
         Parameters
         ----------
-        X : {array-like, frame, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, frame, sparse matrix, list of dict} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns

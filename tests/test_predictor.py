@@ -1,5 +1,6 @@
 """What predicts without TensorFlow: to the last bit as the estimator, for every table that it takes."""
 
+import json
 import subprocess
 import sys
 
@@ -101,6 +102,62 @@ def test_frames_of_everything(of_frame):
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names:UserWarning")
 def test_rows_without_names(of_frame):
     assert_same(of_frame, [mixed().to_numpy(), mixed().to_numpy().tolist()])
+
+
+def records():
+    """Rows as a web service gets them, with names in any order."""
+    text = mixed().iloc[:, ::-1].to_json(orient="records", date_format="iso", double_precision=15)
+    return json.loads(text)
+
+
+def test_rows_as_dicts_of_json(of_frame):
+    predictor = Predictor.from_estimator(of_frame)
+    wanted = of_frame.predict(mixed())
+    np.testing.assert_allclose(predictor.predict(records()), wanted, rtol=1e-6)  # pandas writes 15 digits
+    for rows in (mixed().to_dict("records"), tuple(mixed().assign(when=mixed()["when"].dt.date).to_dict("records"))):
+        np.testing.assert_array_equal(predictor.predict(rows), wanted)
+        np.testing.assert_array_equal(predictor.predict_members(rows[:1])[:, 0], of_frame.predict_members(mixed())[:, 0])
+    strict = plain_regressor(**SMALL, handle_missing="error").fit(pd.DataFrame(X, columns=list("abc")), X[:, 0])
+    assert Predictor.from_estimator(strict).predict([{"c": X[0, 2], "a": X[0, 0], "b": X[0, 1]}]) == strict.predict(
+        pd.DataFrame(X[:1], columns=list("abc"))
+    )
+    with pytest.raises(ValueError, match="contains NaN, in the column 'b'"):
+        Predictor.from_estimator(strict).predict([{"a": 1, "b": None, "c": 2}])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: row.pop("word"), "In row 1 of X:\nFeature names seen at fit time, yet now missing:\n- word"),
+        (lambda row: row.update(more=1), "In row 1 of X:\nFeature names unseen at fit time:\n- more"),
+        (lambda row: row.update({3: 1, "x": 2}), "unseen at fit time:\n- 3\n- x"),
+        (lambda row: row.update(when="31.05.2020"), "Column 'when' of X must hold dates as in ISO 8601.*'31.05.2020'"),
+        (lambda row: row.update(when="2020-05-31T00:00Z"), "Column 'when' of X must hold dates that all have a time"),
+        (lambda row: row.update(when=20200531), "Column 'when' of X must hold dates, as in fit. Got 20200531"),
+        (lambda row: row.update(number="x"), "Column 'number' of X must hold numbers"),
+        (lambda row: row.update(number=[1]), "Column 'number' of X must hold numbers"),
+        (lambda row: row.update(word=["a"]), "Column 'word' of X must hold strings, numbers or bools"),
+        (lambda row: row.update(number=1e300), "too large for dtype.*'number'"),
+    ],
+)
+def test_wrong_rows_of_json(of_frame, change, message):
+    rows = records()[:2]
+    change(rows[1])
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        Predictor.from_estimator(of_frame).predict(rows)
+
+
+def test_dicts_that_are_no_rows(of_frame, classifier):
+    predictor, rows = Predictor.from_estimator(of_frame), records()
+    for one, table, message in [
+        (predictor, rows[0], "X must be a list of dicts, one for each row. Got a single dict"),
+        (predictor, [rows[0], [1, 2, 3, 4, 5]], "X must be a list of dicts, or of lists. Got a list in row 1"),
+        (Predictor.from_estimator(classifier), [{"a": 1, "b": 2, "c": 3}], "X had no names of columns in fit"),
+        (of_frame, rows, "Got dicts; make a frame of them"),
+        (of_frame, rows[0], "Got dicts; make a frame of them"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            one.predict(table)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +301,7 @@ class Refused:
 sys.meta_path.insert(0, Refused())
 from sk_mlp import load_predictor
 predictor = load_predictor({path!r})
-rows = [[float("nan"), 20180003, "a", __import__("datetime").datetime(2020, 2, 1), True]]
+rows = [{{"number": None, "count": 20180003, "word": "a", "when": "2020-02-01", "flag": True}}]
 print(predictor.predict(rows).tolist())
 """
 

@@ -1,6 +1,6 @@
 """The columns of any X, one by one: names, kinds and values. Plain numpy; frames by narwhals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -46,6 +46,8 @@ def as_table(X: Any) -> Any:
             f"Expected 2D array, got {n}D array instead. Found array with dim {n}, while dim <= 2 is required."
         )
     if len(table.shape) < 2 and not issparse(table):
+        if isinstance(table, np.ndarray) and any(isinstance(row, Mapping) for row in table.ravel()[:1].tolist()):
+            raise ValueError("X must be an array, a frame or a sparse matrix. Got dicts; make a frame of them.")
         found = f"{len(table.shape)}D array" if table.shape else "scalar array"
         raise ValueError(  # as scikit-learn says it
             f"Expected 2D array, got {found} instead:\narray={table}.\nReshape your data either using "

@@ -1,5 +1,6 @@
 """Turns tables with columns of several types into matrices of numbers. Plain numpy."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from sk_mlp._tables.categories import Categories, codes_of, learn_values
-from sk_mlp._tables.columns import columns_of, frame_of, is_plain
+from sk_mlp._tables.columns import Column, columns_of, frame_of, is_plain
 from sk_mlp._tables.dates import Dates, learn_dates, seconds_of
 from sk_mlp._tables.selection import column_numbers
 
@@ -118,11 +119,18 @@ def to_numbers(X: Any, categories: Categories, dates: Dates, warn: bool) -> NDAr
     ValueError
         If a column does not hold what it held in fit.
     """
-    n_rows, n_columns = X.shape
+    return numbers_of(columns_of(X), X.shape, categories, dates, warn)
+
+
+def numbers_of(
+    columns: Iterable[Column], shape: tuple[int, int], categories: Categories, dates: Dates, warn: bool
+) -> NDArray:
+    """Columns of a table of this shape as a matrix, as `to_numbers` has it."""
+    n_rows, n_columns = shape
     n_more = sum(len(date.features) - 1 for date in dates.values())
     numbers = np.empty((n_rows, n_columns + n_more))
     last = n_columns
-    for j, column in enumerate(columns_of(X)):
+    for j, column in enumerate(columns):
         if j in categories:
             numbers[:, j] = codes_of(column, categories[j], warn)
         elif j in dates:

@@ -3,6 +3,8 @@
 They are the same as by the estimators' checks, which use scikit-learn: tests/test_predictor.py compares the two.
 """
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
 
 from sk_mlp._estimator.messages import warn
-from sk_mlp._tables.columns import as_array, as_table, columns_of, frame_of, is_plain, names_of
-from sk_mlp._tables.matrix import to_numbers
+from sk_mlp._tables.columns import Column, as_array, as_table, columns_of, frame_of, is_plain, names_of
+from sk_mlp._tables.matrix import numbers_of, to_numbers
 from sk_mlp._tables.numbers import DENSE, SPARSE, check_finite, in_float32
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.sparse import dense_frame
@@ -23,7 +25,7 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
 
     Parameters
     ----------
-    X : array-like, frame or sparse matrix of shape (n_samples, n_features)
+    X : array-like, frame, sparse matrix or list of dicts of shape (n_samples, n_features)
     table : Table
     shift : ndarray of shape (n_columns,) or None
         What is subtracted before numbers become float32.
@@ -41,6 +43,12 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     """
     if isinstance(X, np.matrix):
         raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
+    if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
+        columns = _columns_of_records(X, table)
+        shape = len(X), table.n_features
+        return _in_float32(numbers_of(columns, shape, table.categories, table.dates, warn=True), table, shift)
+    if isinstance(X, Mapping):
+        raise ValueError(f"X must be a list of dicts, one for each row. Got a single {type(X).__name__} instead.")
     X = dense_frame(as_table(X))
     if len(X.shape) != 2:  # of a sparse array
         raise ValueError(f"Expected 2D input, got input with shape {tuple(X.shape)}.")
@@ -57,11 +65,53 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
         return _read_sparse(X, table, shift)
     is_mixed = table.is_mixed or not is_plain(X)
     numbers = to_numbers(X, table.categories, table.dates, warn=True) if is_mixed else _plain_numbers(X)
+    return _in_float32(numbers, table, shift)
+
+
+def _in_float32(numbers: NDArray, table: Table, shift: NDArray | None) -> Matrix:
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(np.sum(numbers)) if numbers.dtype.kind == "f" else True
     if not is_finite:  # or the sum alone overflows
         check_finite(numbers, table.allows_missing, table.matrix_names, "Predictor")
     return in_float32([numbers], shift, table.matrix_names)
+
+
+def _columns_of_records(rows: Sequence[Any], table: Table) -> list[Column]:
+    """Columns of rows that are dicts by the columns' names. JSON has no dates: there they are strings.
+
+    Raises
+    ------
+    ValueError
+        If a row is no dict, or has other names.
+    """
+    if table.names is None:
+        raise ValueError(
+            "X is a list of dicts, by the columns' names, but X had no names of columns in fit. Pass each row as a "
+            "list of its values, in the order of the columns."
+        )
+    known = list(table.names)
+    names = {*known}
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise ValueError(f"X must be a list of dicts, or of lists. Got a {type(row).__name__} in row {number}.")
+        if row.keys() != names:
+            raise ValueError(
+                f"The feature names should match those that were passed during fit. In row {number} of X:\n"
+                + _difference(list(row), known)
+            )
+    columns = [Column(name, np.fromiter((row[name] for row in rows), object, len(rows))) for name in known]
+    for column in map(columns.__getitem__, table.dates):
+        for number, value in enumerate(column.data):
+            if isinstance(value, str):
+                column.data[number] = _date(value, column)
+    return columns
+
+
+def _date(text: str, column: Column) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"{column} must hold dates as in ISO 8601, such as '2024-05-31T08:00'. Got {text!r}.") from error
 
 
 def _plain_numbers(X: Any) -> NDArray:
@@ -111,7 +161,7 @@ def _check_names(X: Any, table: Table) -> None:
 
 
 def _difference(names: list[str], known: list[str]) -> str:
-    unseen, missing = sorted({*names} - {*known}), sorted({*known} - {*names})
+    unseen, missing = sorted({*names} - {*known}, key=str), sorted({*known} - {*names})
     parts = {"unseen at fit time": unseen, "seen at fit time, yet now missing": missing}
     lines = [f"Feature names {what}:\n{_listed(found)}" for what, found in parts.items() if found]
     return "".join(lines) or "Feature names must be in the same order as they were in fit.\n"
