@@ -14,6 +14,7 @@ import pytest
 from optional import pd
 from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -366,12 +367,13 @@ def test_things_that_are_no_fitted_estimator(regressor, path):
         save_model(plain_regressor(), path)
     search = GridSearchCV(make_pipeline(StandardScaler(), regressor), {})
     for other, message in [
-        (search, "Got 'GridSearchCV' instead. Of a search, save best_estimator_"),
+        (search, "Got 'GridSearchCV' instead. Of a search, take best_estimator_"),
         (
             make_pipeline(StandardScaler(), regressor),
-            r"Of a Pipeline, save the last step \(pipeline\[-1\]\), or .*skops",
+            r"Of a Pipeline, take the last step \(pipeline\[-1\]\), or .*skops",
         ),
-        (StandardScaler(), "Got 'StandardScaler' instead"),
+        (StandardScaler(), "Got 'StandardScaler' instead. Other estimators, .*skops"),
+        (CalibratedClassifierCV(plain_classifier(), cv=2), "Got 'CalibratedClassifierCV' instead. Other estimators"),
         (KerasMLPClassifier, "Got a class"),
         (None, "must be a fitted KerasMLPClassifier or KerasMLPRegressor"),
     ]:
@@ -470,6 +472,14 @@ def with_text(path, change):
         (lambda text: spec_of(text).update(n_features="3"), "NetworkSpec.n_features is '3'"),
         (lambda text: spec_of(text).update(code="print()"), "fields of NetworkSpec that this version"),
         (lambda text: text["content"]["parameters"].update(loss={"eval": "1"}), "a value of the type 'eval'"),
+        (
+            lambda text: text["content"]["parameters"].update(loss={"Fraction": "1e9999999"}),
+            "It is damaged: .*1e9999999",
+        ),
+        (
+            lambda text: text["content"]["parameters"].update(loss={"slice": {"range": [0, 10**10, 1]}}),
+            "a range of 10000",
+        ),
         (lambda text: text["content"]["parameters"].update(loss={"keras_name": "keras.utils.get_file"}), "refused"),
         (lambda text: text["content"]["parameters"].update(loss={"named": "getcwd"}), "'getcwd': getcwd"),
         (lambda text: text["content"]["parameters"].update(loss=of_keras("os", "system")), "'system': system"),
@@ -504,6 +514,32 @@ def test_networks_that_somebody_has_written(path, change, message):
     with_text(path, change_text)
     with pytest.raises(ModelFileError, match=message):
         load_model(path, {"build": build})
+
+
+def test_models_that_somebody_has_written_as_parameters(path):
+    """A small file may not make a large network, neither of a template nor in place of another parameter."""
+
+    def larger(text):
+        change = text["content"]["parameters"]["model"]["keras_model"][0]["keras_maker"][0]
+        change["config"]["layers"][-1]["config"]["units"] = 2**40
+
+    def elsewhere(text):
+        parameters = text["content"]["parameters"]
+        parameters["loss"] = {"keras": parameters["model"]["keras_model"][0]["keras_maker"][0]}
+
+    def built(text):
+        dense = keras.saving.serialize_keras_object(keras.layers.Dense(2**20))
+        text["content"]["parameters"]["loss"] = {"keras": dense | {"build_config": {"input_shape": [None, 2**20]}}}
+
+    template = plain_regressor(build({"n_features_in_": 3}), epochs=1, random_state=0).fit(X, Y)
+    for change, message in ((larger, "other sizes than the weights"), (elsewhere, "a model within a parameter")):
+        save_model(template, path)
+        with_text(path, change)
+        with pytest.raises(ModelFileError, match=message):
+            load_model(path)
+    save_model(template, path)
+    with_text(path, built)
+    assert not load_model(path).loss.built
 
 
 def test_columns_that_somebody_has_written(path):

@@ -43,13 +43,18 @@ def check_kept(estimator: Any) -> None:
 
         check_is_fitted(estimator)
         return
+    from sklearn.base import BaseEstimator
+    from sklearn.model_selection._search import BaseSearchCV
+
     advice = ""
-    if hasattr(estimator, "best_estimator_") or hasattr(estimator, "param_grid") or hasattr(estimator, "cv"):
-        advice = " Of a search, save best_estimator_."
+    if isinstance(estimator, BaseSearchCV) or hasattr(estimator, "best_estimator_"):
+        advice = " Of a search, take best_estimator_."
     if hasattr(estimator, "steps") or hasattr(getattr(estimator, "best_estimator_", None), "steps"):
-        advice += " Of a Pipeline, save the last step (pipeline[-1]), or all of it by skops.io.dump."
+        advice += " Of a Pipeline, take the last step (pipeline[-1]), or save all of it by skops.io.dump."
     if isinstance(estimator, type):
         advice = " Got a class, of which fit makes a fitted object."
+    if not advice and isinstance(estimator, BaseEstimator):
+        advice = " Other estimators, with those that they hold, are saved by skops.io.dump."
     raise TypeError(
         "The 'estimator' parameter must be a fitted KerasMLPClassifier or KerasMLPRegressor. Got "
         f"{estimator if isinstance(estimator, type) else type(estimator).__name__!r} instead.{advice}"

@@ -20,6 +20,7 @@ from sk_mlp.exceptions import ModelFileError
 
 BUILTIN_TYPES = {kind.__name__: kind for kind in (bool, bytes, complex, float, int, object, str)}
 NUMPY_TYPES = ("number", "integer", "floating", "signedinteger", "unsignedinteger", "inexact", "generic", "bool_")
+LONGEST = 2**22  # of a range in a file: as many columns as a network may have; some code makes a list of a range
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
@@ -124,6 +125,17 @@ def _read_partial(inner: Any, reader: Any) -> functools.partial:
     return functools.partial(reader.of(function), *map(reader.of, arguments), **reader.of(keywords))
 
 
+def _read_range(inner: Any, _: Any) -> range:
+    found = range(*inner)
+    if len(found) > LONGEST:
+        raise ModelFileError(f"It holds a range of {len(found)} numbers.")
+    return found
+
+
+def _read_fraction(text: str, _: Any) -> fractions.Fraction:
+    return fractions.Fraction(*map(int, text.split("/")))  # of "1e999999999", Fraction itself would make a number
+
+
 def _write_random_state(value: np.random.RandomState, _: Any, of: Callable) -> Any:
     return of(value.get_state(legacy=False))
 
@@ -187,7 +199,7 @@ def _read_scikit_learns(inner: Any, reader: Any) -> Any:
 FORMS = [
     _sequence(tuple),
     Form("dict", _exactly(dict), _write_dict, _read_dict),
-    Form("array", _exactly(np.ndarray), _write_array, _read_array),
+    Form("array", lambda value: type(value) in (np.ndarray, np.memmap), _write_array, _read_array),
     Form("float", _exactly(float), lambda value, *_: repr(value), lambda text, _: float(text)),
     Form("numpy", lambda value: isinstance(value, np.generic) and value.dtype.kind != "V", _write_scalar, _read_scalar),
     Form("dtype", lambda value: isinstance(value, np.dtype), lambda v, *_: v.str, lambda text, _: np.dtype(text)),
@@ -203,14 +215,14 @@ FORMS = [
         lambda inner, _: datetime.timedelta(*inner),
     ),
     _by_text(decimal.Decimal),
-    _by_text(fractions.Fraction),
+    Form("Fraction", _exactly(fractions.Fraction), lambda value, *_: str(value), _read_fraction),
     _by_text(uuid.UUID),
     _sequence(set),
     _sequence(frozenset),
     Form(
         "slice", _exactly(slice), lambda v, _, of: [of(v.start), of(v.stop), of(v.step)], lambda v, r: slice(*r.of(v))
     ),
-    Form("range", _exactly(range), lambda v, *_: [v.start, v.stop, v.step], lambda inner, _: range(*inner)),
+    Form("range", _exactly(range), lambda v, *_: [v.start, v.stop, v.step], _read_range),
     Form(
         "type",
         lambda value: isinstance(value, type) and BUILTIN_TYPES.get(value.__name__) is value,

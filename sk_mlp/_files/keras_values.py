@@ -160,6 +160,17 @@ def check_model(fitted: Fitted) -> None:
     maker, layout = fitted.make_model, fitted.layout
     if not isinstance(maker, ModelOfConfig):
         raise ModelFileError("It is damaged: it has no network.")
+    checked_model(maker, list(layout.shapes[: layout.n_weights]))
+
+
+def checked_model(maker: ModelOfConfig, shapes: list[tuple[int, ...]]) -> keras.Model:
+    """The model, whose weights have these shapes: that is seen before memory is taken for them.
+
+    Raises
+    ------
+    ModelFileError
+        If they have others.
+    """
     before = global_state.get_global_attribute(WAITING)
     global_state.set_global_attribute(WAITING, [])
     try:
@@ -169,12 +180,12 @@ def check_model(fitted: Fitted) -> None:
     except Exception:
         if not names_needed(maker.config):
             raise
-        found = None  # a layer of the user's may need its variables at once
+        found = shapes  # a layer of the user's may need its variables at once
     finally:
         global_state.set_global_attribute(WAITING, before)
-    if found is not None and found != list(layout.shapes[: layout.n_weights]):
+    if found != shapes:
         raise ModelFileError("It is damaged: the layers of its network have other sizes than the weights.")
-    maker()
+    return maker()
 
 
 def _plain(config: Any) -> Any:
@@ -300,13 +311,31 @@ def written(value: Any, writer: Writer, of: Callable) -> Any:
     for name in names_needed(config):
         writer.name(name, known.get(name))
     try:
-        again = of_config(config, known)
+        again = of_config(_unbuilt(config), known)
         same = _is_same(again, value)
     except Exception as error:
         raise NotKept(f"a {kind_of(value)} cannot be made again from its configuration: {error}") from error
     if not same:
         raise NotKept(f"a {kind_of(value)} is another one when it is made again from its configuration")
     return {"keras": config}
+
+
+def _unbuilt(config: Any) -> Any:
+    """A configuration whose layers have no weights yet, which might take any memory.
+
+    Raises
+    ------
+    ModelFileError
+        If there is a model of Keras' in it.
+    """
+    if isinstance(config, list):
+        return [_unbuilt(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    cls = _class_of_keras(str(config.get("module")), str(config.get("class_name")))
+    if cls is not None and issubclass(cls, keras.Model):
+        raise ModelFileError("It holds a model within a parameter, which is refused.")
+    return {key: _unbuilt(item) for key, item in config.items() if key != "build_config"}
 
 
 def _is_same(one: Any, other: Any) -> bool:
@@ -363,9 +392,9 @@ def read(form: str, inner: Any, reader: Reader) -> Any:
             raise ModelFileError(f"It holds {str(inner)[:80]!r}, which is refused.")
         return found
     if form == "keras":
-        return of_config(inner, reader.custom_objects)
+        return of_config(_unbuilt(inner), reader.custom_objects)
     maker, weights = (reader.of(part) for part in inner)
-    model = maker()
+    model = checked_model(maker, [array.shape for array in weights])
     for variable, array in zip(weights_of(model), weights, strict=True):
         variable.assign(array)
     give_statistics(model, statistics_of(model))

@@ -111,7 +111,9 @@ def _date(text: str, column: Column) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"{column} must hold dates as in ISO 8601, such as '2024-05-31T08:00'. Got {text!r}.") from error
+        raise ValueError(
+            f"{column} must hold dates as in ISO 8601, such as '2024-05-31T08:00'. Got {text!r}."
+        ) from error
 
 
 def _plain_numbers(X: Any) -> NDArray:
