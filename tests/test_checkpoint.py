@@ -106,6 +106,24 @@ def test_rows_that_have_joined_stay_in(tmp_path):
     assert_same_results(search(tmp_path / "search").fit(X, y), uninterrupted)
 
 
+def test_what_was_kept_took_no_time(tmp_path):
+    search = searches()["grid"].set_params(refit=False, checkpoint_dir=tmp_path).fit(X, Y)
+    began = time.perf_counter()
+    search.fit(X, Y)
+    assert 2 * search.cv_results_["mean_fit_time"].sum() <= time.perf_counter() - began
+
+
+@pytest.mark.parametrize(
+    ("name", "of"), [("random_state", "search"), ("estimator__kerasmlpregressor__random_state", "kerasmlpregressor")]
+)
+def test_chance_is_refused(name, of, tmp_path):
+    """A network would go on with other rows held out, a search with other candidates."""
+    search = searches()["random"].set_params(checkpoint_dir=tmp_path / "new", **{name: None})
+    with pytest.raises(ValueError, match=f"every random_state must be .*Got random_state=None of {of}"):
+        search.fit(X, Y)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_generator_among_the_parameters(tmp_path):
     """It has an address, which is another one in the next process, and a state, which is what counts."""
 

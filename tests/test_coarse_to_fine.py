@@ -87,6 +87,14 @@ def test_half_a_range(before, best, after):
         np.testing.assert_allclose(shown, after)
 
 
+def test_whole_numbers():
+    numbers = to_range("name", randint(1, 100))
+    assert repr(numbers.shown) == "(1, 99)"
+    complement = to_range("name", one_minus(randint(2, 4)))
+    rng = np.random.RandomState(0)
+    assert {complement.draw(rng) for _ in range(20)} == {-2, -1}
+
+
 @pytest.mark.parametrize("given", [norm(0, 1), "relu", 3, [], one_minus(norm(0, 1))])
 def test_distributions_without_a_range(given):
     with pytest.raises(ValueError, match=r"param_distributions\['name'\] must be a list of values, or loguniform"):

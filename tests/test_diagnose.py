@@ -1,5 +1,7 @@
 """What `diagnose` finds: each finding in a case made for it, and none in healthy fits."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -130,6 +132,38 @@ def test_a_member_that_has_failed():
     assert not list(failed_member(courses[:2]))
     soon = course_of(history | {"loss": [1.0, 0.2, 0.1], "best_epoch": 0, "stopped_by": "patience"}, 1.0)
     assert not list(failed_member([*courses[:2], soon]))
+
+
+def test_the_epoch_of_a_divergence_is_that_of_the_network_that_diverged():
+    history = {"loss": [1.0, 0.5, np.nan], "learning_rate": [1.0] * 3, "best_epoch": 1, "stopped_by": "non-finite"}
+    other = {"loss": np.geomspace(1, 0.05, 80), "learning_rate": [1.0] * 80, "best_epoch": 79, "stopped_by": "epochs"}
+    (finding,) = findings_of_histories([course_of(history, 1.0), course_of(other, 1.0)], True)
+    assert finding.message == "The loss of 1 of 2 networks was no longer finite, after epoch 2."
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber"])
+def test_where_the_loss_of_a_constant_is_not_known(loss):
+    """A first epoch of many steps learns nearly all: falling little from there is no underfitting."""
+    rows = RNG.normal(size=(4000, 4))
+    mlp = regressor(loss=loss, lr_schedule="cosine", **NO_STOP).fit(rows, rows @ [1, -2, 0.5, 0])
+    noisy = regressor(loss=loss, lr_schedule="cosine", **NO_STOP).fit(rows, rows[:, 0] + RNG.normal(size=4000))
+    assert not len(diagnose(mlp))
+    assert not len(diagnose(noisy))
+    noise, y = RNG.normal(size=(60, 40)), RNG.normal(size=60)
+    mlp = regressor(loss=loss, epochs=60, **NO_STOP).fit(noise, y, validation_split=0.3)
+    in_words = (
+        r"is \d[\d.e-]* times that of the first epoch in the training rows, but \d[\d.]* times in the held-out rows"
+    )
+    assert re.search(in_words, only(diagnose(mlp), "overfitting").message)
+
+
+def test_losses_below_zero_are_no_shares_of_others():
+    def likelihood(y, predicted):
+        return keras.ops.square(y - predicted) - 5.0
+
+    mlp = regressor(loss=likelihood).fit(X, Y)
+    assert mlp.history_["loss"][-1] < 0
+    assert not len(diagnose(mlp, X, Y))
 
 
 def test_training_that_goes_on_past_the_best_epoch_is_finished():

@@ -1,5 +1,7 @@
 """Successive halving and Hyperband."""
 
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -72,6 +74,43 @@ def test_no_epoch_is_run_twice(monkeypatch):
         pipeline(early_stopping=False), SPACE, n_candidates=9, cv=2, random_state=0, refit=False
     ).fit(X, Y)
     assert len(epochs) == 2 * (9 * 1 + 3 * 2 + 1 * 6)
+
+
+def test_times_of_rungs_are_their_own():
+    began = time.perf_counter()
+    search = PopulationHalvingSearchCV(pipeline(), SPACE, n_candidates=9, cv=2, random_state=0, refit=False).fit(X, Y)
+    assert 2 * search.cv_results_["mean_fit_time"].sum() <= time.perf_counter() - began
+
+
+@pytest.mark.parametrize("cv", [2, 3])
+def test_automatic_epochs_are_the_same_for_all(cv):
+    """They follow from the batch size and the rows of a fold, and would be 256 for the first candidate otherwise."""
+    epochs = []
+
+    def scoring(mlp, X, y):
+        epochs.append(len(mlp.history_["loss"]))
+        return mlp.score(X, y)
+
+    search = PopulationHalvingSearchCV(
+        plain_regressor(hidden_layer_sizes=(2,), batch_size=2, epochs="auto", early_stopping=False, random_state=0),
+        {"batch_size": [64, 2, 1]},
+        n_candidates=3,
+        cv=cv,
+        random_state=0,
+        scoring=scoring,
+        refit=False,
+    )
+    search.fit(X[:200], Y[:200])
+    assert epochs == [search.n_epochs_[0]] * 3 * cv + [search.max_epochs_] * cv
+
+
+def test_a_candidate_with_epochs_of_its_own_is_refused():
+    space = {"kerasmlpregressor": [plain_regressor(epochs=9), plain_regressor(epochs=30)]}
+    search = PopulationHalvingSearchCV(pipeline(), space, n_candidates=2, cv=2, random_state=0)
+    with pytest.raises(
+        ValueError, match=r"epochs of 'kerasmlpregressor' must be .* 9, .* Got a candidate with epochs=30"
+    ):
+        search.fit(X, Y)
 
 
 def test_hyperband():
@@ -256,7 +295,7 @@ def test_what_cannot_be_compiled_is_trained_once():
     search = PopulationHalvingSearchCV(
         estimator, {"learning_rate": [1e-3, 1e-2, 1e-1]}, n_candidates=3, cv=ONE_SPLIT, refit=False, random_state=0
     )
-    with pytest.warns(UserWarning, match="3 fits are trained one by one"):
+    with pytest.warns(UserWarning, match="3 fits are trained one by one, to the last epoch at their first rung"):
         search.fit(X[:60], Y[:60])
 
 

@@ -81,6 +81,24 @@ def test_a_global_that_a_function_uses(monkeypatch):
     assert described(by_global) != before
 
 
+def by_helper(epoch):
+    return [helper(part) for part in range(epoch)]
+
+
+def helper(part):
+    return FACTOR * part
+
+
+def test_functions_beside_a_function_and_what_inner_ones_use(monkeypatch):
+    before = described(by_helper)
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 3)
+    assert described(by_helper) != before
+    monkeypatch.undo()
+    assert described(by_helper) == before
+    monkeypatch.setattr(sys.modules[__name__], "helper", by_global)
+    assert described(by_helper) != before
+
+
 def test_what_does_not_count():
     start = described(plain_regressor(init_from=fitted(0)))
     fitted(1)  # Keras numbers optimizers and their variables

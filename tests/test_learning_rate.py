@@ -8,6 +8,7 @@ from plain import plain_classifier, plain_regressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_mlp import KerasMLPRegressor
 from sk_mlp.exceptions import NotCompilableError
 from sk_mlp.model_selection import find_learning_rate
 from sk_mlp.model_selection._learning_rate import median_of, sweep_of
@@ -74,6 +75,7 @@ def test_the_median_of_several_sweeps():
     assert not np.array_equal(*losses)
     of_sweeps = np.array([[1.0, 5.0, np.nan], [2.0, np.inf, np.nan], [3.0, 4.0, 1.0]])
     np.testing.assert_array_equal(median_of(of_sweeps), [2.0, 5.0, np.nan])
+    np.testing.assert_array_equal(median_of(of_sweeps[:2, :2]), [1.5, np.nan])
 
 
 def test_a_twentieth_for_other_optimizers():
@@ -132,8 +134,15 @@ def test_a_classifier():
         ({"n_steps": 20.5}, "The 'n_steps' parameter"),
         ({"n_sweeps": 0}, "The 'n_sweeps' parameter"),
         ({"random_state": "x"}, "The 'random_state' parameter"),
-        ({"estimator": StandardScaler()}, "The 'estimator' parameter"),
-        ({"estimator": make_pipeline(regressor(), StandardScaler())}, "estimator must end in a KerasMLPClassifier or"),
+        (
+            {"estimator": StandardScaler()},
+            "The 'estimator' parameter must be a KerasMLPClassifier, a .* Got StandardSc",
+        ),
+        (
+            {"estimator": make_pipeline(regressor(), StandardScaler())},
+            "Pipeline that ends in one of them. Got Pipeline",
+        ),
+        ({"estimator": KerasMLPRegressor}, "The 'estimator' parameter must be .* Got <class"),
         ({"estimator": regressor(n_neurons=-1)}, "The 'n_neurons' parameter"),
         ({"y": Y[:10]}, "inconsistent numbers of samples"),
         ({"estimator": regressor(handle_missing="error"), "X": np.where(X > 2, np.nan, X)}, "contains NaN"),
@@ -164,6 +173,13 @@ def test_no_longer_finite_is_a_blow_up():
     assert np.isnan(found.losses[15:]).all()
     assert np.isnan(found.smoothed_losses[15:]).all()
     assert found.suggestion == pytest.approx(max(found.blow_up / 10, 0.1))
+
+
+def test_a_blow_up_at_the_smallest_rates():
+    """What is suggested is below all rates tried, rather than next to the blow-up."""
+    found = sweep_of(np.geomspace(0.1, 10, 50), np.linspace(1, 50, 50), 0.05)
+    assert found.blow_up < 1
+    assert found.suggestion == pytest.approx(found.blow_up / 20)
 
 
 def test_plot(sweep, tmp_path):

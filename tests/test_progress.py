@@ -134,6 +134,22 @@ def test_times_are_never_cut(width, terminal):
     assert max(map(len, screen.frames())) <= width
 
 
+@pytest.mark.parametrize("width", [50, 60, 70])
+def test_figures_are_shown_whole_or_not_at_all(width, terminal):
+    screen = terminal(width)
+    classifier(ensemble_size=2).fit(X, LABELS)
+    words = [frame.partition(" left ")[2].rstrip() for frame in screen.frames()]
+    assert any("epoch" in shown for shown in words)
+    part = rf"(2 networks|\d/2 done|epoch \d|loss {NUMBER}|val_loss {NUMBER}|best {NUMBER})"
+    assert all(re.fullmatch(rf"{part}(, {part})*", shown) for shown in words if shown)
+
+
+def test_the_best_of_each_monitored_figure(capsys):
+    grid = {"early_stopping": [True, False]}
+    PopulationGridSearchCV(classifier(), grid, cv=2, verbose=1, refit=False).fit(X, LABELS)
+    assert re.search(rf"networks 4/4, best loss {NUMBER}, best val_loss {NUMBER}, structures", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("error", [RuntimeError("mine"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
 def test_no_bar_is_left_where_a_fit_fails(error, terminal, capsys):
     class Fails(keras.callbacks.Callback):

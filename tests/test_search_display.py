@@ -13,8 +13,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_mlp.inspection import LearningRateDisplay, SearchDisplay
-from sk_mlp.model_selection import HyperbandSearchCV, PopulationRandomizedSearchCV, one_minus, to_optuna_study
+from sk_mlp.inspection._parameter_axes import ParameterAxis
+from sk_mlp.model_selection import (
+    HyperbandSearchCV,
+    PopulationHalvingSearchCV,
+    PopulationRandomizedSearchCV,
+    one_minus,
+    to_optuna_study,
+)
 from sk_mlp.model_selection._learning_rate import LearningRateSweep
+from sk_mlp.model_selection._results import candidates_of
 
 X, LABELS = load_iris(return_X_y=True)
 RATE = "plain__learning_rate"
@@ -154,6 +162,30 @@ def test_far_outliers_are_marked_and_leave_room():
     assert "lower: 1" in [points.get_label() for points in display.ax_.collections]
 
 
+def test_scores_that_are_tied_at_the_top_hide_no_others():
+    axes = {"alpha": SearchDisplay.from_search(ridge_search()).parameters["alpha"]}
+    display = SearchDisplay([1.0, 1 - 1e-16, 1.0, 0.9, 0.8], axes, np.ones(5)).plot()
+    assert display.ax_.get_ylim()[0] < 0.8
+    assert not any("lower" in points.get_label() for points in display.ax_.collections)
+    low, high = SearchDisplay([1.0, 1 - 1e-16, 1.0, 1.0, 1.0], axes, np.ones(5)).plot().ax_.get_ylim()
+    assert high - low > 0.1
+
+
+def test_ticks_of_whole_numbers_are_whole():
+    axis = ParameterAxis("n_hidden", list(range(11)), "linear")
+    panels = SearchDisplay(np.linspace(0, 1, 11), dict.fromkeys("abc", axis), np.ones(11)).plot().axes_
+    assert all(tick == round(tick) for tick in panels[0].get_xticks())
+
+
+def test_candidates_that_have_drawn_the_same():
+    space = {"n_neurons": randint(4, 6)}
+    search = PopulationHalvingSearchCV(mlp(), space, n_candidates=6, factor=2, cv=2, random_state=0, refit=False)
+    found = candidates_of(search.fit(X, LABELS))
+    assert len(found) == 6
+    assert sorted(row for rows in found for row in rows) == list(range(len(search.cv_results_["params"])))
+    assert all((np.diff(search.cv_results_["iter"][rows]) == 1).all() for rows in found)
+
+
 def ridge_search():
     search = RandomizedSearchCV(Ridge(), {"alpha": loguniform(1e-3, 10)}, n_iter=5, cv=2, random_state=0)
     return search.fit(X, LABELS)
@@ -218,6 +250,12 @@ def test_a_sweep(blow_up):
     assert "SGD: suggestion: 0.15" in legend_of(display)
     with pytest.raises(TypeError, match="'sweep' parameter must be a LearningRateSweep"):
         LearningRateDisplay.from_sweep([1.0])
+
+
+def test_a_sweep_that_only_rises():
+    rates, losses = np.geomspace(1e-4, 1, 30), np.linspace(0.7, 9, 30)
+    low, high = LearningRateDisplay(rates, losses, losses, 1e-6, blow_up=1e-4).plot().ax_.get_ylim()
+    assert high - low > 0.05
 
 
 # Optuna

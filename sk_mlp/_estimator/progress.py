@@ -10,8 +10,9 @@ from importlib.util import find_spec
 
 import numpy as np
 import rich
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.errors import LiveError
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, ProgressColumn, Task
 from rich.table import Column
 from rich.text import Text
@@ -123,9 +124,25 @@ def _clock(seconds: float) -> str:
 class Words(ProgressColumn):
     """The words beside the bar, as many as there is room for."""
 
-    def render(self, task: Task) -> Text:
+    def render(self, task: Task) -> "Parts":
         """The task's words."""
-        return Text(task.description, no_wrap=True, overflow="ellipsis")
+        return Parts(task.description)
+
+
+class Parts:
+    """Parts that commas divide. The last ones are left out where there is no room for them."""
+
+    def __init__(self, words: str):
+        self._words = words
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(len(self._words.partition(",")[0]), len(self._words))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        shown = self._words
+        while len(shown) > options.max_width and "," in shown:
+            shown = shown.rpartition(",")[0]
+        yield Text(shown, no_wrap=True, overflow="ellipsis")
 
 
 @contextmanager

@@ -137,7 +137,7 @@ class LearningRateDisplay:
         shown = smoothed[np.isfinite(smoothed)]
         if not len(shown):
             return
-        span = max(shown[0] - shown.min(), 1e-12)
+        span = max(shown[0] - shown.min(), 0.2 * abs(shown[0])) or 1.0  # it may rise from the first step on
         low, high = shown.min() - 0.05 * span, shown[0] + 0.4 * span
         if number:
             low, high = min(low, ax.get_ylim()[0]), max(high, ax.get_ylim()[1])

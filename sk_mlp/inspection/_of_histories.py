@@ -1,6 +1,7 @@
 """Findings from the histories of a fit. Plain numpy.
 
-Losses are compared with that of a constant prediction, the base: a network explains 1 - loss / base of what there is.
+Losses are compared with a base. That is the loss of a constant prediction, where it is known: a network explains
+1 - loss / base of what there is. Else it is the loss of the first epoch.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ RISE = 0.05  # of the base: a loss that rises by more in an epoch shows too high
 RISES = 0.2  # share of epochs with such a rise
 STEADY = 0.8  # of the fall that the rates of the second half would bring if each did as much as before
 STILL_FALLING = 0.1  # of all that a loss has fallen, in the last tenth of the epochs
+CONSTANT, FIRST = "that of a constant prediction", "that of the first epoch"  # what a base is
 AT_END = 0.9  # share of the epochs after which the end begins
 NO_FALL = 0.005  # of all that a loss has fallen, in the second half of the epochs
 FAILED = 0.5  # of the base: how much worse than the middle one a failed member is
@@ -42,7 +44,9 @@ class Course:
         Number of the epoch that is kept.
     stopped_by : str
     base : float
-        Loss of a constant prediction.
+        What its losses are compared with; nan for losses that have no zero.
+    base_is : {CONSTANT, FIRST}
+        That in words.
     """
 
     loss: NDArray
@@ -51,6 +55,7 @@ class Course:
     kept: int
     stopped_by: str
     base: float
+    base_is: str
 
     @property
     def n_epochs(self) -> int:
@@ -59,12 +64,12 @@ class Course:
 
     @property
     def explained(self) -> float:
-        """Share of y in the training rows that the kept epoch explains."""
+        """Share of the base that the kept epoch's loss on the training rows is below it."""
         return 1 - float(self.loss[self.kept]) / self.base
 
     @property
     def explained_held_out(self) -> float:
-        """Share of y in the held-out rows that it explains; nan without such rows."""
+        """The same of the held-out rows; nan without such rows."""
         return np.nan if self.held_out is None else 1 - float(self.held_out[self.kept]) / self.base
 
     @property
@@ -91,18 +96,20 @@ class Course:
 
 
 def course_of(history: dict[str, Any], base: float | None) -> Course:
-    """The course of a member's history; without a base, the first epoch's loss serves as one."""
+    """The course of a member's history; ``base`` is the loss of a constant prediction, None where that is not known."""
     finite = np.isfinite(history["loss"])
     n = len(finite) if all(finite) else int(np.argmin(finite))
     loss = np.array(history["loss"][: max(n, 1)], dtype=float)
     held_out = np.array(history["val_loss"], dtype=float)[: len(loss)] if "val_loss" in history else None
+    first = float(loss[0]) if loss.min() > 0 else np.nan  # a loss that may be negative is not a share of another one
     return Course(
         loss=loss,
         held_out=held_out,
         rate=np.array(history["learning_rate"][: len(loss)], dtype=float),
         kept=int(np.clip(history["best_epoch"], 0, len(loss) - 1)),
         stopped_by=history["stopped_by"],
-        base=float(loss[0]) if base is None else base,
+        base=first if base is None else base,
+        base_is=FIRST if base is None else CONSTANT,
     )
 
 
@@ -122,20 +129,21 @@ def findings_of_histories(courses: list[Course], is_ensemble: bool) -> list[Find
 
 def diverging(courses: list[Course]) -> Iterator[Finding]:
     """Losses that are no longer finite, or far above where they began."""
-    n_non_finite = sum(course.stopped_by == "non-finite" for course in courses)
-    last = middle(courses, lambda course: course.loss[-1] / max(course.loss[0], course.base))
-    if n_non_finite:
+    ended = [course.n_epochs for course in courses if course.stopped_by == "non-finite"]
+    last = middle(courses, lambda course: course.loss[-1] / np.maximum(course.loss[0], course.base))
+    if ended:
+        when = f"the last time after epoch {max(ended)}" if len(ended) > 1 else f"after epoch {ended[0]}"
         yield Finding(
             "diverging",
-            f"The loss of {n_non_finite} of {counted(len(courses), 'network')} was no longer finite, the last "
-            f"time after epoch {max(course.n_epochs for course in courses)}.",
-            {"n_networks": n_non_finite},
+            f"The loss of {len(ended)} of {counted(len(courses), 'network')} was no longer finite, {when}.",
+            {"n_networks": len(ended)},
             f"Set a smaller learning_rate (it begins at {courses[0].rate[0]:.3g}) or clip_norm=1.0, or scale X.",
         )
     elif last > 3:
+        or_constant = f", or as {CONSTANT}" if courses[0].base_is == CONSTANT else ""
         yield Finding(
             "diverging",
-            f"The training loss ends {last:.3g} times as high as it began, or as that of a constant prediction.",
+            f"The training loss ends {last:.3g} times as high as it began{or_constant}.",
             {"ratio": last},
             f"Set a smaller learning_rate (it begins at {courses[0].rate[0]:.3g}) or clip_norm=1.0, or scale X.",
         )
@@ -154,7 +162,7 @@ def too_high(courses: list[Course]) -> Iterator[Finding]:
         rate = middle(courses, lambda course: course.rate.max())
         yield Finding(
             "learning rate too high",
-            f"The training loss rises by more than {RISE:.0%} of that of a constant prediction in {rises:.0%} of the "
+            f"The training loss rises by more than {RISE:.0%} of {courses[0].base_is} in {rises:.0%} of the "
             f"epochs in which the learning rate is near its largest, {rate:.3g}.",
             {"share_of_rises": rises, "learning_rate": rate},
             f"Set learning_rate to a third of {rate:.3g} or less; find_learning_rate looks for one.",
@@ -179,7 +187,7 @@ def unfinished(courses: list[Course]) -> Iterator[Finding]:
             "learning rate too low",
             f"The training loss falls as steadily at the end as at the beginning: {fallen:.0%} of its fall is in the "
             f"second half of the epochs, which have {rates:.0%} of the sum of all learning rates. It ends at "
-            f"{left:.2g} times that of a constant prediction.",
+            f"{left:.2g} times {courses[0].base_is}.",
             {"fall_in_second_half": fallen, "rates_in_second_half": rates, "loss_over_base": left},
             f"Set learning_rate to 3 times {rate:.3g} or more (find_learning_rate looks for one), or train for more "
             "epochs.",
@@ -204,7 +212,7 @@ def plateau(courses: list[Course]) -> Iterator[Finding]:
     if abs(fallen) < NO_FALL and left > LITTLE and middle(long, lambda course: course.fall) > 0:
         yield Finding(
             "plateau",
-            f"The training loss has stood still, at {left:.2g} times that of a constant prediction, for half of the "
+            f"The training loss has stood still, at {left:.2g} times {courses[0].base_is}, for half of the "
             f"epochs: {fallen:.1%} of its fall is in them.",
             {"fall_in_second_half": fallen, "loss_over_base": left},
             "Set lr_schedule='cosine' or 'plateau', so that the learning rate falls; a larger network (n_neurons, "
@@ -215,7 +223,7 @@ def plateau(courses: list[Course]) -> Iterator[Finding]:
 def underfitting(courses: list[Course]) -> Iterator[Finding]:
     """Networks that know little even of the rows that they were trained on."""
     explained = middle(courses, lambda course: course.explained)
-    if explained < LITTLE:
+    if explained < LITTLE and courses[0].base_is == CONSTANT:  # little below the first epoch may be much in all
         yield Finding(
             "underfitting",
             f"{_explain(len(courses))} {in_words(explained)} of y in the training rows.",
@@ -229,8 +237,17 @@ def overfitting(courses: list[Course]) -> Iterator[Finding]:
     """Networks that know much more of the rows that they were trained on than of others."""
     of_training = middle(courses, lambda course: course.explained)
     of_held_out = middle(courses, lambda course: course.explained_held_out)
-    if of_training - of_held_out > GAP and of_training > LITTLE:
+    if not (of_training - of_held_out > GAP and of_training > LITTLE):
+        return
+    if courses[0].base_is == CONSTANT:
         yield overfitting_to(len(courses), of_training, of_held_out, "held-out rows")
+    else:
+        figures = {"loss_over_first": 1 - of_training, "held_out_loss_over_first": 1 - of_held_out}
+        yield _overfitting(
+            f"The loss is {1 - of_training:.2g} times {FIRST} in the training rows, but {1 - of_held_out:.2g} times in "
+            "the held-out rows.",
+            figures,
+        )
 
 
 def in_words(explained: float) -> str:
@@ -244,11 +261,18 @@ def _explain(n_networks: int) -> str:
 
 def overfitting_to(n_networks: int, of_training: float, of_others: float, others: str) -> Finding:
     """The finding, in the words for held-out or for other rows."""
-    return Finding(
-        "overfitting",
+    return _overfitting(
         f"{_explain(n_networks)} {of_training:.0%} of y in the training rows, but "
         f"{in_words(of_others)} in the {others}.",
         {"explained": of_training, "explained_elsewhere": of_others},
+    )
+
+
+def _overfitting(message: str, figures: dict[str, float]) -> Finding:
+    return Finding(
+        "overfitting",
+        message,
+        figures,
         "Try more dropout and weight_decay, fewer n_neurons, early_stopping=True, a larger ensemble_size, and above "
         "all more rows. See that rows which belong together are held out together (hold_out='group').",
     )
@@ -262,7 +286,7 @@ def failed_member(courses: list[Course]) -> Iterator[Finding]:
         yield Finding(
             "failed member",
             f"Network {int(np.argmax(losses)) + 1} of {len(courses)} never has a training loss below "
-            f"{losses.max():.2g} times that of a constant prediction, while the middle one gets down to "
+            f"{losses.max():.2g} times {courses[0].base_is}, while the middle one gets down to "
             f"{np.median(losses):.2g}.",
             {"worst": float(losses.max()), "median": float(np.median(losses))},
             "Set a smaller learning_rate or clip_norm=1.0, so that all members train.",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class ParameterAxis:
 
     def dress(self, axis: Any) -> None:
         """Give a matplotlib axis its scale, ticks and label."""
-        from matplotlib.ticker import FixedLocator, NullLocator
+        from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
         is_complement, is_log = self.scale == "log from 1", self.scale.startswith("log")
         which, label = axis.axis_name, f"1 - {self.name}" if is_complement else self.name
@@ -86,6 +87,8 @@ class ParameterAxis:
             axis.set_major_locator(FixedLocator(ticks))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        elif not is_log and all(isinstance(value, Integral) for value in self.distinct):
+            axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def axes_of_search(search: Any) -> dict[str, ParameterAxis]:

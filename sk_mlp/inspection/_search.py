@@ -444,9 +444,10 @@ def _limits(scores: NDArray) -> tuple[float, float]:
     finite = scores[np.isfinite(scores)]
     if not len(finite):
         return 0.0, 1.0
-    high, middle = finite.max(), np.median(finite)
-    low = max(finite.min(), high - 6 * max(high - middle, 1e-12))
-    return (float(low), float(high)) if high > low else (float(high) - 0.5, float(high) + 0.5)
+    with np.errstate(over="ignore"):  # in float32, for scores of many candidates may be equal but for rounding
+        high, middle = finite.max(), np.median(np.unique(finite.astype(np.float32)))
+    low = max(finite.min(), high - 6 * max(high - middle, 0))
+    return (float(low), float(high)) if high - low > 1e-6 * abs(high) else (float(high) - 0.5, float(high) + 0.5)
 
 
 def _mark_lower(ax: "Axes", places: NDArray, scores: NDArray, low: float, floor: float, prefix: str = "") -> None:

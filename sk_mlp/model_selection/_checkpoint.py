@@ -15,6 +15,7 @@ from sk_mlp._files.values import Reader, Writer
 from sk_mlp._keras.policy import policy_of_fit
 from sk_mlp.engine.run import Run
 from sk_mlp.exceptions import ModelFileError
+from sk_mlp.model_selection._folds import Fit, networks_of
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
@@ -99,6 +100,17 @@ class Checkpoint:
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         beside.write_bytes(content)
         os.replace(beside, path)
+
+
+def refuse_chance(search: BaseEstimator, fits: list[Fit]) -> None:
+    """Raise an error where the same call would draw others: a network must go on with the rows that it holds out."""
+    parts = [("search", search), *(pair for fit in fits for pair in networks_of(fit.estimator).items())]
+    for name, part in parts:
+        if getattr(part, "random_state", 0) is None:
+            raise ValueError(
+                "With a checkpoint_dir, every random_state must be an integer or a RandomState, so that the same call "
+                f"can go on. Got random_state=None of {name}."
+            )
 
 
 def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:

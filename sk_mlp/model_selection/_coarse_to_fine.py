@@ -38,7 +38,8 @@ class Range:
     def draw(self, rng: np.random.RandomState) -> float | int:
         """A value."""
         if self.scale == "integer":
-            return int(rng.randint(int(self.low), int(self.high) + 1))
+            number = int(rng.randint(int(self.low), int(self.high) + 1))
+            return 1 - number if self.complement else number
         if self.scale == "linear":
             x = rng.uniform(self.low, self.high)
         else:
@@ -108,8 +109,8 @@ def to_range(name: str, distribution: Any, complement: bool = False) -> Range | 
             f"param_distributions[{name!r}] must be a list of values, or loguniform, uniform or randint of "
             f"scipy.stats, or one_minus of them. Got {distribution!r}."
         )
-    low, high = distribution.support()
-    return Range(float(low), float(high), scale, complement)
+    low, high = map(int if scale == "integer" else float, distribution.support())
+    return Range(low, high, scale, complement)
 
 
 class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):

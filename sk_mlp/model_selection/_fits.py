@@ -34,10 +34,10 @@ from sk_mlp.model_selection._progress import progress
 Watch = Callable[[list[Run]], AbstractContextManager[Callable[[Run], None]]]
 
 
-def warn_of(alone: Counter) -> None:
+def warn_of(alone: Counter, remark: str = "") -> None:
     """Warn of fits that are trained one by one."""
     for reason, n in alone.items():
-        are_trained = f"{counted(n, 'fit')} {'is' if n == 1 else 'are'} trained one by one"
+        are_trained = f"{counted(n, 'fit')} {'is' if n == 1 else 'are'} trained one by one{remark}"
         warnings.warn(f"{are_trained}, which takes longer, because of {reason}.", stacklevel=7)
 
 
@@ -218,7 +218,7 @@ class Session:
         """Train some of the fits until they have stopped or pause; their estimators are fitted up to there."""
         before = {run: run.n_rows for fit in fits for run in self._runs_of(fit)}
         ended = self._kept(fits, self._checkpoint) if self._checkpoint else None
-        restored = sum(run.n_rows - n for run, n in before.items())
+        restored = {run: run.n_rows for run in before}
         began = time.perf_counter()
         with ExitStack() as stack:
             watches: list[Watch] = [partial(progress, n_structures=len(self._cohorts))] if verbose else []
@@ -226,11 +226,11 @@ class Session:
             reports = [stack.enter_context(begin(list(before))) for begin in watches if before]
             report = partial(_tell, reports) if reports else None
             train_cohorts(self._cohorts, set(before), report, ended, n_threads)
-        per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in before.items()) - restored, 1)
+        per_row = (time.perf_counter() - began) / max(sum(run.n_rows - n for run, n in restored.items()), 1)
         errors = {run: _first_line(cohort.error) for cohort in self._cohorts if cohort.error for run in cohort.runs}
         for fit in fits:
             for deferred, runs in list(self._runs[fit]):
-                fit.seconds += per_row * sum(run.n_rows - before[run] for run in runs)
+                fit.seconds += per_row * sum(run.n_rows - restored[run] for run in runs)
                 if runs[0] in errors:
                     self._runs[fit].remove((deferred, runs))
                     self._alone(fit, errors[runs[0]], partial(_train_alone, deferred))

@@ -54,7 +54,9 @@ class FittedClones:
     def hand_out(self, fits: list[Fit]) -> None:
         """Let the next clones be these."""
         self._queue = deque(fits)
-        self.seconds += [fit.seconds for fit in fits]
+        for fit in fits:
+            self.seconds.append(fit.seconds)
+            fit.seconds = 0.0  # it may train on, and be handed out again
 
     def _clone(self) -> BaseEstimator:
         if self._queue is None:  # nothing has been fitted yet: the search makes the estimator that it clones later

@@ -11,6 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
+from sk_mlp._estimator.base import BaseKerasMLP
+
 Arguments = tuple[list, dict[str, Any]]  # arguments of a call of `fit`
 
 
@@ -51,6 +53,12 @@ class Fit:
             self.error = error
         finally:
             self.seconds += time.perf_counter() - began
+
+
+def networks_of(estimator: BaseEstimator) -> dict[str, BaseKerasMLP]:
+    """Estimators of this package by their names: those within an estimator, and itself as "estimator"."""
+    parts = {"estimator": estimator, **estimator.get_params()}
+    return {name: part for name, part in parts.items() if isinstance(part, BaseKerasMLP)}
 
 
 class Folds(Mapping[int, Arguments]):

@@ -20,7 +20,15 @@ from sk_mlp.model_selection._fits import Session, warn_of
 from sk_mlp.model_selection._fitted_clones import FixedSplits
 from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
-from sk_mlp.model_selection._rungs import Bracket, divided, planned, refuse_epochs, refuse_epochs_in_fit, rungs
+from sk_mlp.model_selection._rungs import (
+    Bracket,
+    divided,
+    planned,
+    refuse_epochs,
+    refuse_epochs_in_fit,
+    rungs,
+    share_epochs,
+)
 
 
 class Rungs(PopulationSearch, BaseSearchCV):
@@ -53,7 +61,11 @@ class Rungs(PopulationSearch, BaseSearchCV):
         brackets = [([*map(candidate, ParameterSampler(space, n, random_state=rng))], rungs) for n, rungs in plan]
         fits = [[self._fits([params], splits) for params in candidates] for candidates, _ in brackets]
         together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
-        session = Session(together, data, self._share(brackets), self._kept(splits))  # all brackets share programs
+        for fit in together:
+            share_epochs(fit.estimator, self.estimator, self.max_epochs_)
+        session = Session(
+            together, data, self._share(brackets), self._kept(together, splits)
+        )  # all brackets share programs
         survivors = [np.arange(len(candidates)) for candidates, _ in brackets]
         n_rungs = max(len(rungs) for _, rungs in brackets)
         with subtask(callback_ctx, self, "search", max_subtasks=n_rungs) as search:
@@ -86,7 +98,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
                         self.n_epochs_.append(brackets[b][1][rung])
                         survivors[b] = survivors[b][_best(scores[:n], max(1, floor(n / self.factor)))]
                         scores = scores[n:]
-        warn_of(session.alone)
+        warn_of(session.alone, ", to the last epoch at their first rung")
 
     def _most_epochs(self, data: Folds, splits: list) -> int:
         """How many epochs the estimator's network may have; or a candidate's, if only candidates can be fitted."""
@@ -182,6 +194,11 @@ class PopulationHalvingSearchCV(Rungs):
     --------
     HyperbandSearchCV : Several brackets of successive halving.
     PopulationRandomizedSearchCV : Trains every candidate to the end.
+
+    Notes
+    -----
+    What cannot be in one program with others (see `PopulationGridSearchCV`) is trained alone, to the last epoch at its
+    first rung, and a warning says so. There it is compared with candidates that have had fewer epochs.
 
     Examples
     --------
@@ -299,7 +316,7 @@ class HyperbandSearchCV(Rungs):
 
     See Also
     --------
-    PopulationHalvingSearchCV : A single bracket.
+    PopulationHalvingSearchCV : A single bracket. Its notes hold here too.
     PopulationRandomizedSearchCV : Trains every candidate to the end.
 
     Examples

@@ -56,16 +56,29 @@ def described(value: Any, within: tuple[int, ...] = ()) -> str:
     if isinstance(value, types.CodeType):
         return f"{value.co_code.hex()} {value.co_names} {of(value.co_consts)}"
     if isinstance(value, types.FunctionType):
-        known = {name: value.__globals__.get(name) for name in value.__code__.co_names}
-        constants = {name: item for name, item in known.items() if isinstance(item, CONSTANTS)}
+        known = {name: value.__globals__.get(name) for name in _names_in(value.__code__)}
+        used = {name: item for name, item in known.items() if _is_of_user(item, value.__module__)}
         cells = [cell.cell_contents for cell in value.__closure__ or () if is_filled(cell)]
-        parts = value.__code__, value.__defaults__, value.__kwdefaults__, cells, constants
+        parts = value.__code__, value.__defaults__, value.__kwdefaults__, cells, used
         return f"{value.__module__}.{value.__qualname__} {of(parts)}"
     if isinstance(value, types.MethodType):
         return f"{of(value.__self__)}.{of(value.__func__)}"
     if isinstance(value, functools.partial):
         return f"partial {of((value.func, value.args, value.keywords))}"
     return f"{of(type(value))} {_held(value, of)}"
+
+
+def _names_in(code: types.CodeType) -> set[str]:
+    """Names that code looks up, that of inner functions too."""
+    inner = (_names_in(part) for part in code.co_consts if isinstance(part, types.CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _is_of_user(value: Any, module: str) -> bool:
+    """Whether the value of a global name belongs to a function of this module: constants, and functions beside it."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(item, CONSTANTS) for item in value)
+    return isinstance(value, CONSTANTS) or (isinstance(value, types.FunctionType) and value.__module__ == module)
 
 
 def _held(value: Any, of: functools.partial) -> str:

@@ -49,7 +49,8 @@ class LearningRateSweep:
         The rate at which the moving average begins to climb again, or the loss is no longer finite; None if neither
         happens.
     suggestion : float
-        A 20th of ``blow_up``, or of the largest rate tried; a tenth with SGD.
+        A 20th of ``blow_up``, a tenth with SGD. Without a blow-up, that part of the largest rate tried, but not less
+        than the smallest.
 
     See Also
     --------
@@ -93,7 +94,6 @@ class LearningRateSweep:
 
 @validate_params(
     {
-        "estimator": [BaseKerasMLP, Pipeline],
         "X": ["array-like", "sparse matrix"],
         "y": ["array-like", "sparse matrix"],
         "sample_weight": ["array-like", None],
@@ -177,12 +177,15 @@ def find_learning_rate(
     """
     if max_lr <= min_lr:
         raise ValueError(f"max_lr must be greater than min_lr. Got min_lr={min_lr!r} and max_lr={max_lr!r}.")
-    if isinstance(estimator, Pipeline):
-        if not isinstance(estimator[-1], BaseKerasMLP):
-            raise ValueError(f"estimator must end in a KerasMLPClassifier or KerasMLPRegressor. Got {estimator[-1]!r}.")
-        X = clone(estimator[:-1]).fit_transform(X, y) if len(estimator) > 1 else X
-        estimator = estimator[-1]
-    worker = clone(estimator)
+    mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if not isinstance(mlp, BaseKerasMLP):
+        raise ValueError(
+            "The 'estimator' parameter must be a KerasMLPClassifier, a KerasMLPRegressor or a Pipeline that ends in "
+            f"one of them. Got {estimator!r} instead."
+        )
+    if isinstance(estimator, Pipeline) and len(estimator) > 1:
+        X = clone(estimator[:-1]).fit_transform(X, y)
+    worker = clone(mlp)
     if random_state is not None:
         worker.set_params(random_state=random_state)
     settings = replace(settings_of(worker), early_stopping=False, last_epoch=1)
@@ -203,7 +206,7 @@ def find_learning_rate(
 
 def median_of(losses: NDArray) -> NDArray:
     """The median over sweeps, (n_sweeps, n_steps), of each step's loss; nan where half of them are not finite."""
-    median = np.sort(np.where(np.isfinite(losses), losses, np.inf), axis=0)[len(losses) // 2]
+    median = np.median(np.where(np.isfinite(losses), losses, np.inf), axis=0)
     return np.where(np.isfinite(median), median, np.nan)
 
 
@@ -224,5 +227,5 @@ def sweep_of(rates: NDArray, losses: NDArray, share: float) -> LearningRateSweep
     climbed = at_lowest + np.flatnonzero(smoothed[at_lowest:n] > bound)
     blow_up = float(rates[climbed[0]]) if len(climbed) else float(rates[n]) if n < len(losses) else None
     losses = np.where(np.arange(len(losses)) < n, losses, np.nan)
-    suggestion = max(share * (blow_up or float(rates[-1])), float(rates[0]))
+    suggestion = share * blow_up if blow_up else max(share * float(rates[-1]), float(rates[0]))
     return LearningRateSweep(rates, losses, smoothed, blow_up, suggestion)

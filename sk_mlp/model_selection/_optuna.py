@@ -90,7 +90,7 @@ def to_optuna_study(search: Any, metric: str | None = None) -> "Study":
             params={name: _plain(value) for name, value in params[last].items()},
             distributions={name: spaces[name] for name in params[last]},
             intermediate_values={step: score for step, score in rungs.items() if np.isfinite(score)},
-            user_attrs={"mean_fit_time": float(results["mean_fit_time"][last])},
+            user_attrs={"mean_fit_time": float(np.sum(results["mean_fit_time"][rows]))},
         )
         study.add_trial(trial)
     return study

@@ -26,7 +26,7 @@ from sk_mlp._estimator.sklearn_callbacks import (
     training_task,
 )
 from sk_mlp._keras.copies import candidate
-from sk_mlp.model_selection._checkpoint import Checkpoint, identity
+from sk_mlp.model_selection._checkpoint import Checkpoint, identity, refuse_chance
 from sk_mlp.model_selection._fits import fit_all
 from sk_mlp.model_selection._fitted_clones import FittedClones, FixedSplits
 from sk_mlp.model_selection._folds import Fit, Folds
@@ -117,7 +117,7 @@ class PopulationSearch(BaseSearchCV):
         data = Folds(self.estimator, X, y, [train for train, _ in splits], routed.estimator.fit)
         context = context_argument(callback_ctx)
         watch = partial(training_task, callback_ctx.parent, self) if context else None
-        self._clones.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(splits), watch))
+        self._clones.hand_out(fit_all(fits, data, n_jobs, self.verbose, self._kept(fits, splits), watch))
         with self._announced():
             return evaluate_candidates(candidates, cv=FixedSplits(splits), more_results=more_results, **context)
 
@@ -149,9 +149,10 @@ class PopulationSearch(BaseSearchCV):
             for split in range(len(splits))
         ]
 
-    def _kept(self, splits: list) -> Checkpoint | None:
+    def _kept(self, fits: list[Fit], splits: list) -> Checkpoint | None:
         """The checkpoint that keeps runs, or None."""
         if self.checkpoint_dir is not None and self._checkpoint is None:
+            refuse_chance(self, fits)
             X, y, routed, _ = self._data
             self._checkpoint = Checkpoint(self.checkpoint_dir, identity(self, X, y, dict(routed.estimator.fit), splits))
         return self._checkpoint
@@ -200,8 +201,8 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
     return_train_score : bool, default=False
         Whether ``cv_results_`` has scores on the training rows too.
     checkpoint_dir : str or path-like, default=None
-        A folder in which networks are kept as they are done. After an interruption the same call goes on from there;
-        with draws, ``random_state`` must be an integer. A folder is for one search of one X and y: within
+        A folder in which networks are kept as they are done. After an interruption the same call goes on from there, so
+        every ``random_state`` must be set, also that of the network. A folder is for one search of one X and y: within
         ``cross_val_score``, the second fold would be refused. What is trained one by one is not kept, nor the refit.
         The files hold no code.
 

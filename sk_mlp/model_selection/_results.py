@@ -1,5 +1,6 @@
 """Reads a finished search's results: which score counts, which rows belong to a candidate, how values are spaced."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -68,14 +69,16 @@ def params_of(search: Any) -> list[dict[str, Any]]:
 
 def candidates_of(search: Any) -> list[list[int]]:
     """The rows of each candidate; in a halving search it has one for each rung."""
-    results = search.cv_results_
+    results, params = search.cv_results_, params_of(search)
+    if "iter" not in results:
+        return [[row] for row in range(len(params))]
+    brackets = results.get("bracket", np.zeros(len(params), int))
     rows: dict[tuple, list[int]] = {}
-    brackets = results.get("bracket", np.zeros(len(results["params"]), int))
-    for row, (bracket, params) in enumerate(zip(brackets, params_of(search), strict=True)):
-        key = int(bracket), tuple(sorted((name, repr(value)) for name, value in params.items()))
-        rows.setdefault(key, []).append(row)
-    if "iter" not in results:  # each row is a candidate of its own, even where two have drawn the same
-        return [[row] for row in range(len(results["params"]))]
+    n_equal: Counter = Counter()
+    for row, (bracket, rung) in enumerate(zip(brackets, results["iter"], strict=True)):
+        words = tuple(sorted((name, repr(value)) for name, value in params[row].items()))
+        n_equal[bracket, rung, words] += 1  # two candidates may have drawn the same
+        rows.setdefault((bracket, words, n_equal[bracket, rung, words]), []).append(row)
     return list(rows.values())
 
 

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import ParameterSampler
+
+from sk_mlp.model_selection._folds import networks_of
 
 
 def divided(n: int, published: NDArray) -> NDArray:
@@ -91,6 +94,25 @@ def refuse_epochs(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
                     f"param_distributions must not name {name!r}: the candidates share the estimator's own epochs. "
                     f"Got {values!r}."
                 )
+
+
+def share_epochs(candidate: BaseEstimator, estimator: BaseEstimator, epochs: int) -> None:
+    """Give a candidate's networks these epochs where theirs are "auto", which differs between folds and batch sizes.
+
+    Raises
+    ------
+    ValueError
+        If a network has a number that is neither this one nor that of the search's estimator.
+    """
+    own = {name: mlp.epochs for name, mlp in networks_of(estimator).items()}
+    for name, mlp in networks_of(candidate).items():
+        if mlp.epochs == "auto":
+            mlp.set_params(epochs=epochs)
+        elif mlp.epochs not in (epochs, own.get(name)):
+            raise ValueError(
+                f"The epochs of {name!r} must be those of the search's estimator, {epochs}, which all candidates "
+                f"share. Got a candidate with epochs={mlp.epochs!r}."
+            )
 
 
 def refuse_epochs_in_fit(fit_params: Mapping[str, Any]) -> None:
