@@ -7,12 +7,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from plain import plain_regressor
+from plain import plain_regressor, prepared_task
 
+from sk_mlp._estimator.given import GivenRows
 from sk_mlp.engine.program import PROGRAMS
 from sk_mlp.engine.structure import structure_of, structure_of_model
 
 X = np.random.default_rng(0).standard_normal((100, 3)).astype(np.float32)
+SMALL = {"n_hidden": 1, "n_neurons": 4, "epochs": 2, "early_stopping": False, "random_state": 0}
 
 
 def sequential(hidden=None, activation="relu", width=4, before=(), after=()):
@@ -248,6 +250,130 @@ def test_keys_of_values(make):
 )
 def test_values_that_python_takes_for_equal_or_writes_alike(one, other):
     assert structure_of(one) != structure_of(other)
+
+
+class Settings:
+    """What a user's function may look numbers up in."""
+
+    factor = 1.0
+
+    @staticmethod
+    def scaled(x):
+        return FACTOR * x
+
+
+settings, module = Settings(), types.ModuleType("settings_of_a_user")
+module.inner = Settings()
+
+
+def of_an_object(y, output):
+    return settings.factor * keras.ops.mean(keras.ops.abs(y - output), -1)
+
+
+def of_a_class(y, output):
+    return Settings.factor * keras.ops.mean(keras.ops.abs(y - output), -1)
+
+
+def of_a_module(y, output):
+    return module.inner.factor * keras.ops.mean(keras.ops.abs(y - output), -1)
+
+
+def of_a_class_in_a_closure():
+    held = Settings
+    return lambda y, output: held.factor * keras.ops.mean(keras.ops.abs(y - output), -1)
+
+
+class OfClassAttribute(keras.losses.Loss):
+    factor = 1.0
+
+    def call(self, y_true, y_pred):
+        return self.factor * keras.ops.mean(keras.ops.abs(y_true - y_pred), -1)
+
+
+class OwnSGD(keras.optimizers.SGD):
+    factor = 1.0
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient * self.factor, variable, learning_rate)
+
+
+@pytest.mark.parametrize(
+    ("thing", "changed"),
+    [
+        (of_an_object, settings),
+        (of_a_class, Settings),
+        (of_a_module, module.inner),
+        (of_a_class_in_a_closure(), Settings),
+        (OfClassAttribute(), OfClassAttribute),
+        (OwnSGD, OwnSGD),
+    ],
+    ids=["object", "class", "module", "class in a closure", "attribute of a class", "optimizer"],
+)
+def test_what_has_changed_in_place_counts(thing, changed, monkeypatch):
+    before = structure_of(thing)
+    assert structure_of(thing) == before
+    monkeypatch.setattr(changed, "factor", 2.0)
+    assert structure_of(thing) != before
+
+
+def test_static_methods_count(monkeypatch):
+    before = structure_of(Settings)
+    monkeypatch.setitem(globals(), "FACTOR", 2.0)
+    assert structure_of(Settings) != before
+
+
+class OfVariable(keras.losses.Loss):
+    def __init__(self, value):
+        super().__init__()
+        self.factor = keras.Variable(value, trainable=False)
+
+    def call(self, y_true, y_pred):
+        return self.factor * keras.ops.mean(keras.ops.abs(y_true - y_pred), -1)
+
+
+def loss_of_variable(value):
+    factor = keras.Variable(value, trainable=False)
+    return lambda y, output: factor * keras.ops.mean(keras.ops.abs(y - output), -1)
+
+
+@pytest.mark.parametrize("make", [OfVariable, loss_of_variable])
+def test_a_variable_that_is_no_weight(make):
+    """A program holds it, and reads its value at each call: so a callback may change it."""
+    first, other = make(1.0), make(1.0)
+    assert structure_of(first) == structure_of(first) != structure_of(other)
+    fits = [plain_regressor(loss=loss, **SMALL).fit(X, X[:, 0]) for loss in (first, make(3.0))]
+    np.testing.assert_allclose(fits[1].history_["loss"][0], 3 * fits[0].history_["loss"][0], rtol=0.01)
+
+
+class DampedSGD(keras.optimizers.SGD):
+    """A rule that does more with a number than to calculate with it when it steps."""
+
+    def __init__(self, learning_rate=0.01, momentum=0.0, **kwargs):
+        super().__init__(learning_rate, momentum=momentum, **kwargs)
+        self.damping = 1 - momentum
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient * self.damping * (2.0 if self.momentum > 0.7 else 1.0), variable, learning_rate)
+
+
+def test_numbers_of_an_optimizer_of_ones_own():
+    for momentum in (0.9, 0.5):
+        settings = SMALL | {"optimizer": DampedSGD, "optimizer__momentum": momentum, "learning_rate": 0.1}
+        ours, theirs = (plain_regressor(**settings, engine=e).fit(X, X[:, 0]) for e in ("compiled", "keras"))
+        np.testing.assert_allclose(ours.history_["loss"], theirs.history_["loss"], rtol=1e-4)
+
+
+def test_the_epsilon_of_keras():
+    def key():
+        return prepared_task(plain_regressor(), GivenRows(X, X[:, 0])).recipe.key
+
+    before = key()
+    keras.config.set_epsilon(1e-3)
+    try:
+        assert key() != before
+    finally:
+        keras.config.set_epsilon(1e-7)
+    assert key() == before
 
 
 def test_an_object_that_holds_itself():

@@ -17,7 +17,7 @@ from sk_mlp._keras.metrics import best_possible, sign_of
 from sk_mlp._network.names import dropout_rate
 from sk_mlp._network.spec import Member, Rows
 from sk_mlp._network.starting import Start
-from sk_mlp.engine.recipe import Recipe, optimizer_data
+from sk_mlp.engine.recipe import Recipe, has_data, optimizer_data
 from sk_mlp.schedules import ByStep, Constant, Schedule, resolve_schedule
 
 
@@ -87,7 +87,7 @@ def hyper_of(network: Network, recipe: Recipe) -> dict[str, float]:
         "weight_decay": float(settings.weight_decay),
         **targets.hyper(network.loss, network.layout, blueprint.width),
         **({"aux_loss_weight": settings.aux_loss_weight} if blueprint.n_heads > 1 else {}),
-        **optimizer_data(recipe.optimizer_config),
+        **(optimizer_data(recipe.optimizer_config) if has_data(recipe.optimizer_class) else {}),
         **{
             dropout_rate(number): targets.first_dropout if adapts else rate
             for number, rate in enumerate(blueprint.rates)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
@@ -18,7 +19,7 @@ from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
 from sk_mlp._targets.base import Targets
 from sk_mlp.engine.program import padded_size
-from sk_mlp.engine.recipe import Recipe, optimizer_data
+from sk_mlp.engine.recipe import Recipe, has_data, optimizer_data
 from sk_mlp.engine.run import Run
 from sk_mlp.engine.structure import structure_of
 
@@ -115,8 +116,10 @@ def make_recipe(network: Network, X: Matrix, n_rows: int, frozen: tuple[int, ...
     rule = repr(sorted(traced.items()))
     row_nonzeros = 1 << int(np.diff(X.indptr).max(initial=1) - 1).bit_length() if issparse(X) else 0
     traits = (
-        optimizer_class,
+        structure_of(optimizer_class),
         rule,
+        None if has_data(optimizer_class) else structure_of(config),
+        keras.config.epsilon(),
         structure_of(loss.keras),
         *structures,
         X.dtype.name,

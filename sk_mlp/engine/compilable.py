@@ -2,7 +2,7 @@
 
 import keras
 
-from sk_mlp.engine.recipe import Recipe
+from sk_mlp.engine.recipe import Recipe, has_data
 
 BATCH_EVENTS = (
     "on_batch_begin",
@@ -64,7 +64,7 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
         if method and not str(method.__module__).startswith("keras."):
             return f"the model's own {name} needs Keras' fit"
     optimizer = recipe.optimizer_class
-    if optimizer.__module__.startswith("keras.") and optimizer.__name__ not in RULES:
+    if has_data(optimizer) and optimizer.__name__ not in RULES:
         return f"the optimizer {optimizer.__name__} needs Keras' fit"
     for name in OUTSIDE_THE_RULE:
         if recipe.optimizer_config.get(name):

@@ -21,6 +21,11 @@ from sk_mlp._network.spec import Blueprint, Member
 OPTIMIZER_DATA = ("beta_1", "beta_2", "ema_momentum", "epsilon", "global_clipnorm", "momentum", "rho")
 
 
+def has_data(optimizer_class: type) -> bool:
+    """Whether an optimizer's numbers are data. The rule of a user's class may do anything with them."""
+    return optimizer_class.__module__.startswith("keras.")
+
+
 def optimizer_data(config: dict[str, Any]) -> dict[str, float]:
     """The numbers of an optimizer's configuration that may differ between members, and 1 - each of them.
 

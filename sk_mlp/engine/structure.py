@@ -2,14 +2,17 @@
 
 A program holds whatever was no input when it was traced: activation functions, constants, the values that a function
 has closed over. A configuration holds only some of that, so the keys are made from attributes and code themselves.
-Values of variables are inputs of a program, and so are dropout rates: they do not count.
+Values of a model's variables are inputs of a program, and so are dropout rates: they do not count.
 """
 
+import contextlib
 import functools
 import json
+import sys
 import types
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -17,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from sk_mlp._keras.inner import Functional
-from sk_mlp._network.build import layers_of
+from sk_mlp._network.build import layers_of, weights_of
 from sk_mlp._tables.selection import Inputs
 
 # Attributes of Keras' layers that no program computes with as they are: some it has as numbers, of others only what has
@@ -28,18 +31,20 @@ NOT_IN_PROGRAMS = {
     keras.layers.Normalization: {"input_mean", "input_variance", "_build_input_shape"},
 }
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
+NAMESPACES = (type, types.ModuleType)
+CONSTANTS = (*PLAIN, list, tuple, dict, set, frozenset, np.ndarray, tf.Tensor, tf.Variable, keras.Variable)
 
 
 def structure_of(value: Any) -> Hashable:
-    """The key of a loss, a metric, a function or a plain value."""
-    return _Structure().of(value)
+    """The key of a loss, a metric, an optimizer's class, a function or a plain value."""
+    return _Structure(inputs=value.variables if isinstance(value, keras.metrics.Metric) else ()).of(value)
 
 
 def structure_of_model(model: keras.Model) -> Hashable:
     """The key of a built model: its graph or the code of its class, and what its layers hold besides variables."""
     layers = [model, *layers_of(model)]
     numbers = {id(layer): number for number, layer in enumerate(layers)}
-    structure = _Structure(numbers)
+    structure = _Structure(numbers, weights_of(model))
     return _graph(model, layers), tuple(structure.of_layer(layer) for layer in layers)
 
 
@@ -100,23 +105,33 @@ def _bookkeeping() -> dict[type, set[str]]:
 
 
 class _Structure:
-    """One walk through an object. ``numbers`` tells the number of each layer of the model in hand."""
+    """One walk through an object.
 
-    def __init__(self, numbers: Mapping[int, int] | None = None):
+    Parameters
+    ----------
+    numbers : mapping of int to int, or None
+        Numbers of the layers of the model in hand, by their ids.
+    inputs : collection of keras.Variable
+        Variables whose values are inputs of a program. It holds all others itself.
+    """
+
+    def __init__(self, numbers: Mapping[int, int] | None = None, inputs: Collection[keras.Variable] = ()):
         self._numbers = numbers or {}
+        self._inputs = {id(variable) for variable in inputs}
         self._done: dict[int, tuple[Any, Hashable]] = {}  # with the objects, so that no id is given to another one
 
     def of(self, value: Any) -> Hashable:
         if isinstance(value, PLAIN):
             return type(value), repr(value)
         if isinstance(value, keras.Variable):
-            return "variable", tuple(value.shape), value.dtype, value.trainable
-        if isinstance(value, tf.Variable):  # not Keras', so the program holds the variable itself
+            is_input = id(value) in self._inputs
+            return ("variable", tuple(value.shape), value.dtype, value.trainable) if is_input else value._value.ref()
+        if isinstance(value, tf.Variable):
             return value.ref()
         if isinstance(value, (np.ndarray, tf.Tensor)):
             array = np.asarray(value)
             return "array", array.shape, array.dtype.str, array.tobytes() if array.dtype != object else repr(array)
-        if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
+        if isinstance(value, (types.ModuleType, types.BuiltinFunctionType, np.ufunc)):
             return value
         if id(value) in self._numbers:
             return "layer", self._numbers[id(value)]
@@ -126,6 +141,8 @@ class _Structure:
         return self._done[id(value)][1]
 
     def _of_new(self, value: Any) -> Hashable:
+        if isinstance(value, type):
+            return value, self._of_code(value)
         if isinstance(value, Mapping):
             return "mapping", *((repr(key), self.of(value[key])) for key in sorted(value, key=repr))
         if isinstance(value, (list, tuple, set, frozenset)):
@@ -164,34 +181,48 @@ class _Structure:
             for name, item in vars(value).items()
             if name not in without and not name.endswith("_initializer")
         }
-        return cls, self._of_code(cls), self.of(attributes)
+        return self.of(cls), self.of(attributes)
 
     def _of_code(self, cls: type) -> Hashable:
-        """The methods of a class that is not Keras' own: names that they use may have changed their meaning."""
-        functions = [f for c in cls.__mro__ if not _is_keras(c) for f in vars(c).values()]
-        return tuple(self.of(f) for f in functions if isinstance(f, types.FunctionType))
+        """Methods and constants of a user's class: names that methods use may have changed their meaning."""
+        own = [c for c in cls.__mro__ if not _is_fixed(str(c.__module__))]
+        held = [(name, _function_in(item)) for c in own for name, item in vars(c).items()]
+        return tuple(
+            (name, self.of(item))
+            for name, item in held
+            if isinstance(item, types.FunctionType) or (isinstance(item, CONSTANTS) and not name.startswith("__"))
+        )
 
     def _of_function(self, function: types.FunctionType) -> Hashable:
         if _is_keras(function):
             return function
+        names = _names(function.__code__)
         cells = [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
-        names = {name: function.__globals__[name] for name in _names(function.__code__) & set(function.__globals__)}
-        known = {name: self._of_global(item, function) for name, item in names.items()}
+        known = {name: function.__globals__[name] for name in sorted(names & set(function.__globals__))}
         return (
             function.__code__,
-            self.of(cells),
+            tuple(self._of_known(item, names) if isinstance(item, NAMESPACES) else self.of(item) for item in cells),
             self.of(function.__defaults__),
             self.of(function.__kwdefaults__),
-            tuple(sorted(known.items(), key=lambda pair: pair[0])),
+            tuple((name, self._of_known(item, names)) for name, item in known.items()),
         )
 
-    def _of_global(self, value: Any, user: types.FunctionType) -> Hashable:
-        """What a function finds under a global name; things of other modules are taken never to change."""
-        if isinstance(value, types.FunctionType):
-            return self.of(value) if value.__globals__ is user.__globals__ else value
-        if isinstance(value, (*PLAIN, list, tuple, dict, set, np.ndarray, tf.Tensor, tf.Variable)):
+    def _of_known(self, value: Any, names: set[str]) -> Hashable:
+        """What a function finds under a name of its code; of a class, module or object what it has under these names.
+
+        Things of installed packages are taken never to change.
+        """
+        if isinstance(value, (*CONSTANTS, functools.partial)):
             return self.of(value)
-        return _itself(value)
+        if _is_fixed(value.__name__ if isinstance(value, types.ModuleType) else str(getattr(value, "__module__", ""))):
+            return _itself(value)
+        if isinstance(value, (types.FunctionType, types.MethodType)):
+            return self.of(value)
+        found = []
+        for name in sorted(names):
+            with contextlib.suppress(Exception):  # there is none; or a property raises
+                found.append((name, self._of_known(getattr(value, name), names - {name})))
+        return _itself(value), *found
 
 
 def _itself(value: Any) -> Hashable:
@@ -205,6 +236,19 @@ def _itself(value: Any) -> Hashable:
 
 def _is_keras(thing: Any) -> bool:
     return str(thing.__module__).partition(".")[0] in ("keras", "tensorflow", "builtins", "abc", "sk_mlp")
+
+
+@functools.cache
+def _is_fixed(module: str) -> bool:
+    """Whether a module is Python's own or of an installed package, and so taken never to change."""
+    package, file = module.partition(".")[0], getattr(sys.modules.get(module), "__file__", None)
+    is_installed = file is not None and not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+    return is_installed or package in sys.stdlib_module_names or package == "sk_mlp"
+
+
+def _function_in(item: Any) -> Any:
+    """The function of a property, class method or static method; anything else as it is."""
+    return item.fget if isinstance(item, property) else getattr(item, "__func__", item)
 
 
 def is_filled(cell: types.CellType) -> bool:
