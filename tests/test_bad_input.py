@@ -491,6 +491,9 @@ WEIGHTS = {
     "short": (np.ones(7), r"sample_weight.shape == \(7,\), expected \(120,\)"),
     "2-d": (np.ones((120, 1)), "(?i)sample.weights? must be 1D"),
     "strings": (np.full(120, "a"), "could not convert string to float"),
+    "huge": (np.full(120, 1e307), r"sample_weight must have a sum from 1e-100 to 1e\+100.* Got a sum of inf"),
+    "tiny": (np.full(120, 1e-310), r"sample_weight must have a sum from 1e-100 to 1e\+100.* Got a sum of 1.2e-308"),
+    "masked": (np.ma.array(np.ones(120), mask=np.arange(120) == 1), "sample_weight must hold .* Got masked values"),
 }
 
 
@@ -607,7 +610,7 @@ def test_later_labels_that_are_no_indicators():
         ({0: None}, "class_weight must hold finite weights of at least 0. Got None for class 0"),
         (
             {0: 0, 1: 0},
-            "sample_weight must contain at least one non-zero number, times class_weight too. Got a sum of 0.0",
+            "sample_weight must contain at least one non-zero number, times class_weight too. Got a sum of 0",
         ),
         ([{0: 1, 1: 2}], r"class_weight.*dict"),
     ],

@@ -304,6 +304,7 @@ def test_groups_that_are_not_valid():
     failing("needs at least two groups with rows that have a weight. Got 1", groups=np.zeros(N))
     failing("Got 1;", groups=GROUPS, sample_weight=(GROUPS == 3).astype(float))
     failing("groups must hold strings, numbers and the like. Got unhashable", groups=np.array([[], {}] * 120, object))
+    failing("groups must not be missing .* Got masked values", groups=np.ma.array(GROUPS, mask=GROUPS == 3))
 
 
 @pytest.mark.parametrize("missing", [np.nan, None, "NA", "NaT", np.datetime64("NaT", "s"), float("nan")], ids=repr)

@@ -133,6 +133,27 @@ def test_masked_values_are_missing():
         plain_regressor(**QUICK).fit(NAN, masked[:, 0])
 
 
+@pytest.mark.parametrize("dtype", ["m8[ns]", "M8[ns]", "M8[D]", "m8[h]"])
+def test_masked_dates_and_durations_are_those_of_other_arrays(dtype):
+    X = np.stack([np.arange(N), np.arange(N)[::-1]], axis=1).astype(dtype[:2] + "[D]").astype(dtype)
+    masked = np.ma.array(X, mask=np.eye(N, 2, dtype=bool))
+    missing = np.where(masked.mask, np.array("NaT", dtype), X)
+    outputs = [plain_regressor(**QUICK).fit(table, OTHER).predict(table) for table in (masked, missing)]
+    np.testing.assert_array_equal(*outputs)
+    mlp = plain_regressor(**QUICK).fit(X, OTHER)
+    np.testing.assert_array_equal(mlp.predict(masked)[2:], mlp.predict(X)[2:])
+
+
+def test_a_column_whose_name_is_that_of_masks():
+    frame = pd.DataFrame({"a": NUMBERS, "_mask": LABELS})
+    mlp = plain_classifier(**QUICK).fit(frame, LABELS)
+    assert mlp.feature_names_in_.tolist() == ["a", "_mask"]
+    of_array = plain_classifier(**QUICK).fit(frame.to_numpy(), LABELS)
+    np.testing.assert_array_equal(mlp.predict_proba(frame), of_array.predict_proba(frame.to_numpy()))
+    targets = frame[["_mask"]].assign(other=OTHER)
+    assert plain_regressor(**QUICK).fit(frame, targets).predict(frame).shape == targets.shape
+
+
 def test_a_column_of_nothing():
     b = OTHER
     for frame in (

@@ -215,6 +215,16 @@ def test_wrong_tables(classifier, of_frame):
         Predictor.from_estimator(strict).predict(np.where(X > 1, np.nan, X))
 
 
+def test_the_shape_of_a_table_without_rows_or_columns(of_frame):
+    for one in (of_frame, Predictor.from_estimator(of_frame)):
+        with pytest.raises(
+            ValueError, match=r"0 sample\(s\) \(shape=\(0, 5\)\) while .* required by " + type(one).__name__
+        ):
+            one.predict(mixed()[:0])
+    with pytest.raises(ValueError, match=r"0 feature\(s\) \(shape=\(60, 0\)\) while .* required by KerasMLPRegressor"):
+        plain_regressor(**SMALL).fit(mixed()[[]], X[:, 0])
+
+
 def test_names_of_other_columns(of_frame):
     frame = mixed()
     more = frame.assign(**{f"more{i}": 1 for i in range(6)})
@@ -280,6 +290,7 @@ def test_tables_that_scikit_learn_refuses(classifier, of_frame):
     for mlp, table, message in [
         (of_frame, mixed().rename(columns={"word": 3}), "Feature names are only supported if all"),
         (classifier, np.matrix(X), "np.matrix is not supported"),
+        (classifier, np.matrix(X.astype(object)), "np.matrix is not supported"),
     ]:
         for one in (mlp, Predictor.from_estimator(mlp)):
             with pytest.raises(TypeError, match=message):

@@ -271,6 +271,14 @@ def test_bad_tables(params, table, message):
         plain_classifier(**SCALED | params).fit(table, LABELS)
 
 
+def test_a_function_may_name_no_categories():
+    numbers = TABLE.select_dtypes("number")
+    mlp = plain_classifier(**SCALED | {"epochs": 1}, categorical_features=lambda X: []).fit(numbers, LABELS)
+    assert not mlp.categories_
+    named = plain_classifier(**SCALED | {"epochs": 1}, categorical_features=lambda X: ["town"])
+    assert [*named.fit(numbers.assign(town=TABLE["town"]), LABELS).categories_] == ["town"]
+
+
 def test_a_table_of_other_columns_to_predict():
     mlp = plain_classifier(**SCALED | {"epochs": 1}).fit(TABLE, LABELS)
     with pytest.raises(ValueError, match="feature names"):

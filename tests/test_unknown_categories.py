@@ -1,5 +1,6 @@
 """Categories that come in another type than in fit, or that fit has not seen."""
 
+import enum
 import warnings
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("no_xla")
 N = 60
 QUICK = {"n_hidden": 1, "n_neurons": 8, "epochs": 2, "random_state": 0, "input_scaling": "robust"}
 LABELS = np.arange(N) % 2
+Town = enum.Enum("Town", "U V")
 
 
 def fit(values, y=LABELS, **params):
@@ -168,8 +170,9 @@ def test_a_column_of_which_most_is_unknown_is_warned_of_by_name():
             pd.DataFrame({"c": ["a", "b", "c", "d"] * 10}), LABELS[:40], X_val=strange, y_val=LABELS[:50]
         ),
     ):
-        with pytest.warns(UserWarning, match=message):
+        with pytest.warns(UserWarning, match=message) as warned:
             attempt()
+        assert warned[0].filename == __file__
     array = plain_classifier(**QUICK, categorical_features=[1]).fit(np.tile([[0.0, 1.0], [1.0, 2.0]], (30, 1)), LABELS)
     with pytest.warns(UserWarning, match=r"Column 1 of X has 12 values out of 12 .*: 5.0. Learned were 1.0, 2.0"):
         array.predict(np.full((12, 2), 5.0))
@@ -218,5 +221,19 @@ def test_values_that_cannot_be_categories_are_refused_by_name():
     lists = pd.DataFrame({"c": [["a"], ["b"]]})
     with pytest.raises(ValueError, match=r"Column 'c' of X must hold strings, numbers or bools. Got"):
         mlp.predict(lists)
-    with pytest.raises(ValueError, match=r"Column 'c' of X must hold strings, numbers or bools. Got"):
-        fit([["a"], ["b"]] * (N // 2))
+    without_order = pd.Series([Town.U, Town.V] * (N // 2), dtype=object)
+    complex_numbers = pd.Series(["a", 1j, 2j] * (N // 3), dtype=object)
+    for values in ([["a"], ["b"]] * (N // 2), without_order, pd.Categorical(without_order), complex_numbers):
+        with pytest.raises(ValueError, match=r"Column 'c' of X must hold strings, numbers or bools. Got"):
+            fit(values)
+
+
+def test_whole_numbers_beyond_all_floats_are_categories_but_no_numbers():
+    values = pd.Series([10**400, 1] * (N // 2), dtype=object)
+    frame = values.to_frame("c").assign(d=0.0)
+    mlp = plain_classifier(**QUICK, categorical_features=["c"]).fit(frame, LABELS)
+    assert mlp.categories_["c"].tolist() == [1, 10**400]
+    same = frame.assign(c=pd.Series([10**400, "1"] * (N // 2), dtype=object))
+    np.testing.assert_array_equal(mlp.predict_proba(same), mlp.predict_proba(frame))
+    with pytest.raises(ValueError, match=r"Column 'c' of X must hold numbers, .* too large to convert to float"):
+        plain_classifier(**QUICK).fit(frame, LABELS)

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
-from sklearn.utils.validation import _check_y, check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_array,
+    check_consistent_length,
+    validate_data,
+)
 
-from sk_mlp._tables.columns import as_array, as_table, has_missing_objects, is_plain, names_of
-from sk_mlp._tables.matrix import learn_columns_of, special_columns, to_numbers
+from sk_mlp._tables.columns import as_array, as_table, has_missing_objects, is_masked, is_plain, names_of
+from sk_mlp._tables.matrix import check_shape, learn_columns_of, special_columns, to_numbers
 from sk_mlp._tables.numbers import DENSE, SPARSE, check_finite, in_float32
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.sparse import dense_frame
@@ -21,6 +27,9 @@ from sk_mlp._tables.table import Table
 
 if TYPE_CHECKING:
     from sk_mlp._estimator.settings import Settings
+
+LARGEST_COUNT = 2.0**53  # all larger numbers of float64 are whole
+TOTALS = 1e-100, 1e100  # of weights: the squares of such sums are numbers, too
 
 
 def learned_table(
@@ -42,7 +51,7 @@ def learned_table(
     ValueError
         If something is not valid.
     """
-    X = dense_frame(as_table(X))
+    X = _table_of(X, settings.owner.__name__)
     _refuse_missing(y)
     categorical, dates = special_columns(X, settings.categorical_features)
     for kind, numbers in (("Categorical", categorical), ("Date", dates)):
@@ -53,7 +62,8 @@ def learned_table(
                 f"{kind} columns of X, {[names[number] for number in numbers]}, need the built-in network, "
                 f"without {other!r}. Got {other}={getattr(settings, other)!r}; encode them first."
             )
-    learned = learn_columns_of(X, categorical, dates, sample_weight, settings.input_scaling is not None)
+    weights = checked_weights(sample_weight, X)
+    learned = learn_columns_of(X, categorical, dates, weights, settings.input_scaling is not None)
     table = Table(0, None, *learned, settings.allows_missing)
     matrix, y = _numbers_and_y(estimator, X, y, table, settings.owner._y_checks, reset=True)
     seen = getattr(estimator, "feature_names_in_", None)
@@ -66,10 +76,25 @@ def checked_X_y(estimator: Any, X: Any, y: Any, table: Table, y_checks: dict[str
 
     Dense numbers are of the types in `numbers.DENSE`, which `in_float32` takes.
     """
-    X = dense_frame(as_table(X))
+    name = type(estimator).__name__
+    X = _table_of(X, name)
     _refuse_missing(y)
     matrix, y = _numbers_and_y(estimator, X, y, table, y_checks, reset=False)
-    return checked_matrix(matrix, table, type(estimator).__name__), y
+    return checked_matrix(matrix, table, name), y
+
+
+def _table_of(X: Any, estimator_name: str) -> Any:
+    """X with its rows and columns, of which there are some."""
+    X = dense_frame(as_table(X))
+    check_shape(X, estimator_name)
+    return X
+
+
+def checked_weights(sample_weight: Any, X: Any) -> NDArray:
+    """A weight for each row of X, of at least 0."""
+    if is_masked(sample_weight):
+        raise ValueError("sample_weight must hold a number for each row. Got masked values.")
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
 def _refuse_missing(y: Any) -> None:
@@ -96,7 +121,8 @@ def checked_X(estimator: Any, X: Any, table: Table, shift: NDArray | None) -> Ma
 
 def checked_numbers(estimator: Any, X: Any, table: Table) -> Matrix:
     """X as a matrix of numbers, as `checked_X_y` returns it."""
-    X, name = dense_frame(as_table(X)), type(estimator).__name__
+    name = type(estimator).__name__
+    X = _table_of(X, name)
     if table.is_mixed or not is_plain(X):
         return checked_matrix(_coded(estimator, X, table, reset=False), table, name)
     checks = _checks_of(X, table)
@@ -120,8 +146,7 @@ def _coded(estimator: Any, X: Any, table: Table, reset: bool) -> NDArray:
     validate_data(estimator, X, reset=reset, skip_check_array=True)
     if issparse(X):
         raise ValueError("X must be dense, since it has categorical columns. Got a sparse matrix; call toarray().")
-    numbers = to_numbers(X, table.categories, table.dates, warn=not reset)
-    return check_array(numbers, dtype=DENSE, ensure_all_finite=False, estimator=estimator, input_name="X")
+    return to_numbers(X, table.categories, table.dates, warns=not reset)
 
 
 def checked_matrix(X: Any, table: Table, estimator_name: str) -> Matrix:
@@ -137,9 +162,14 @@ def checked_matrix(X: Any, table: Table, estimator_name: str) -> Matrix:
 
 def row_counts(given: NDArray, of_classes: NDArray | float) -> NDArray:
     """How often each row occurs: its weight if all are whole numbers, else once; times its class's weight if whole."""
-    if not np.array_equal(given, np.rint(given)):
+    if not _may_count(given):
         return np.ones(len(given))
-    return given * of_classes if np.array_equal(of_classes, np.rint(of_classes)) else given
+    return given * of_classes if _may_count(np.asarray(of_classes)) else given
+
+
+def _may_count(numbers: NDArray) -> bool:
+    """Whether all numbers are whole; those so large that float64 has no others tell nothing."""
+    return bool(np.array_equal(numbers, np.rint(numbers)) and numbers.max(initial=0) <= LARGEST_COUNT)
 
 
 def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> tuple[Matrix, NDArray, NDArray]:
@@ -150,9 +180,13 @@ def rows_with_weight(X: Matrix, y: NDArray, weights: NDArray) -> tuple[Matrix, N
     return X[kept], y[kept], weights[kept]
 
 
-def without_zero_total(weights: NDArray, name: str) -> NDArray:
-    """The weights, unless they are all zero."""
-    if not weights.sum() > 0:
-        wrong = f"times class_weight too. Got a sum of {weights.sum()}."
-        raise ValueError(f"{name} must contain at least one non-zero number, {wrong}")
+def times_class_weights(weights: NDArray, of_classes: NDArray | float, name: str) -> NDArray:
+    """Weights times those of their classes, if their sum is one to compute with."""
+    with np.errstate(over="ignore"):
+        weights = weights * of_classes
+        total = weights.sum()
+    least, most = TOTALS
+    if not least <= total <= most:
+        wanted = f"have a sum from {least:g} to {most:g}" if total else "contain at least one non-zero number"
+        raise ValueError(f"{name} must {wanted}, times class_weight too. Got a sum of {total:g}.")
     return weights

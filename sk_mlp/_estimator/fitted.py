@@ -91,9 +91,8 @@ def _warn_of(task: Task, one: Trained) -> None:
 
 def temperature_of(task: Task, fitted: Fitted) -> float:
     """The temperature by which logits are divided; 1 for none."""
-    members: tuple[Member, ...] = task.members[
-        : len(fitted.states)
-    ]  # in hooks of an ensemble, of which only the first member is there
+    # In hooks of an ensemble only the first member is there.
+    members: tuple[Member, ...] = task.members[: len(fitted.states)]
     if not task.settings.calibrate or fitted.spec is None:  # or a model of the user's own
         return 1.0
     if not len(members[0].validation):  # no rows that were not trained on

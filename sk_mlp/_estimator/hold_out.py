@@ -9,6 +9,7 @@ from sklearn.utils._missing import is_pandas_na
 
 from sk_mlp._estimator.messages import counted, warn
 from sk_mlp._estimator.split import hold_outs
+from sk_mlp._tables.columns import is_masked
 
 Split = tuple[NDArray, NDArray]  # numbers of the rows that train, and of those held out
 
@@ -206,6 +207,8 @@ def column_of_groups(groups: Any, n_samples: int) -> NDArray | None:
     """Groups as an array, one for each row; None stays None."""
     if groups is None:
         return None
+    if is_masked(groups):
+        raise ValueError("groups must not be missing (nan, None). Got masked values.")
     mixed = isinstance(groups, (list, tuple))  # an array of numbers and strings would hold strings alone
     column = np.asarray(groups, dtype=object) if mixed else np.asarray(groups)
     if column.shape == (n_samples, 1):

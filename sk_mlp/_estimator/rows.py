@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
 from sk_mlp._estimator.checks import (
     checked_numbers,
+    checked_weights,
     checked_X_y,
     learned_table,
     row_counts,
     rows_with_weight,
-    without_zero_total,
+    times_class_weights,
 )
 from sk_mlp._estimator.given import GivenRows
 from sk_mlp._estimator.hold_out import column_of_groups, splits_of_members
@@ -142,7 +142,7 @@ def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP",
     else:
         table = replace(previous.table, allows_missing=previous.table.allows_missing and settings.allows_missing)
         X, y = checked_X_y(estimator, given.X, given.y, table, settings.owner._y_checks)
-    own_weights = _check_sample_weight(given.sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    own_weights = checked_weights(given.sample_weight, X)
     meta = data_meta(given.X, X, y) | {"n_features_in_": X.shape[1]}
     asked = AskedLoss(settings, given.X, X, meta)
     targets, y = settings.learn_targets(y, given.classes, previous.targets if previous else None, asked)
@@ -174,9 +174,9 @@ def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP",
 def weighed(settings: Settings, targets: Targets, X: Matrix, y: NDArray, own_weights: NDArray) -> Weighed:
     """The rows of positive weight: a row's own weight times that of its class."""
     kept = np.flatnonzero(own_weights)
-    X, y, own_weights = rows_with_weight(X, y, without_zero_total(own_weights, "sample_weight"))
+    X, y, own_weights = rows_with_weight(X, y, times_class_weights(own_weights, 1.0, "sample_weight"))
     of_classes = targets.class_weights(settings.class_weight, y, own_weights)
-    weights = without_zero_total(own_weights * of_classes, "sample_weight")
+    weights = times_class_weights(own_weights, of_classes, "sample_weight")
     counts = row_counts(own_weights, of_classes)
     if not weights.all():
         counts, own_weights, kept = (array[weights > 0] for array in (counts, own_weights, kept))
@@ -198,11 +198,11 @@ def held_out_of(
     try:  # scikit-learn's messages speak of X, y and sample_weight
         X, y = checked_X_y(estimator, X, y, table, settings.owner._y_checks)
         y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
-        given = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        given = checked_weights(sample_weight, X)
         together = np.concatenate([training.y, y])
         of_classes = targets.class_weights(settings.class_weight, together, training.own_weights)
         of_classes = of_classes[len(training.y) :] if isinstance(of_classes, np.ndarray) else of_classes
-        weights = without_zero_total(given * of_classes, "sample_weight_val")
+        weights = times_class_weights(given, of_classes, "sample_weight_val")
         kept = weights > 0
         counts = row_counts(given, of_classes)[kept]
         return Weighed(*rows_with_weight(X, y, weights), counts, given[kept], np.flatnonzero(kept))

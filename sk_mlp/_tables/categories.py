@@ -1,7 +1,6 @@
 """Values of categorical columns, and their codes. Plain Python and numpy."""
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.messages import warn
 from sk_mlp._tables.columns import Column
 
 # Codes of values that are none of a column's categories.
@@ -32,26 +32,24 @@ def learn_values(column: Column, weightless: NDArray) -> tuple[Any, ...]:
         For a value that cannot be a category.
     """
     values, missing = column.values()
-    if weightless.shape == missing.shape:  # others are refused by the check of the weights
-        missing = missing | weightless
     try:
-        occurring = {value for value, is_missing in zip(values, missing, strict=True) if not is_missing}
-    except TypeError as error:
+        occurring = {value for value, left_out in zip(values, missing | weightless, strict=True) if not left_out}
+        try:
+            return tuple(sorted(occurring))
+        except TypeError:  # strings beside numbers
+            return tuple(sorted(occurring, key=lambda value: (type(value).__name__, value)))
+    except TypeError as error:  # they cannot be hashed, or compared
         raise ValueError(f"{column} must hold strings, numbers or bools. Got {error}.") from error
-    try:
-        return tuple(sorted(occurring))
-    except TypeError:  # strings beside numbers
-        return tuple(sorted(occurring, key=lambda value: (type(value).__name__, value)))
 
 
-def codes_of(column: Column, categories: tuple[Any, ...], warn: bool) -> NDArray:
+def codes_of(column: Column, categories: tuple[Any, ...], warns: bool) -> NDArray:
     """Codes of a column's values: of equal categories, or else of the only one that differs in its type alone.
 
     Parameters
     ----------
     column : Column
     categories : tuple
-    warn : bool
+    warns : bool
         Whether to warn where most values are unknown.
 
     Returns
@@ -73,13 +71,11 @@ def codes_of(column: Column, categories: tuple[Any, ...], warn: bool) -> NDArray
     codes = of_values[numbers]
     unknown = np.flatnonzero(codes == UNKNOWN)
     n_values = int(np.count_nonzero(codes != MISSING))
-    if warn and len(unknown) >= FEWEST_UNKNOWN and 2 * len(unknown) > n_values:
+    if warns and len(unknown) >= FEWEST_UNKNOWN and 2 * len(unknown) > n_values:
         examples = list(dict.fromkeys(values[number] for number in numbers[unknown]))
-        warnings.warn(
+        warn(
             f"{column} has {len(unknown)} values out of {n_values} that are none of the categories "
-            f"which fit has learned: {_some(examples)}. Learned were {_some(categories)}.",
-            UserWarning,
-            stacklevel=2,
+            f"which fit has learned: {_some(examples)}. Learned were {_some(categories)}."
         )
     return codes
 
@@ -116,7 +112,11 @@ def _key(value: Any) -> Any:
         if not NUMBER.fullmatch(text):
             return text
         value = int(text) if text.lstrip("-").isdigit() else float(text)
-    if not isinstance(value, (Real, Decimal, np.bool_)) or not np.isfinite(float(value)):
+    try:
+        is_number = isinstance(value, (Real, Decimal, np.bool_)) and np.isfinite(float(value))
+    except (OverflowError, ValueError):  # a whole number beyond all floats; a signaling nan
+        return None
+    if not is_number:
         return None
     whole: Any = int(value)  # type: ignore[arg-type]
     with np.errstate(over="ignore"):

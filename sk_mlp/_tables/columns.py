@@ -24,13 +24,17 @@ def as_table(X: Any) -> Any:
     ------
     ValueError
         If it is something else.
+    TypeError
+        If it is a matrix of numpy.
     """
+    if isinstance(X, np.matrix):
+        raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
     if type(X).__name__ == "RecordBatch" and hasattr(X, "__arrow_c_stream__"):  # pyarrow's, a table of one piece
         X = nw.from_arrow(X, backend="pyarrow").to_native()
     if isinstance(X, (list, tuple)):
         table = _as_array(X)
-    elif np.ma.is_masked(X):
-        table = np.ma.getdata(X).astype(object)
+    elif is_masked(X):
+        table = _in_microseconds(np.ma.getdata(X)).astype(object)
         table[np.ma.getmaskarray(X)] = None
     elif isinstance(X, np.ndarray) or issparse(X):
         table = X
@@ -55,6 +59,16 @@ def as_table(X: Any) -> Any:
             "sample."
         )
     return table
+
+
+def is_masked(array: Any) -> bool:
+    """Whether this is an array of which some values are masked; numpy asks anything that has a ``_mask``."""
+    return isinstance(array, np.ma.MaskedArray) and bool(np.ma.is_masked(array))
+
+
+def _in_microseconds(array: NDArray) -> NDArray:
+    """Dates and durations in the finest unit that Python's objects have; others as they are."""
+    return array.astype(f"{array.dtype.kind}8[us]") if array.dtype.kind in "Mm" else array
 
 
 def _as_array(X: Any) -> NDArray:
@@ -95,9 +109,7 @@ def as_array(X: Any) -> Any:
 
 
 def _is_plain_dtype(dtype: Any) -> bool:
-    if isinstance(dtype, np.dtype):
-        return dtype.kind in "biuf" and dtype.isnative
-    return type(dtype).__name__ == "SparseDtype"
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf" and dtype.isnative
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +166,7 @@ class Column:
     def values(self) -> tuple[list, NDArray]:
         """The values, and which of them are missing."""
         if isinstance(self.data, np.ndarray):
-            kind = self.data.dtype.kind
-            values = (self.data.astype(f"{kind}8[us]") if kind in "Mm" else self.data).tolist()
+            values = _in_microseconds(self.data).tolist()
             if any(issubclass(kind, np.generic) for kind in set(map(type, values))):
                 values = [_as_python(value) for value in values]
             missing = np.zeros(len(values), bool)
@@ -169,11 +180,8 @@ class Column:
         native = None if isinstance(self.data, np.ndarray) else self.data.to_native()
         if nw.dependencies.is_pandas_series(native) and type(native.dtype).__name__ == "CategoricalDtype":
             values = [*native.dtype.categories.tolist(), None]
-            return (
-                values,
-                np.arange(1 - len(values), 1) == 0,
-                np.asarray(native.array.codes),
-            )  # -1, the last, is missing
+            is_last = np.arange(1 - len(values), 1) == 0
+            return values, is_last, np.asarray(native.array.codes)  # the code of a missing one is -1: the last
         values, missing = self.values()
         return values, missing, np.arange(len(values))
 
@@ -243,7 +251,7 @@ def _is_missing(value: Any) -> bool:
         return bool(value != value)
     except TypeError:  # pandas.NA cannot be compared at all
         return True
-    except ValueError:  # an array or the like
+    except (ValueError, ArithmeticError):  # an array or the like; a signaling nan
         return False
 
 
@@ -257,7 +265,7 @@ def has_missing_objects(y: Any) -> bool:
     """Whether y holds objects or dates of which some are missing; scikit-learn itself checks numbers."""
     if y is None or issparse(y):
         return False
-    if np.ma.is_masked(y):
+    if is_masked(y):
         return True
     try:
         array = np.asarray(y)
@@ -294,7 +302,8 @@ def _kind_of_objects(values: NDArray) -> str:
     if any(issubclass(kind, (str, bytes, bool, np.bool_)) for kind in types):
         return "category"
     if _are_numbers(types):
-        return "category" if np.isnan(values.astype(np.float64)).all() else "number"
+        has_whole = any(issubclass(kind, (int, np.integer)) for kind in types)  # which are never missing
+        return "number" if has_whole or not np.isnan(values.astype(np.float64)).all() else "category"
     *_, types = _present(values)
     if not types:
         return "category"

@@ -79,9 +79,7 @@ def learn_dates(column: Column, weightless: NDArray, in_units: bool) -> DateColu
         Whether features keep their units, rather than lie between 0 and 1: for networks that scale themselves.
     """
     seconds, zone = seconds_of(column)
-    if weightless.shape == seconds.shape:
-        seconds = seconds[~weightless]
-    seconds = seconds[~np.isnan(seconds)]
+    seconds = seconds[~weightless & ~np.isnan(seconds)]
     columns = {"seconds": seconds, **calendar(seconds)}
     spans = {name: float(np.ptp(values)) if len(values) else 0.0 for name, values in columns.items()}
     features = tuple(name for name in columns if name == "seconds" or spans[name] > 0)

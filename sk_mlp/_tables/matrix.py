@@ -21,7 +21,7 @@ def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...],
     X : array-like, frame or sparse matrix of shape (n_samples, n_features)
         As `sk_mlp._tables.columns.as_table` returns it.
     categorical_features : "auto", None, or columns as in `column_numbers`
-        "auto" for those of a frame that are categories, strings or truth values.
+        "auto" for those of a frame that are categories, strings or truth values. A callable may name none.
 
     Raises
     ------
@@ -29,15 +29,15 @@ def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...],
         If there is no such column, and for one that holds something else than numbers, categories and dates.
     """
     if issparse(X):
-        if names_columns(categorical_features):
+        if _names_columns(categorical_features):
             raise ValueError(
                 f"categorical_features={categorical_features!r} needs a dense X. Got a sparse matrix; set "
                 "categorical_features='auto' or call toarray()."
             )
         return (), ()
-    is_auto = _is_auto(categorical_features)
-    named = names_columns(categorical_features)
-    categorical = set(column_numbers(X, categorical_features, "categorical_features") if named else ())
+    asked = categorical_features(X) if callable(categorical_features) else categorical_features
+    is_auto = _is_auto(asked)
+    categorical = set(column_numbers(X, asked, "categorical_features") if _names_columns(asked) else ())
     dates = []
     is_frame = frame_of(X) is not None
     for number, column in enumerate(columns_of(X) if is_frame or not is_plain(X) else ()):
@@ -49,12 +49,12 @@ def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...],
         elif kind == "category" and is_frame and number not in categorical and column.holds_text():
             raise ValueError(
                 "Columns of X must hold numbers, or be among categorical_features. Got strings in the column "
-                f"{column.name!r} and categorical_features={categorical_features!r}."
+                f"{column.name!r} and categorical_features={asked!r}."
             )
     return tuple(sorted(categorical)), tuple(dates)
 
 
-def names_columns(categorical_features: Any) -> bool:
+def _names_columns(categorical_features: Any) -> bool:
     """Whether the user says which columns are categories."""
     return not _is_auto(categorical_features) and not _is_none(categorical_features)
 
@@ -70,13 +70,21 @@ def _is_none(columns: Any) -> bool:
     return not len(columns) or (np.asarray(columns).dtype == bool and not np.any(columns))
 
 
+def check_shape(X: Any, estimator_name: str) -> None:
+    """Raise scikit-learn's error for a table without rows or columns."""
+    for length, what in zip(X.shape, ("sample", "feature"), strict=False):
+        if length < 1:
+            wrong = f"Found array with 0 {what}(s) (shape={tuple(X.shape)})"
+            raise ValueError(f"{wrong} while a minimum of 1 is required by {estimator_name}.")
+
+
 def learn_columns_of(
-    X: Any, categorical: tuple[int, ...], dates: tuple[int, ...], sample_weight: Any, in_units: bool
+    X: Any, categorical: tuple[int, ...], dates: tuple[int, ...], weights: NDArray, in_units: bool
 ) -> tuple[Categories, Dates]:
     """What rows whose weight is not 0 say about these columns; ``in_units`` as in `learn_dates`."""
     found: Categories = {}
     found_dates: Dates = {}
-    weightless = np.asarray(sample_weight) == 0
+    weightless = weights == 0
     for number, column in enumerate(columns_of(X) if categorical or dates else ()):
         if number in categorical:
             found[number] = learn_values(column, weightless)
@@ -97,7 +105,7 @@ def with_features_of_dates(columns: tuple[int, ...] | None, n_columns: int, date
     return (*columns, *more)
 
 
-def to_numbers(X: Any, categories: Categories, dates: Dates, warn: bool) -> NDArray:
+def to_numbers(X: Any, categories: Categories, dates: Dates, warns: bool) -> NDArray:
     """A table as a matrix: numbers as they are, nan where they are missing; categories by their codes.
 
     Parameters
@@ -105,7 +113,7 @@ def to_numbers(X: Any, categories: Categories, dates: Dates, warn: bool) -> NDAr
     X : array-like or frame of shape (n_samples, n_features)
     categories, dates : dict
         As `learn_columns_of` returns them.
-    warn : bool
+    warns : bool
         Whether to warn of columns whose categories are mostly unknown.
 
     Returns
@@ -119,11 +127,11 @@ def to_numbers(X: Any, categories: Categories, dates: Dates, warn: bool) -> NDAr
     ValueError
         If a column does not hold what it held in fit.
     """
-    return numbers_of(columns_of(X), X.shape, categories, dates, warn)
+    return numbers_of(columns_of(X), X.shape, categories, dates, warns)
 
 
 def numbers_of(
-    columns: Iterable[Column], shape: tuple[int, int], categories: Categories, dates: Dates, warn: bool
+    columns: Iterable[Column], shape: tuple[int, int], categories: Categories, dates: Dates, warns: bool
 ) -> NDArray:
     """Columns of a table of this shape as a matrix, as `to_numbers` has it."""
     n_rows, n_columns = shape
@@ -132,7 +140,7 @@ def numbers_of(
     last = n_columns
     for j, column in enumerate(columns):
         if j in categories:
-            numbers[:, j] = codes_of(column, categories[j], warn)
+            numbers[:, j] = codes_of(column, categories[j], warns)
         elif j in dates:
             numbers[:, j], *others = dates[j].encode(seconds_of(column, dates[j].zone)[0])
             for values in others:

@@ -20,12 +20,10 @@ NARROW = [np.float32, np.uint8]  # go to the engine as they are, and become floa
 DENSE = [*WIDE, *NARROW, np.float16, np.int16, np.int8, np.uint16]
 SPARSE = NARROW
 
-FAR = (
-    1000.0  # spreads from 0: columns at least as far are shifted. Nearer ones float32 rounds by less than 1e-4 spreads
-)
-NEAR = (
-    32.0  # spreads from 0, at most, after that: shifts are multiples of it, so that they are equal in a search's folds
-)
+# In spreads from 0: columns at least as far are shifted. Nearer ones float32 rounds by less than 1e-4 spreads.
+FAR = 1000.0
+# After that, at most: shifts are multiples of it, so that they are equal in a search's folds.
+NEAR = 32.0
 LOST = 1e-3  # of a column's spread: float32 rounding of more gives a warning
 CONSTANT = 64 * float(np.finfo(np.float64).eps)  # of a column's size: a smaller spread is rounding of float64 itself
 PROBE = 30_000  # numbers of X, at most, that are checked for a warning

@@ -183,10 +183,8 @@ def learn_columns(
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
             boundaries[j] = boundaries_of_bins(scaled, y[rows[order]], value_weights, counts[order])
     known_slots = []
-    for column, one, other in plan.slots:
-        codes = X[
-            every_row, column
-        ]  # a slot that is the same in all rows counts for nothing, as a constant number does
+    for column, one, other in plan.slots:  # one that is the same in all rows counts for nothing, as a constant number
+        codes = X[every_row, column]
         known_slots.append(np.isin([one] if other == NO_CODE else [one, other], codes).all() and (codes != one).any())
     arrays = {"fill": learned[0], "center": learned[1], "scale": learned[2]}
     if plan.slots:

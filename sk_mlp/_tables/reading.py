@@ -13,7 +13,7 @@ from scipy.sparse import csr_array, issparse
 
 from sk_mlp._estimator.messages import warn
 from sk_mlp._tables.columns import Column, as_array, as_table, columns_of, frame_of, is_plain, names_of
-from sk_mlp._tables.matrix import numbers_of, to_numbers
+from sk_mlp._tables.matrix import check_shape, numbers_of, to_numbers
 from sk_mlp._tables.numbers import DENSE, SPARSE, check_finite, in_float32
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.sparse import dense_frame
@@ -41,22 +41,17 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     TypeError
         If it is a matrix of numpy, or if some of its columns' names are strings and some are not.
     """
-    if isinstance(X, np.matrix):
-        raise TypeError("np.matrix is not supported. Please convert to a numpy array with np.asarray.")
     if isinstance(X, (list, tuple)) and X and isinstance(X[0], Mapping):
         columns = _columns_of_records(X, table)
         shape = len(X), table.n_features
-        return _in_float32(numbers_of(columns, shape, table.categories, table.dates, warn=True), table, shift)
+        return _in_float32(numbers_of(columns, shape, table.categories, table.dates, warns=True), table, shift)
     if isinstance(X, Mapping):
         raise ValueError(f"X must be a list of dicts, one for each row. Got a single {type(X).__name__} instead.")
     X = dense_frame(as_table(X))
     if len(X.shape) != 2:  # of a sparse array
         raise ValueError(f"Expected 2D input, got input with shape {tuple(X.shape)}.")
     _check_names(X, table)
-    for length, what in zip(X.shape, ("sample", "feature"), strict=True):
-        if length < 1:
-            wrong = f"Found array with 0 {what}(s) (shape={tuple(X.shape)})"
-            raise ValueError(f"{wrong} while a minimum of 1 is required by Predictor.")
+    check_shape(X, "Predictor")
     if X.shape[1] != table.n_features:
         raise ValueError(
             f"X has {X.shape[1]} features, but Predictor is expecting {table.n_features} features as input."
@@ -64,7 +59,7 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
     if issparse(X):
         return _read_sparse(X, table, shift)
     is_mixed = table.is_mixed or not is_plain(X)
-    numbers = to_numbers(X, table.categories, table.dates, warn=True) if is_mixed else _plain_numbers(X)
+    numbers = to_numbers(X, table.categories, table.dates, warns=True) if is_mixed else _plain_numbers(X)
     return _in_float32(numbers, table, shift)
 
 
@@ -127,7 +122,7 @@ def _plain_numbers(X: Any) -> NDArray:
     if all(isinstance(data, np.ndarray) for data in columns):
         dtype = np.result_type(*(data.dtype for data in columns))
         return np.stack(columns, axis=1).astype(dtype if dtype in DENSE else np.float64, copy=False)
-    return to_numbers(X, {}, {}, warn=False)
+    return to_numbers(X, {}, {}, warns=False)
 
 
 def _read_sparse(X: Any, table: Table, shift: NDArray | None) -> Matrix:

@@ -109,7 +109,7 @@ def unknown_categories(columns: Sequence[Column], categories: dict[int, tuple]) 
     """Columns with categories that fit has not seen."""
     for number, known in categories.items():
         column = columns[number]
-        share = float(np.mean(codes_of(column, known, warn=False) == UNKNOWN))
+        share = float(np.mean(codes_of(column, known, warns=False) == UNKNOWN))
         if share > STRANGE:
             yield Finding(
                 "unknown categories",
