@@ -135,6 +135,12 @@ def test_epochs_are_counted_from_1(classifier, show_learning_rate):
     assert display.ax_.get_xlim()[0] > 0
 
 
+def test_one_epoch_has_one_tick():
+    ax = LossCurveDisplay([0.5], [0.6], best_epoch=0).plot().ax_
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_two_estimators_differ_in_colour_and_curves_in_style():
     display = LossCurveDisplay(TRAIN, VALIDATION, name="A").plot()
     other = LossCurveDisplay(TRAIN, VALIDATION, name="B").plot(display.ax_)

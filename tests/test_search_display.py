@@ -1,5 +1,7 @@
 """Displays of searches and of sweeps over the learning rate, and searches as studies of Optuna's."""
 
+import itertools
+
 import numpy as np
 import pytest
 from optional import mpl
@@ -189,6 +191,23 @@ def test_candidates_that_have_drawn_the_same():
 def ridge_search():
     search = RandomizedSearchCV(Ridge(), {"alpha": loguniform(1e-3, 10)}, n_iter=5, cv=2, random_state=0)
     return search.fit(X, LABELS)
+
+
+def test_many_categories_do_not_overlap():
+    axis = ParameterAxis("kind", [f"category number {i}" for i in range(25)], "categories")
+    display = SearchDisplay(np.linspace(0, 1, 25), {"a": axis, "b": axis}, np.ones(25))
+    for kind in ("parameters", "map"):
+        display.plot(kind=kind).figure_.canvas.draw()
+        for labels in (display.ax_.get_xticklabels(), display.ax_.get_yticklabels() if kind == "map" else []):
+            boxes = [label.get_window_extent() for label in labels if label.get_text()]
+            assert not any(one.overlaps(other) for one, other in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("kind", ["parameters", "map", "time"])
+def test_a_search_without_any_score_has_no_best(kind):
+    axes = {name: ParameterAxis(name, [1, 2], "linear") for name in "ab"}
+    display = SearchDisplay([np.nan, np.nan], axes, np.ones(2)).plot(kind=kind)
+    assert not any(word in " ".join(legend_of(display)) for word in ("nan", "inf"))
 
 
 def test_what_cannot_be_drawn(random):

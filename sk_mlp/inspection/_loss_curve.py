@@ -170,7 +170,7 @@ class LossCurveDisplay:
         if spans_decades(np.concatenate(list(curves.values()))) if log_scale is None else log_scale:
             ax.set_yscale("log")
         ax.set(xlabel="epoch", ylabel=self.loss_name)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
         ax.xaxis.set_major_formatter(lambda epoch, _: f"{epoch:.0f}" if epoch >= 1 else "")
         tidy(ax)
         self.rate_ax_ = None if rates is None else _draw_rate(ax, prefix, _finite(rates))

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp.inspection._style import figure_of
 from sk_mlp.model_selection._results import is_number, params_of, scale_of
 
 MISSING: Any = object()  # of a candidate that does not set the parameter
 MOST_TICKS = 7  # ticks at the values themselves, where there are no more
 CLOSEST = 0.1  # distance of two such ticks, as a share of the axis
 LONGEST = 14  # letters in the words of a value, at most
+LINE = 0.17  # inches between lines of words
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +77,12 @@ class ParameterAxis:
         getattr(axis.axes, f"set_{which}label")(label)
         if self.scale == "categories":
             words = [_short(value) for value in self.distinct]
-            slope = {"rotation": 30, "ha": "right"} if which == "x" and sum(map(len, words)) > 22 else {}
+            spacing = _inches(axis) / len(words)
+            every = ceil(LINE / spacing)  # the words of the others have no room
+            words = [word if i % every == 0 else "" for i, word in enumerate(words)]
+            slope: dict[str, Any] = {}
+            if which == "x" and sum(map(len, words)) > 22:
+                slope = {"rotation": 30, "ha": "right"} if spacing > 2 * LINE else {"rotation": 90}
             axis.set_ticks(range(len(words)), words, **slope)
             getattr(axis.axes, f"set_{which}lim")(-0.5, len(words) - 0.5)
             return
@@ -102,6 +110,12 @@ def axes_of_search(search: Any) -> dict[str, ParameterAxis]:
         scale = scale_of(name, [row[name] for row in rows if name in row], search)
         axes[name] = ParameterAxis(shown, [row.get(name, MISSING) for row in rows], scale)
     return axes
+
+
+def _inches(axis: Any) -> float:
+    """The length of an axis."""
+    box = axis.axes.get_window_extent()
+    return (box.width if axis.axis_name == "x" else box.height) / figure_of(axis.axes).dpi
 
 
 def _short(value: Any) -> str:

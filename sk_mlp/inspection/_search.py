@@ -62,7 +62,7 @@ class SearchDisplay:
     best_index : int or None, default=None
         Number of the best candidate; None for the one with the best score.
     name : str or None, default=None
-        Put before the labels in the legend: for several searches on the same axes.
+        Put before the labels in the legend of the kind "time": for several searches on the same axes.
 
     Attributes
     ----------
@@ -294,9 +294,10 @@ class SearchDisplay:
         if failed.any():
             where: dict[str, Any] = {"marker": "x", "color": "0.4", "s": 26, "label": f"failed: {failed.sum()}"}
             ax.scatter(first.places(rows[failed]), second.places(rows[failed]), **where)
-        best = np.array([self._best])
-        label = f"best: {np.asarray(self.scores, float)[self._best]:.4g}"
-        ax.plot(first.places(best), second.places(best), linestyle="none", label=label, **BEST)
+        best = self._best
+        if np.isfinite(np.asarray(self.scores, float)[best]):
+            label, place = f"best: {np.asarray(self.scores, float)[best]:.4g}", np.array([best])
+            ax.plot(first.places(place), second.places(place), linestyle="none", label=label, **BEST)
         extend = "min" if len(drawn) and np.nanmin(scores) < low else "neither"
         figure_of(ax).colorbar(points, ax=ax, label=self.score_name, extend=extend)
         first.dress(ax.xaxis)
@@ -355,6 +356,7 @@ class SearchDisplay:
         number = n_drawn(ax, GID)
         style: dict[str, Any] = {"color": COLORS[number % len(COLORS)], "linestyle": DASHES[number % len(DASHES)]}
         there = np.isfinite(best)
+        highest = f"{best[-1]:.4g}" if there.any() else "none"
         low, _ = _limits(scores[counts])
         shown = counts & (scores >= low)
         ax.scatter(ended[shown], scores[shown], s=14, alpha=0.4, color=style["color"], label=f"{prefix}candidates")
@@ -364,7 +366,7 @@ class SearchDisplay:
             drawstyle="steps-post",
             linewidth=2,
             gid=GID,
-            label=f"{prefix}best so far: {best[-1]:.4g}",
+            label=f"{prefix}best so far: {highest}",
             **style,
         )
         _mark_lower(ax, ended[counts], scores[counts], low, low, prefix)
@@ -400,7 +402,7 @@ class SearchDisplay:
         ax : matplotlib.axes.Axes or None, default=None
             Axes to draw on; None for a new figure.
         name : str or None, default=None
-            Put before the labels in the legend.
+            Put before the labels in the legend of the kind "time".
 
         Returns
         -------
