@@ -48,7 +48,7 @@ class KerasMLPRegressor(RegressorMixin, BaseKerasMLP):
         `sklearn.compose.ColumnTransformer`; "auto" for those of a frame (pandas, polars) that are categories, strings
         or truth values. Up to 16 categories become columns of 0 and 1 (two become one of -1 and 1), more an embedding
         of 8 features. A category that the training rows do not have is unknown: all zero.
-        With a ``model``, such columns are an error.
+        With a ``model``, such columns are an error; truth values are 0 and 1 then.
     handle_missing : {"indicator", "impute", "error"}, default="indicator"
         What a missing number (nan, None) is: the median of the training rows (the mean without scaling), with a feature
         that tells that it is missing ("indicator") or without, or an error. A missing category is one of its own.

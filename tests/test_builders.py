@@ -540,12 +540,19 @@ def test_build_fn_and_validation_split():
         KerasMLPRegressor(build_plain, build_fn=build_plain)
 
 
-def test_a_subclass_of_scikeras_form_is_not_trained_as_the_built_in_network():
-    class Subclass(KerasMLPRegressor):
-        def _keras_build_fn(self, compile_kwargs):
-            return build_plain()
-
-    with pytest.raises(TypeError, match=r"_keras_build_fn.* Pass a function"):
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("_keras_build_fn", "Pass a function"),
+        ("__call__", "Pass a function"),
+        ("feature_encoder", "in a Pipeline"),
+        ("target_encoder", "Encode y"),
+        ("scorer", "Override score"),
+    ],
+)
+def test_what_subclasses_of_other_wrappers_override_is_not_passed_over(name, advice):
+    Subclass = type("Subclass", (KerasMLPRegressor,), {name: lambda self, *args: build_plain()})
+    with pytest.raises(TypeError, match=f"Subclass has {name}, .* {advice}"):
         Subclass(epochs=1).fit(X, Y)
 
 

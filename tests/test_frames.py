@@ -3,6 +3,7 @@
 import pickle
 from decimal import Decimal
 
+import keras
 import numpy as np
 import pytest
 import sklearn
@@ -275,6 +276,30 @@ def test_lists_hold_what_objects_hold():
 def test_what_needs_numbers_names_the_columns_that_are_none(params, message):
     with pytest.raises(ValueError, match=message):
         plain_classifier(**QUICK | {"input_scaling": None} | params).fit(TABLE, LABELS)
+
+
+TRUTHS = {
+    "pandas": pd.get_dummies,
+    "nullable": lambda table: pd.get_dummies(table).astype({"town_u": "boolean"}),
+    "objects": lambda table: pd.get_dummies(table).astype({"town_v": object}),
+    "polars": lambda table: pl.from_pandas(pd.get_dummies(table)),
+    "pyarrow": lambda table: pa.Table.from_pandas(pd.get_dummies(table)),
+}
+
+
+@pytest.mark.parametrize("make", TRUTHS.values(), ids=TRUTHS)
+@pytest.mark.parametrize(
+    "params",
+    [{"model": lambda: keras.Sequential([keras.layers.Dense(1, "sigmoid")])}, {"pretrain": "autoencoder"}],
+    ids=["model", "pretrain"],
+)
+def test_truth_values_are_numbers_to_what_needs_numbers(make, params):
+    params = {**QUICK, "input_scaling": None, **params}
+    mlp = plain_classifier(**params).fit(make(TABLE), LABELS, X_val=make(TABLE), y_val=LABELS)
+    numbers = pd.get_dummies(TABLE).astype(float)
+    of_numbers = plain_classifier(**params).fit(numbers, LABELS, X_val=numbers, y_val=LABELS)
+    np.testing.assert_array_equal(mlp.predict_proba(make(TABLE)), of_numbers.predict_proba(numbers))
+    assert mlp.categories_ == {}
 
 
 # What comes before, in a pipeline

@@ -53,9 +53,10 @@ def learned_table(
     """
     X = _table_of(X, settings.owner.__name__)
     _refuse_missing(y)
-    categorical, dates = special_columns(X, settings.categorical_features)
+    of_numbers = settings.model is not None or settings.pretrain is not None
+    categorical, dates = special_columns(X, settings.categorical_features, truths_are_numbers=of_numbers)
     for kind, numbers in (("Categorical", categorical), ("Date", dates)):
-        if numbers and (settings.model is not None or settings.pretrain is not None):
+        if numbers and of_numbers:
             other = "model" if settings.model is not None else "pretrain"
             names = names_of(X)
             raise ValueError(

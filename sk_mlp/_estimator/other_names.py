@@ -12,6 +12,14 @@ OTHER_ATTRIBUTES = {
     "initialized_": "sklearn.utils.validation.check_is_fitted",
     "summary": "'model_.summary'",
 }
+# Methods and properties of subclasses of Keras' wrappers and scikeras', which nothing here calls, and what to do instead.
+OTHER_HOOKS = {
+    "_keras_build_fn": "Pass a function, or a method of another object, as 'model'",
+    "__call__": "Pass a function, or an object that is not the estimator, as 'model'",
+    "feature_encoder": "Put the transformer before the estimator, in a Pipeline",
+    "target_encoder": "Encode y before fit; TransformedTargetRegressor does it for numbers",
+    "scorer": "Override score, or give searches a scoring",
+}
 # Parameters of scikit-learn's multilayer perceptrons that have another name here.
 IN_SCIKIT_LEARN = {
     "solver": "optimizer='adam' or 'sgd'",

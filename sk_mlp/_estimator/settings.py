@@ -13,6 +13,7 @@ import numpy as np
 
 from sk_mlp._estimator.defaults import N_HIDDEN, N_NEURONS, WITH_A_MODEL
 from sk_mlp._estimator.fit_words import NO_WORDS, FitWords
+from sk_mlp._estimator.other_names import OTHER_HOOKS
 from sk_mlp._estimator.rates import RATES, settled_rates
 from sk_mlp._keras.policy import policy_of_fit
 from sk_mlp._keras.resolve import resolve_optimizer
@@ -187,11 +188,7 @@ def settings_of(estimator: "BaseKerasMLP", words: FitWords = NO_WORDS) -> Settin
     ValueError, TypeError
         For names and values that no fit can do with.
     """
-    if hasattr(estimator, "_keras_build_fn"):
-        raise TypeError(
-            f"{type(estimator).__name__} has a method _keras_build_fn, as subclasses of scikeras' wrappers do, "
-            "which is not called here. Pass a function, or a method of another object, as 'model'."
-        )
+    refuse_hooks(estimator)
     values = {**estimator._own_values(), **words.parameters}
     told = estimator._names_set(values)
     estimator._validate_names()
@@ -229,6 +226,17 @@ def settings_of(estimator: "BaseKerasMLP", words: FitWords = NO_WORDS) -> Settin
         **{n: _cast(n, value) if n in checked else value for n, value in values.items() if n in known},
     )
     return settings if model is not None else with_rates(settings, settings.told)
+
+
+def refuse_hooks(estimator: "BaseKerasMLP") -> None:
+    """Raise an error for what a subclass overrides in other packages' wrappers: it would be passed over in silence."""
+    overridden = set().union(*map(vars, type(estimator).__mro__))
+    for name, instead in OTHER_HOOKS.items():
+        if name in overridden and (name != "__call__" or estimator.model is None):
+            raise TypeError(
+                f"{type(estimator).__name__} has {name}, as subclasses of Keras' wrappers and scikeras' do, which is "
+                f"not used here. {instead}."
+            )
 
 
 def _cast(name: str, value: Any) -> Any:

@@ -163,6 +163,13 @@ class Column:
             return any(issubclass(kind, (str, bytes)) for kind in _present(self.data)[2])
         return self.data.dtype in (nw.String, nw.Binary)
 
+    def holds_truths(self) -> bool:
+        """Whether all values that are not missing are truth values, which are numbers as well, 0 and 1."""
+        if isinstance(self.data, np.ndarray):
+            types = _present(self.data)[2] if self.data.dtype.kind == "O" else {self.data.dtype.type}
+            return bool(types) and types <= {bool, np.bool_}
+        return self.data.dtype == nw.Boolean
+
     def values(self) -> tuple[list, NDArray]:
         """The values, and which of them are missing."""
         if isinstance(self.data, np.ndarray):

@@ -13,7 +13,9 @@ from sk_mlp._tables.dates import Dates, learn_dates, seconds_of
 from sk_mlp._tables.selection import column_numbers
 
 
-def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def special_columns(
+    X: Any, categorical_features: Any, truths_are_numbers: bool = False
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Numbers of the columns that hold categories, and of those that hold dates.
 
     Parameters
@@ -22,6 +24,8 @@ def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...],
         As `sk_mlp._tables.columns.as_table` returns it.
     categorical_features : "auto", None, or columns as in `column_numbers`
         "auto" for those of a frame that are categories, strings or truth values. A callable may name none.
+    truths_are_numbers : bool, default=False
+        Whether "auto" leaves truth values out, for networks that take numbers alone.
 
     Raises
     ------
@@ -45,7 +49,8 @@ def special_columns(X: Any, categorical_features: Any) -> tuple[tuple[int, ...],
         if kind == "date":
             dates.append(number)
         elif kind == "category" and is_frame and is_auto:
-            categorical.add(number)
+            if not (truths_are_numbers and column.holds_truths()):
+                categorical.add(number)
         elif kind == "category" and is_frame and number not in categorical and column.holds_text():
             raise ValueError(
                 "Columns of X must hold numbers, or be among categorical_features. Got strings in the column "
