@@ -307,7 +307,7 @@ def test_model_of_several_inputs_predicts_the_same_and_saves(builder, columns, t
 @pytest.mark.parametrize(
     ("builder", "columns", "message"),
     [
-        (two_inputs, None, "must take all features in one input"),
+        (two_inputs, None, r"'input_columns' parameter must say .* inputs \['.*', '.*'\]. Got None"),
         (two_inputs, ([0, 1, 2], [3, 4, 5]), r"inputs of the widths {0: 3, 1: 3} \(input_columns\)"),
         (two_inputs, ([0, 1],), r"inputs of the widths {0: 2}"),
         (two_named_inputs, {"wide": [0, 1], "depth": [2, 3, 4, 5]}, "inputs of the widths {'wide': 2, 'depth': 4}"),

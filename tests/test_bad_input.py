@@ -633,6 +633,12 @@ def build(width, inputs=4):
     return keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(width)])
 
 
+def compile_as_keras_2():
+    model = build(1)
+    model.compile("adam", "mse", ["mae"])
+    return model
+
+
 def build_two_outputs():
     inputs = keras.Input((4,))
     return keras.Model(inputs, [keras.layers.Dense(1)(inputs), keras.layers.Dense(1)(inputs)])
@@ -673,7 +679,14 @@ def build_two_outputs():
             ValueError,
             r"output of shape \(None, 3\) for this y\. Got \(None, 1\)",
         ),
-        (KerasMLPRegressor, TARGET, build_two_outputs, ValueError, r"output of shape \(None, 1\) for this y"),
+        (
+            KerasMLPRegressor,
+            TARGET,
+            build_two_outputs,
+            ValueError,
+            r"output of shape \(None, 1\) .* Got outputs of the shapes \[\(None, 1\), \(None, 1\)\]; join them",
+        ),
+        (KerasMLPRegressor, TARGET, compile_as_keras_2, ValueError, r"loss_weights.* compile with metrics=\['mae'\]"),
         (KerasMLPRegressor, TARGET, lambda: build(1, inputs=7), ValueError, r"expected shape=\(None, 7\)"),
         (
             KerasMLPRegressor,
@@ -692,7 +705,7 @@ def build_two_outputs():
     ],
     ids=[
         *("None", "number", "layer", "function", "width", "width 2", "binary width", "multiclass width"),
-        *("two outputs", "inputs", "no weights", "no layers"),
+        *("two outputs", "metrics", "inputs", "no weights", "no layers"),
     ],
 )
 def test_builder_of_something_else(estimator, y, builder, error, message):

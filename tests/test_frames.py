@@ -220,10 +220,6 @@ def test_lazy_frames_are_refused(table):
         (lambda frame: arrow(frame)["a"], "1D"),
         (lambda frame: frame.to_numpy()[0], "1D"),
         (lambda frame: frame.iloc[0].tolist(), "1D"),
-        (lambda frame: frame.iloc[0].to_dict(), "scalar"),
-        (lambda frame: frame.to_dict("list"), "scalar"),
-        (lambda frame: frame.to_dict("records"), "1D"),
-        (lambda frame: frame.to_dict("records")[:1], "1D"),
         (lambda frame: frame.to_numpy()[:, None], "3D"),
         (lambda frame: frame.to_numpy()[:, None].tolist(), "3D"),
         (lambda frame: frame.to_records(index=False), "1D"),
@@ -249,6 +245,28 @@ def test_what_has_no_rows_and_columns_is_refused(make, n, table):
     if X is not None:
         with pytest.raises(ValueError, match=r"held-out rows .* are not valid: Expected 2D array"):
             plain_classifier(**QUICK).fit(table, LABELS, X_val=X, y_val=LABELS)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda frame: frame.iloc[0].to_dict(), "Got dicts; make a frame of them"),
+        (lambda frame: frame.to_dict("list"), "Got dicts; make a frame of them"),
+        (lambda frame: frame.to_dict("records"), "Got dicts; make a frame of them"),
+        (lambda frame: [frame[["a"]].to_numpy(), frame[["b"]].to_numpy()], "Got 2 tables.* input_columns"),
+        (lambda frame: (frame[["a"]], frame), "Got 2 tables.* input_columns"),
+        (lambda frame: np.zeros((N, 4, 4, 1)), r"array with dim 4.* X.reshape\(len\(X\), -1\)"),
+    ],
+)
+def test_what_keras_would_take_is_refused_with_what_to_do(make, message):
+    mlp = plain_classifier(**QUICK).fit(NUMBERS, LABELS)
+    for attempt in (
+        lambda: plain_classifier(**QUICK).fit(make(NUMBERS), LABELS),
+        lambda: plain_classifier(**QUICK).fit(NUMBERS, LABELS, validation_data=(make(NUMBERS), LABELS)),
+        lambda: mlp.predict(make(NUMBERS)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            attempt()
 
 
 def test_lists_hold_what_objects_hold():

@@ -12,7 +12,7 @@ OTHER_ATTRIBUTES = {
     "initialized_": "sklearn.utils.validation.check_is_fitted",
     "summary": "'model_.summary'",
 }
-# Methods and properties of subclasses of Keras' wrappers and scikeras', which nothing here calls, and what to do instead.
+# Methods and properties of subclasses of Keras' wrappers and scikeras', which nothing calls here, and what to do.
 OTHER_HOOKS = {
     "_keras_build_fn": "Pass a function, or a method of another object, as 'model'",
     "__call__": "Pass a function, or an object that is not the estimator, as 'model'",

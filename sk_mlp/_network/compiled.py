@@ -28,11 +28,22 @@ class Compiled:
 
 
 def compiled_by_user(model: keras.Model) -> Compiled | None:
-    """What a model has been compiled with; None if it has not."""
+    """What a model has been compiled with; None if it has not.
+
+    Raises
+    ------
+    ValueError
+        If its loss_weights are no numbers.
+    """
     if model is None or not model.compiled:
         return None
     metrics = model._compile_metrics
     weights = flat(getattr(model._compile_loss, "_user_loss_weights", None))
+    if weights and isinstance(weights[0], str):  # the third argument of Keras 2 was metrics
+        raise ValueError(
+            f"A 'model' must be compiled with loss_weights that are numbers. Got {weights}; if these are metrics, "
+            f"compile with metrics={weights}."
+        )
     losses = flat(model.loss)
     return Compiled(
         # Under mixed precision, Keras wraps the optimizer in another one.

@@ -43,6 +43,11 @@ def blueprint_of_builder(
 
 def symbolic_output(model: keras.Model, n_features: int, columns: Inputs) -> Any:
     """The symbolic output of a model for rows of ``n_features``."""
+    if columns is None and isinstance(model, Functional) and len(model.inputs) > 1:
+        raise ValueError(
+            "The 'input_columns' parameter must say which columns of X each input takes, as a list of lists of columns "
+            f"or a dict by names, for a 'model' with the inputs {[tensor.name for tensor in model.inputs]}. Got None."
+        )
     rows = keras.KerasTensor((None, n_features))
     try:
         inputs = to_inputs(rows, columns, lambda _, numbers: keras.KerasTensor((None, len(numbers))))
@@ -134,11 +139,12 @@ def call_builder(
         model = without_containers(model, columns)
         output = symbolic_output(model, n_features, columns)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2 or output.shape[1] not in widths:
-        shape = getattr(output, "shape", output)
+        outputs = [getattr(tensor, "shape", tensor) for tensor in keras.tree.flatten(output)]
+        got = outputs[0] if len(outputs) == 1 else f"outputs of the shapes {outputs}; join them by a Concatenate layer,"
         raise ValueError(
             f"The model that the 'model' parameter builds must return an output of shape (None, {widths[0]})"
             + "".join(f" or (None, {width})" for width in widths[1:])
-            + f" for this y. Got {shape} instead."
+            + f" for this y. Got {got} instead."
         )
     return model if plan is None else with_scaling(model, plan, n_features, columns)
 

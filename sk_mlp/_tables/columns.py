@@ -32,6 +32,11 @@ def as_table(X: Any) -> Any:
     if type(X).__name__ == "RecordBatch" and hasattr(X, "__arrow_c_stream__"):  # pyarrow's, a table of one piece
         X = nw.from_arrow(X, backend="pyarrow").to_native()
     if isinstance(X, (list, tuple)):
+        if X and all(len(getattr(part, "shape", ())) == 2 for part in X):  # as Keras takes several inputs
+            raise ValueError(
+                f"X must be one table. Got {len(X)} tables; join their columns, and say by input_columns which of them "
+                "each input of a 'model' takes."
+            )
         table = _as_array(X)
     elif is_masked(X):
         table = _in_microseconds(np.ma.getdata(X)).astype(object)
@@ -47,7 +52,8 @@ def as_table(X: Any) -> Any:
     if len(table.shape) > 2:
         n = len(table.shape)
         raise ValueError(
-            f"Expected 2D array, got {n}D array instead. Found array with dim {n}, while dim <= 2 is required."
+            f"Expected 2D array, got {n}D array instead. Found array with dim {n}, while dim <= 2 is required. Pass "
+            "X.reshape(len(X), -1); a 'model' may begin with a Reshape layer."
         )
     if len(table.shape) < 2 and not issparse(table):
         if isinstance(table, np.ndarray) and any(isinstance(row, Mapping) for row in table.ravel()[:1].tolist()):
