@@ -294,9 +294,12 @@ def test_inputs_by_name_and_in_order_are_the_same_network():
     np.testing.assert_array_equal(by_name.predict(frame), in_order.predict(X))
 
 
-@pytest.mark.parametrize(("builder", "columns"), [(two_inputs, IN_ORDER), (two_named_inputs, BY_NAME)])
-def test_model_of_several_inputs_predicts_the_same_and_saves(builder, columns, tmp_path):
-    mlp = plain_regressor(builder, input_columns=columns, **BUILT).fit(X, Y)
+@pytest.mark.parametrize("ensemble_size", [1, 2])
+@pytest.mark.parametrize(
+    ("builder", "columns"), [(two_inputs, IN_ORDER), (two_inputs, BY_NAME), (two_named_inputs, BY_NAME)]
+)
+def test_model_of_several_inputs_predicts_the_same_and_saves(builder, columns, ensemble_size, tmp_path):
+    mlp = plain_regressor(builder, input_columns=columns, ensemble_size=ensemble_size, **BUILT).fit(X, Y)
     parts = [X[:, :2], X[:, 2:]]
     inputs = dict(zip(("wide", "deep"), parts, strict=True)) if isinstance(columns, dict) else parts
     mlp.model_.save(tmp_path / "model.keras")

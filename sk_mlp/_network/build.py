@@ -193,6 +193,8 @@ def averaged(models: list[keras.Model], n_features: int, columns: Inputs) -> ker
     for m, model in enumerate(models):
         model.name = f"member_{m}"
     inputs = to_inputs(Input((n_features,), name="features"), columns, lambda _, numbers: Input((len(numbers),)))
+    if isinstance(columns, dict):  # Keras warns where the keys are not the inputs' names
+        inputs = {name: Input((len(numbers),), name=name) for name, numbers in columns.items()}
     outputs = [keras.tree.flatten(model(inputs)) for model in models]
     with under_policy(exact(models[0].dtype_policy.name)):
         means = [
