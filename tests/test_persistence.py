@@ -40,6 +40,7 @@ X = RNG.normal(size=(60, 3)).astype(np.float32)
 Y = X[:, 0] + X[:, 1] ** 2
 LABELS = np.where(X[:, 0] > 0, "yes", "no")
 SMALL = {"hidden_layer_sizes": (4,), "epochs": 2, "random_state": 0}
+ALIKE = [number * (2**61 - 1) for number in range(1, 200)]  # integers of one hash
 
 
 def build(meta, width=4):
@@ -392,6 +393,11 @@ def test_paths_that_are_none(regressor, tmp_path):
         save_model(regressor, tmp_path / "no" / "model.mlp")
     with pytest.raises(FileNotFoundError):
         load_model(tmp_path / "model.mlp")
+    for wrong in (f"{tmp_path}/models/", "a\0b"):
+        with pytest.raises(ValueError, match=r"The 'path' parameter must be a file's\. Got .* instead"):
+            save_model(regressor, wrong)
+    save_model(regressor, tmp_path / ("n" * 255))
+    assert os.listdir(tmp_path) == ["n" * 255]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
@@ -420,7 +426,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(regressor, classifier, path,
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(archive.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"No space left on device: '{path}'"):
         save_model(classifier, path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == [path.name]
@@ -479,6 +485,27 @@ def with_text(path, change):
         (
             lambda text: text["content"]["parameters"].update(loss={"slice": {"range": [0, 10**10, 1]}}),
             "a range of 10000",
+        ),
+        (lambda text: text["content"]["parameters"].update(loss={"set": ALIKE}), "too many values of the same hash"),
+        (
+            lambda text: text["content"]["parameters"].update(loss={"dict": [[key, 0] for key in ALIKE]}),
+            "too many values of the same hash",
+        ),
+        (
+            lambda text: fitted_of(text)["table"]["Table"].update(categories={"dict": [[0, {"tuple": ALIKE}]]}),
+            "too many values of the same hash",
+        ),
+        (
+            lambda text: text["content"]["parameters"].update(
+                loss=of_keras("keras.metrics", "AUC", num_thresholds=2e9)
+            ),
+            "keras.metrics.AUC in a model, which is refused",
+        ),
+        (
+            lambda text: text["content"]["parameters"].update(
+                loss=of_keras("keras.metrics", "MeanIoU", num_classes=10**6)
+            ),
+            "keras.metrics.MeanIoU in a model, which is refused",
         ),
         (lambda text: text["content"]["parameters"].update(loss={"keras_name": "keras.utils.get_file"}), "refused"),
         (lambda text: text["content"]["parameters"].update(loss={"named": "getcwd"}), "'getcwd': getcwd"),
@@ -581,8 +608,8 @@ def fitted_of(text):
     return text["content"]["learned"]["_fitted"]["Fitted"]
 
 
-def of_keras(module, name):
-    return {"keras": {"module": module, "class_name": name, "config": {}, "registered_name": None}}
+def of_keras(module, name, **config):
+    return {"keras": {"module": module, "class_name": name, "config": config, "registered_name": None}}
 
 
 @pytest.mark.parametrize(

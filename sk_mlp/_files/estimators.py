@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sk_mlp._files.forms import NotKept
+from sk_mlp._files.forms import NotKept, check_hashes
 from sk_mlp._files.values import Reader, Writer, missing
 from sk_mlp._network.names import HIDDEN, OUTPUT, at_depth, variable
 from sk_mlp._network.spec import Fitted, NetworkSpec
@@ -173,6 +173,8 @@ def learned_of(content: Any, reader: Reader) -> dict[str, Any]:
         raise ModelFileError("It is damaged: the weights are not those of the network.")
     if table.names is not None and len(table.names) != table.n_features:
         raise ModelFileError("It is damaged: it does not have one name for each column.")
+    for categories in table.categories.values():
+        check_hashes(categories)
     return learned
 
 

@@ -8,7 +8,8 @@ import functools
 import inspect
 import uuid
 import zoneinfo
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -21,6 +22,7 @@ from sk_mlp.exceptions import ModelFileError
 BUILTIN_TYPES = {kind.__name__: kind for kind in (bool, bytes, complex, float, int, object, str)}
 NUMPY_TYPES = ("number", "integer", "floating", "signedinteger", "unsignedinteger", "inexact", "generic", "bool_")
 LONGEST = 2**22  # of a range in a file: as many columns as a network may have; some code makes a list of a range
+MOST_ALIKE = 100  # values of one hash, of which a dict looks at all before it adds another
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
@@ -57,12 +59,29 @@ def _by_text(kind: type, write: Callable = str, read: Callable | None = None) ->
     return Form(kind.__name__, _exactly(kind), lambda value, *_: write(value), lambda text, _: (read or kind)(text))
 
 
+def check_hashes(values: Iterable) -> None:
+    """Raise where so many values have the same hash that a dict of them would take hours.
+
+    Raises
+    ------
+    ModelFileError
+    """
+    if max(Counter(map(hash, values)).values(), default=0) > MOST_ALIKE:
+        raise ModelFileError("It holds too many values of the same hash.")
+
+
 def _sequence(kind: type) -> Form:
     def write(value: Any, _: Any, of: Callable) -> list:
         items = value if kind is tuple else sorted(value, key=lambda item: (type(item).__name__, repr(item)))
         return [of(item) for item in items]
 
-    return Form(kind.__name__, _exactly(kind), write, lambda items, reader: kind(reader.of(item) for item in items))
+    def read(inner: Any, reader: Any) -> Any:
+        items = [reader.of(item) for item in inner]
+        if kind is not tuple:
+            check_hashes(items)
+        return kind(items)
+
+    return Form(kind.__name__, _exactly(kind), write, read)
 
 
 def _write_dict(value: dict, _: Any, of: Callable) -> Any:
@@ -70,7 +89,9 @@ def _write_dict(value: dict, _: Any, of: Callable) -> Any:
 
 
 def _read_dict(pairs: Any, reader: Any) -> dict:
-    return {reader.of(key): reader.of(item) for key, item in pairs}
+    items = [(reader.of(key), reader.of(item)) for key, item in pairs]
+    check_hashes(key for key, _ in items)
+    return dict(items)
 
 
 def _write_array(value: NDArray, writer: Any, of: Callable) -> Any:

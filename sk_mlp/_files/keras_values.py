@@ -43,6 +43,7 @@ KINDS = (
 )
 # Layers that hold code or read files.
 REFUSED = ("FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+LARGEST = {"num_thresholds": 10**5, "num_classes": 2**12}  # arguments of metrics by which their memory grows
 WAITING = "uninitialized_variables"  # under which Keras keeps, for this thread, those that have no memory yet
 PLAIN = {"__bytes__", "__ellipsis__", "__keras_tensor__", "__numpy__", "__slice__", "__tensor__"}
 # Modules of functions that may be named, and callbacks that touch nothing but the training.
@@ -248,8 +249,10 @@ def _name_needed(config: dict, name: str) -> list[str]:
         return []
     if module.partition(".")[0] == "keras" or name.startswith("__"):
         cls = _class_of_keras(module, name)
-        reads_file = isinstance((config.get("config") or {}).get("vocabulary"), str)
-        if cls is None or cls.__name__ in REFUSED or reads_file or registered not in (None, name):
+        told = config.get("config") or {}
+        reads_file = isinstance(told.get("vocabulary"), str)
+        is_large = any(isinstance(told.get(key), (int, float)) and told[key] > most for key, most in LARGEST.items())
+        if cls is None or cls.__name__ in REFUSED or reads_file or is_large or registered not in (None, name):
             raise ModelFileError(f"It holds {module[:80]}.{name[:80]} in a model, which is refused.")
         return []
     return [str(registered) if is_registered else name]

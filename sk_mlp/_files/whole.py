@@ -16,11 +16,13 @@ def checked_path(path: Any) -> Path:
     TypeError
         If it is no path.
     ValueError
-        If it is a folder, a device or a pipe.
+        If it is a folder, or ends as one; a device, a pipe, or no path of this system.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"The 'path' parameter must be a str or path-like. Got {path!r} instead.")
-    path = Path(path)
+    text, path = os.fspath(path), Path(path)
+    if "\0" in text or (text.endswith(("/", os.sep)) and not path.is_dir()):
+        raise ValueError(f"The 'path' parameter must be a file's. Got {text!r} instead.")
     if path.is_dir():
         raise ValueError(f"The 'path' parameter must be a file's. Got the folder {os.fspath(path)!r} instead.")
     if path.exists() and not path.is_file():
@@ -49,7 +51,7 @@ def write_whole(path: Path, content: bytes) -> None:
     path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {os.fspath(path.parent)!r} does not exist; make it first.")
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    beside = path.with_name(f".{secrets.token_hex(8)}")  # short: the name itself may be as long as names may be
     try:
         with open(beside, "xb") as file:
             with contextlib.suppress(OSError):  # there was no file, or the disk knows no permissions
@@ -58,9 +60,11 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink()
+        if isinstance(error, OSError):  # it says what has failed for the file beside, of which nobody knows
+            error.filename, error.filename2 = os.fspath(path), None
         raise
     _sync_folder(path.parent)
 
