@@ -10,11 +10,13 @@ import time
 
 import numpy as np
 import pytest
+from optional import pd
 from plain import plain_regressor
 from scipy.sparse import csr_array
 from scipy.stats import loguniform
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.random_projection import GaussianRandomProjection
 
 from sk_mlp.engine.population import CompiledPopulation
 from sk_mlp.model_selection import (
@@ -25,6 +27,8 @@ from sk_mlp.model_selection import (
     PopulationRandomizedSearchCV,
 )
 from sk_mlp.model_selection._checkpoint import identity
+from sk_mlp.model_selection._fits import Session
+from sk_mlp.model_selection._folds import Fit, Folds
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((120, 4))
@@ -124,6 +128,39 @@ def test_chance_is_refused(name, of, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_a_transformer_that_draws_is_noticed(tmp_path):
+    """The network that was kept has learned from other numbers."""
+
+    def search(seed):
+        estimator = make_pipeline(GaussianRandomProjection(2, random_state=seed), *pipeline())
+        return PopulationGridSearchCV(estimator, {}, cv=2, refit=False, checkpoint_dir=tmp_path / str(seed))
+
+    assert search(0).fit(X, Y).best_score_ == search(0).fit(X, Y).best_score_
+    search(None).fit(X, Y)
+    with pytest.raises(ValueError, match=r"other rows; where .* a transformer draws, its random_state must be an"):
+        search(None).fit(X, Y)
+
+
+def test_rows_are_the_same_in_one_process_and_in_several():
+    """In one, all folds are parts of the same X."""
+    folds = Folds(plain_regressor(), X, Y, [np.arange(50, 120)], {})
+    sessions = [Session([Fit(plain_regressor(random_state=0), {}, 0, 0)], data) for data in (folds, dict(folds))]
+    members = [session._runs[fit][0][0].task.members[0] for session in sessions for fit in session._runs]
+    assert len(members[0].rows.X) > len(members[1].rows.X)
+    assert len({session._rows_of(member) for session, member in zip(sessions, members, strict=True)}) == 1
+
+
+def test_frames_that_somebody_has_looked_at():
+    search, table = PopulationGridSearchCV(plain_regressor(), {}), pd.DataFrame(X).assign(kind=list("uv") * 60)
+    before = identity(search, table, Y, {}, [])
+    table.iloc[[1, 2]]  # pandas keeps where it has looked
+    table.to_numpy()
+    assert identity(search, table, Y, {}, []) == before
+    assert identity(search, table.assign(kind=list("vu") * 60), Y, {}, []) != before
+    assert identity(search, table.rename(columns={"kind": "sort"}), Y, {}, []) != before
+    assert identity(search, table.assign(kind=[[1]] * 120), Y, {}, []) != before
+
+
 def test_a_generator_among_the_parameters(tmp_path):
     """It has an address, which is another one in the next process, and a state, which is what counts."""
 
@@ -196,7 +233,10 @@ def refused(folder, search, message, data=(X, Y)):
 def test_processes_share_the_folder(finished, uninterrupted, tmp_path):
     search = searches()["random"].set_params(checkpoint_dir=tmp_path, n_jobs=2).fit(X, Y)
     assert_same_results(search, uninterrupted["random"])
-    assert set(contents(tmp_path)) == set(contents(finished))
+    kept = contents(tmp_path)
+    assert set(kept) == set(contents(finished))
+    assert_same_results(search.set_params(n_jobs=None).fit(X, Y), uninterrupted["random"])
+    assert contents(tmp_path) == kept
 
 
 @pytest.mark.parametrize(
@@ -204,7 +244,7 @@ def test_processes_share_the_folder(finished, uninterrupted, tmp_path):
     [
         ({"estimator__kerasmlpregressor__batch_size": 16}, "the same search. Got .* with one of another estimator"),
         ({"cv": 3}, "one of another splits"),
-        ({"random_state": 4}, "other candidates; a search that is to go on needs an integer random_state"),
+        ({"random_state": 4}, "other candidates or other rows; where a search or a transformer draws"),
     ],
 )
 def test_the_folder_of_another_search_is_refused(finished, changes, message):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import narwhals as nw
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 
@@ -19,7 +20,7 @@ from sk_mlp.model_selection._folds import Fit, networks_of
 from sk_mlp.model_selection._identity import described, digest
 
 MANIFEST = "search.json"
-FORMAT = "4"  # of the files of runs; earlier ones were pickles, which can run code
+FORMAT = "5"  # of the files of runs; the first ones were pickles, which can run code
 KIND = "run"  # of the files
 
 
@@ -91,7 +92,8 @@ class Checkpoint:
         if content["candidate"] != candidate:
             raise ValueError(
                 "checkpoint_dir must hold the checkpoint of the same search. "
-                f"{self._found} other candidates; a search that is to go on needs an integer random_state."
+                f"{self._found} other candidates or other rows; where a search or a transformer draws, its "
+                "random_state must be an integer."
             )
         run.restore(saved)
 
@@ -113,9 +115,15 @@ def refuse_chance(search: BaseEstimator, fits: list[Fit]) -> None:
             )
 
 
+def _described_rows(rows: Any) -> str:
+    """Rows or their weights. ``described`` is for those whose pickles change when somebody looks at them."""
+    is_pandas = nw.dependencies.is_pandas_dataframe(rows) or nw.dependencies.is_pandas_series(rows)
+    return described(rows) if issparse(rows) or is_pandas else joblib.hash(rows)
+
+
 def identity(search: BaseEstimator, X: Any, y: Any, params: Any, splits: list) -> dict[str, str]:
     """What tells a search from others, for `Checkpoint`; whether its candidates are the same shows only later."""
-    data = [described(part) if issparse(part) else joblib.hash(part) for part in (X, y, *params.values())]
+    data = [_described_rows(part) for part in (X, y, *params.values())]
     hashes = {"estimator": digest(search.estimator), "data": digest([data, list(params)])}
     others = {"splits": joblib.hash(splits), "policy": policy_of_fit(search.estimator).name}
     return {"kind": type(search).__name__, "format": FORMAT, **hashes, **others}

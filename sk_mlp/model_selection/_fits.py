@@ -23,12 +23,13 @@ from sk_mlp._estimator.fitted import fitted_of, learned_of
 from sk_mlp._estimator.messages import counted
 from sk_mlp._estimator.mlflow import unlogged_fits
 from sk_mlp._estimator.training import trained
+from sk_mlp._network.spec import Member
 from sk_mlp.engine.cohort import cohorts_of, train_cohorts
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.engine.run import Run
 from sk_mlp.model_selection._checkpoint import Checkpoint
 from sk_mlp.model_selection._folds import Arguments, Fit, Folds
-from sk_mlp.model_selection._identity import digest
+from sk_mlp.model_selection._identity import described, digest
 from sk_mlp.model_selection._progress import progress
 
 Watch = Callable[[list[Run]], AbstractContextManager[Callable[[Run], None]]]
@@ -148,6 +149,7 @@ class Session:
         self.alone: Counter = Counter()
         self.most_epochs = 0
         self._checkpoint = checkpoint
+        self._hashes: dict[tuple, str] = {}  # of rows
         self._rest: dict[Fit, list[Callable[[], None]]] = {fit: [] for fit in fits}  # fits to be trained one by one
         self._runs: dict[Fit, list[tuple[DeferredFit, list[Run]]]] = {fit: [] for fit in fits}
         collector = Collector()
@@ -247,11 +249,20 @@ class Session:
         """Bring runs to where they were kept, and return a function that keeps one."""
         names = {}
         for fit in fits:
-            candidate = digest((dict(fit.params), fit.split))
-            for n, run in enumerate(self._runs_of(fit)):
-                names[run] = f"{fit.number}-{n}-{run.until}", candidate
+            candidate = described((dict(fit.params), fit.split))
+            members = (member for deferred, _ in self._runs[fit] for member in deferred.task.members)
+            for n, (member, run) in enumerate(zip(members, self._runs_of(fit), strict=True)):
+                names[run] = f"{fit.number}-{n}-{run.until}", digest((candidate, member.seed, self._rows_of(member)))
                 checkpoint.restore(run, *names[run])
         return lambda run: checkpoint.save(run, *names[run])
+
+    def _rows_of(self, member: Member) -> str:
+        """A hash of the rows that a member trains on and holds out. Many members share them."""
+        rows, parts = member.rows, (member.train, member.validation)
+        key = (id(rows), *map(id, parts))
+        if key not in self._hashes:
+            self._hashes[key] = digest([(rows.X[part], rows.y[part]) for part in parts])
+        return self._hashes[key]
 
 
 def _pipeline_to_serve(estimator: BaseEstimator) -> Pipeline | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import joblib
 import keras
+import narwhals as nw
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
@@ -37,6 +38,8 @@ def described(value: Any, within: tuple[int, ...] = ()) -> str:
         return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, GENERATORS):
         return joblib.hash(value)
+    if nw.dependencies.is_pandas_dataframe(value) or nw.dependencies.is_pandas_series(value):
+        return _of_pandas(value)
     if hasattr(value, "__array__"):
         return f"{type(value).__name__} {joblib.hash(np.asarray(value))}"
     if id(value) in within:
@@ -66,6 +69,21 @@ def described(value: Any, within: tuple[int, ...] = ()) -> str:
     if isinstance(value, functools.partial):
         return f"partial {of((value.func, value.args, value.keywords))}"
     return f"{of(type(value))} {_held(value, of)}"
+
+
+def _of_pandas(value: Any) -> str:
+    """What a frame or a series of pandas' holds. How it lies in memory changes when somebody looks at it."""
+    import pandas as pd
+
+    def words(column: Any) -> tuple:
+        try:
+            content = pd.util.hash_pandas_object(column, index=False).to_numpy()
+        except TypeError:  # of lists and the like
+            content = column.to_numpy()
+        return column.name, str(column.dtype), joblib.hash(content)
+
+    columns = [value.iloc[:, number] for number in range(value.shape[1])] if value.ndim > 1 else [value]
+    return f"{type(value).__name__} {[words(column) for column in columns]}"
 
 
 def _names_in(code: types.CodeType) -> set[str]:
