@@ -63,8 +63,8 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        if isinstance(error, OSError):  # it says what has failed for the file beside, of which nobody knows
-            error.filename, error.filename2 = os.fspath(path), None
+        if isinstance(error, OSError) and error.errno:  # it names the file beside, of which nobody knows
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
     _sync_folder(path.parent)
 
