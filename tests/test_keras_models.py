@@ -4,13 +4,16 @@ import keras
 import numpy as np
 import pytest
 from optional import needed
-from plain import plain_classifier, plain_regressor
+from plain import plain_classifier, plain_regressor, prepared_task
 
 from sk_mlp import exceptions
+from sk_mlp._estimator.given import GivenRows
+from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.inspection import LossCurveDisplay
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((150, 4)).astype(np.float32)
+X0 = np.where(np.arange(150)[:, None] % 5 == 4, 0, X)  # with rows for a mask
 Y = X[:, 0] - X[:, 1] ** 2
 LABELS = np.where(Y > 0, "high", "low")
 SETTINGS = {"epochs": 4, "learning_rate": 1e-2, "random_state": 0, "shuffle": False}
@@ -71,20 +74,148 @@ def own_step():
     return model
 
 
+def patched():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    compute_loss = model.compute_loss
+    model.compute_loss = lambda *arguments, **named: 0.5 * compute_loss(*arguments, **named)
+    return model
+
+
+class Centred(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs - keras.ops.mean(inputs, axis=0)
+
+
+class Following(keras.layers.Layer):
+    """Subtracts a mean that it follows, in a way of its own."""
+
+    def build(self, input_shape):
+        self.mean = self.add_weight(shape=(input_shape[-1],), initializer="zeros", trainable=False)
+
+    def call(self, inputs, training=False):
+        if training:
+            self.mean.assign(0.9 * self.mean + 0.1 * keras.ops.mean(inputs, axis=0))
+        return inputs - self.mean
+
+
 LEFT_TO_KERAS = {
     "activity_regularizer": sequential(dense(6, activity_regularizer="l2"), dense()),
     "add_loss": sequential(dense(6), batch_loss, dense()),
     "own batch normalization": sequential(dense(6), OwnNorm, dense()),
     "own compute_loss": own_step,
+    "own compute_loss of an object": patched,
+    "layer that compares rows": sequential(Centred, dense()),
+    "layer whose state is of rows": sequential(Following, dense()),
+    "operation that compares rows": sequential(
+        lambda: keras.layers.Lambda(lambda x: x - keras.ops.mean(x, 0)), dense()
+    ),
+    "masked rows": sequential(lambda: keras.layers.Masking(0.0), dense()),
 }
 
 
 @pytest.mark.parametrize("builder", LEFT_TO_KERAS.values(), ids=LEFT_TO_KERAS)
 def test_what_is_left_to_keras(builder):
-    fits = [plain_regressor(builder, engine=engine, **SETTINGS).fit(X, Y) for engine in ("auto", "keras")]
+    fits = [plain_regressor(builder, engine=engine, **SETTINGS).fit(X0, Y) for engine in ("auto", "keras")]
     assert fits[0].history_ == fits[1].history_
-    with pytest.raises(exceptions.NotCompilableError, match=r"needs Keras' fit|fill up a batch"):
-        plain_regressor(builder, engine="compiled", **SETTINGS).fit(X, Y)
+    with pytest.raises(exceptions.NotCompilableError, match=r"needs Keras' fit|fill up a batch|needs whole batches"):
+        plain_regressor(builder, engine="compiled", **SETTINGS).fit(X0, Y)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: keras.layers.GaussianNoise(0.1),
+        lambda: keras.layers.Dropout(0.2),
+        keras.layers.BatchNormalization,
+        keras.layers.LayerNormalization,
+        lambda: keras.layers.SpectralNormalization(keras.layers.Dense(3)),
+    ],
+    ids=["noise", "dropout", "batch normalization", "layer normalization", "spectral normalization"],
+)
+def test_layers_that_do_not_compare_rows(layer):
+    builder = sequential(dense(3), layer, dense())
+    task = prepared_task(plain_regressor(builder, **SETTINGS), GivenRows(X, Y))
+    assert why_not_compilable(task.recipe, []) is None
+
+
+def test_layers_are_judged_by_columns_that_are_scaled():
+    with pytest.raises(exceptions.NotCompilableError, match="the model, which compares rows, needs whole batches"):
+        plain_regressor(sequential(Centred, dense()), engine="compiled", input_scaling="robust", **SETTINGS).fit(X, Y)
+
+
+def test_scaling_before_a_model_of_its_own_steps():
+    with pytest.raises(ValueError, match="'input_scaling' parameter must be None for a model with a compute_loss"):
+        plain_regressor(own_step, input_scaling="robust", **SETTINGS).fit(X, Y)
+
+
+def test_a_model_without_trainable_weights():
+    with pytest.raises(ValueError, match="must build a model with trainable weights"):
+        plain_regressor(sequential(dense(trainable=False)), **SETTINGS).fit(X, Y)
+
+
+# Losses
+
+
+def balanced_by_batch(y, output):
+    """Squares, by the size of a batch's y."""
+    return keras.ops.mean(keras.ops.square(y - output), -1) / keras.ops.mean(keras.ops.square(y))
+
+
+def test_a_loss_that_compares_rows():
+    settings = {"loss": balanced_by_batch, "n_neurons": 4, "n_hidden": 1, **SETTINGS}
+    fits = [plain_regressor(engine=engine, **settings).fit(X, Y) for engine in ("auto", "keras")]
+    assert fits[0].history_ == fits[1].history_
+    with pytest.raises(exceptions.NotCompilableError, match="the loss 'balanced_by_batch', which compares rows, needs"):
+        plain_regressor(engine="compiled", **settings).fit(X, Y)
+
+
+def test_a_loss_that_leaves_out_a_class():
+    settings = {"loss": keras.losses.SparseCategoricalCrossentropy(ignore_class=1), "n_neurons": 4, "n_hidden": 1}
+    settings |= SETTINGS
+    labels = np.digitize(Y, [-1, 0])
+    fits = [plain_classifier(engine=engine, **settings).fit(X, labels) for engine in ("auto", "keras")]
+    assert fits[0].history_ == fits[1].history_
+
+
+# Optimizers
+
+
+class Sign(keras.optimizers.Optimizer):
+    """Its constructor takes nothing else."""
+
+    def __init__(self, learning_rate=0.01):
+        super().__init__(learning_rate=learning_rate)
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign_sub(variable, learning_rate * keras.ops.sign(gradient))
+
+
+class Momenta(keras.optimizers.Optimizer):
+    """It has no constructor of its own."""
+
+    def build(self, variables):
+        super().build(variables)
+        self.velocities = [[self.add_variable_from_reference(v, name="velocity")] for v in variables]
+
+    def update_step(self, gradient, variable, learning_rate):
+        (velocity,) = self.velocities[self._get_variable_index(variable)]
+        self.assign(velocity, 0.9 * velocity + gradient)
+        self.assign_sub(variable, learning_rate * velocity)
+
+
+@pytest.mark.parametrize("optimizer", [Sign, Sign(0.01), Momenta], ids=["class", "object", "nested state"])
+def test_optimizers_of_ones_own(optimizer):
+    settings = {"n_neurons": 4, "n_hidden": 1, **SETTINGS}
+    ours, theirs = (
+        plain_regressor(optimizer=optimizer, engine=engine, **settings).fit(X, Y) for engine in ("auto", "keras")
+    )
+    np.testing.assert_allclose(ours.history_["loss"], theirs.history_["loss"], rtol=1e-4)
+
+
+def test_an_optimizer_around_another_one():
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01))
+    with pytest.raises(ValueError, match="'optimizer' parameter must be an optimizer with a learning rate of its own"):
+        plain_regressor(optimizer=optimizer).fit(X, Y)
 
 
 def test_a_dropout_layer_that_is_called_twice_drops_differently():

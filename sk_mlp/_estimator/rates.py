@@ -68,6 +68,11 @@ def _number_of(optimizer: keras.optimizers.Optimizer, name: str) -> Any:
     if name == "weight_decay":
         return float(optimizer.weight_decay or 0.0)
     rate = optimizer._learning_rate
+    if "learning_rate" not in optimizer.get_config():
+        raise ValueError(
+            "The 'optimizer' parameter must be an optimizer with a learning rate of its own. Got "
+            f"{type(optimizer).__name__} instead; give the one that it holds."
+        )
     # Keras keeps it as float32: 0.003 rather than 0.003000000026.
     return rate if isinstance(rate, Schedule) else float(str(np.float32(optimizer.get_config()["learning_rate"])))
 

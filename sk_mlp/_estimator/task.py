@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 
 from sk_mlp._estimator.network import Network
 from sk_mlp._estimator.settings import Settings
+from sk_mlp._keras.loss import mixes_rows as loss_mixes_rows
 from sk_mlp._keras.metric_layouts import Output
 from sk_mlp._keras.metrics import check_metrics, resolve_metrics
 from sk_mlp._keras.resolve import resolve_optimizer
@@ -18,6 +19,7 @@ from sk_mlp._network.spec import Blueprint, Fitted, Member
 from sk_mlp._tables.selection import Matrix
 from sk_mlp._tables.table import Table
 from sk_mlp._targets.base import Targets
+from sk_mlp.engine.compilable import mixes_rows
 from sk_mlp.engine.program import padded_size
 from sk_mlp.engine.recipe import Recipe, has_data, optimizer_data
 from sk_mlp.engine.run import Run
@@ -110,7 +112,6 @@ def make_recipe(network: Network, X: Matrix, n_rows: int, frozen: tuple[int, ...
     make_metrics = partial(resolve_metrics, settings.metrics, settings.routed["metrics"], output)
     metrics = make_metrics()
     structures = [(metric.name, structure_of(metric)) for metric in metrics]
-    needs_whole_batches = check_metrics(metrics, output)
     batch_size = automatic_batch_size(n_rows) if isinstance(settings.batch_size, str) else settings.batch_size
     traced = {name: bool(value) if name in optimizer_data(config) else value for name, value in config.items()}
     rule = repr(sorted(traced.items()))
@@ -136,12 +137,23 @@ def make_recipe(network: Network, X: Matrix, n_rows: int, frozen: tuple[int, ...
         slots=(optimizer_class.__qualname__, rule),
         loss=loss.keras,
         make_metrics=make_metrics,
-        metric_of_whole_batches=needs_whole_batches,
+        of_whole_batches=of_whole_batches(network, metrics, output, X),
         batch_size=min(batch_size, padded_size(n_rows)),
         shuffle=settings.shuffle,
         row_nonzeros=row_nonzeros,
         frozen=frozen,
     )
+
+
+def of_whole_batches(network: Network, metrics: list[keras.metrics.Metric], output: Output, X: Matrix) -> str:
+    """What depends on rows that only fill a batch up, in words; "" if nothing does."""
+    if name := check_metrics(metrics, output):
+        return f"the metric {name!r}"
+    loss = network.loss.keras
+    if loss_mixes_rows(loss, *output.example()):
+        return f"the loss {loss.name!r}, which compares rows,"
+    is_mixing = network.blueprint.sample is not None and mixes_rows(network.blueprint, X)
+    return "the model, which compares rows," if is_mixing else ""
 
 
 def automatic_batch_size(n_rows: int) -> int:

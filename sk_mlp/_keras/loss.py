@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from sk_mlp._estimator.messages import unknown_name
 from sk_mlp._keras.inner import to_snake_case
@@ -167,6 +168,25 @@ def _is_flat(loss: keras.losses.Loss) -> bool:
         if values.shape[:1] == (3,) and np.ptp(values.reshape(3, -1).mean(axis=1)) < 1e-5:
             return True
     return False
+
+
+def mixes_rows(loss: keras.losses.Loss, y: NDArray, output: NDArray) -> bool:
+    """Whether the loss of a row depends on the rows beside it: some users' do, such as one by the batch's mean.
+
+    Parameters
+    ----------
+    loss : keras.losses.Loss
+    y, output : ndarray of shape (n_rows, n_columns)
+        Of some rows that differ.
+    """
+    if type(loss) is Quantile or (type(loss).__module__.startswith("keras.") and keras_name(loss)):
+        return False
+    other = [*range(len(y) - 1), 0]
+    try:
+        one, two = (np.asarray(loss.call(*pair)) for pair in ((y, output), (y[other], output[other])))
+    except Exception:  # a user's code may raise anything: training will tell
+        return False
+    return bool(one.ndim) and not np.allclose(one[:-1], two[:-1], rtol=1e-4, atol=1e-6, equal_nan=True)
 
 
 def check_loss_of_numbers(loss: keras.losses.Loss, given: Any, width: int, is_linear: bool) -> None:

@@ -11,14 +11,17 @@ import keras
 
 from sk_mlp._estimator.messages import unknown_name
 from sk_mlp._keras.copies import copied
+from sk_mlp._keras.inner import BaseOptimizer
 from sk_mlp._keras.metrics import sign_of
 from sk_mlp._keras.routing import (
+    arguments_of,
     checked_arguments,
     classes_without_arguments,
     leaves_of,
     made,
     routed_arguments,
 )
+from sk_mlp.engine.recipe import needed_rate
 
 OPTIMIZERS = {
     name.lower(): cls for name, cls in classes_without_arguments(keras.optimizers, keras.optimizers.Optimizer).items()
@@ -60,7 +63,7 @@ def resolve_optimizer(optimizer: Any, arguments: Mapping[str, Any]) -> tuple[typ
             f"optimizer={optimizer!r} is an object, which takes no further arguments. Got {routed}; pass a name or a "
             "class instead."
         )
-    return type(optimizer), _without_data(optimizer.get_config())
+    return type(optimizer), _without_data(type(optimizer), optimizer.get_config())
 
 
 def _optimizer_arguments(optimizer_class: type, routed: dict[str, Any]) -> dict[str, Any]:
@@ -75,13 +78,19 @@ def _optimizer_arguments(optimizer_class: type, routed: dict[str, Any]) -> dict[
 @functools.lru_cache(maxsize=64)  # making an optimizer, to see its arguments checked and completed, costs some 3 ms
 def _completed_arguments(optimizer_class: type, routed: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
     try:
-        return _without_data(optimizer_class(**dict(routed)).get_config())
+        optimizer = optimizer_class(**dict(routed), **needed_rate(optimizer_class))
+        return _without_data(optimizer_class, optimizer.get_config())
     except (TypeError, ValueError) as error:
         raise ValueError(f"The optimizer's arguments {dict(routed)} are not valid: {error}") from error
 
 
-def _without_data(config: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name not in ("name", "learning_rate", "weight_decay")}
+def _without_data(optimizer_class: type, config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration without rate and decay, and without defaults that a user's constructor does not take."""
+    own = {name: value for name, value in config.items() if name not in ("name", "learning_rate", "weight_decay")}
+    known, takes_any = arguments_of(optimizer_class)
+    of_base = inspect.signature(BaseOptimizer.__init__).parameters
+    idle = {name for name, value in own.items() if name in of_base and value == of_base[name].default}
+    return {name: value for name, value in own.items() if takes_any or name in known or name not in idle}
 
 
 def resolve_callbacks(callbacks: Any, arguments: Mapping[str, Any]) -> list[keras.callbacks.Callback]:

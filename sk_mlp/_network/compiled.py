@@ -6,6 +6,15 @@ from typing import Any
 
 import keras
 
+STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")  # of a model, which Keras' `fit` calls
+
+
+def own_step(model: keras.Model | None) -> str:
+    """Name of a method of the user's own that Keras' `fit` would call; "" if there is none."""
+    methods = {name: getattr(model, name, None) for name in STEPS}
+    own = [name for name, method in methods.items() if method and not str(method.__module__).startswith("keras.")]
+    return own[0] if own else ""
+
 
 @dataclass(frozen=True, eq=False)
 class Compiled:

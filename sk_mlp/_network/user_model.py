@@ -16,7 +16,7 @@ from sk_mlp._keras.resolve import resolve_optimizer
 from sk_mlp._keras.seeds import seeded
 from sk_mlp._network.build import give_statistics, layers_of, statistics_of
 from sk_mlp._network.builder_arguments import arguments_of, name_of
-from sk_mlp._network.compiled import compile_like, compiled_by_user
+from sk_mlp._network.compiled import compile_like, compiled_by_user, own_step
 from sk_mlp._network.mapped_layers import dropout_layers
 from sk_mlp._network.names import COLUMNS
 from sk_mlp._network.spec import Blueprint
@@ -150,7 +150,18 @@ def call_builder(
 
 
 def with_scaling(model: keras.Model, plan: ColumnPlan, n_features: int, columns: Inputs) -> keras.Model:
-    """A model that scales X's columns and passes them to another model, which is a part of it."""
+    """A model that scales X's columns and passes them to another model, which is a part of it.
+
+    Raises
+    ------
+    ValueError
+        If Keras' `fit` would call methods of that model's own.
+    """
+    if name := own_step(model):
+        raise ValueError(
+            f"The 'input_scaling' parameter must be None for a model with a {name} of its own, which a model that "
+            f"scales would not call. Got {name_of(model)}; put a scaler before the estimator."
+        )
     with under_policy(exact(model.dtype_policy.name)):  # only what comes after may have half precision
         features = keras.Input((n_features,), name="features")
         scaled = ColumnEncoding(asdict(plan), name=COLUMNS)(features)

@@ -1,8 +1,20 @@
 """What the compiled engine cannot run, known before it tries."""
 
 import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
 
+from sk_mlp._keras.seeds import seeded
+from sk_mlp._network.build import weights_of
+from sk_mlp._network.compiled import own_step
+from sk_mlp._network.mapped_layers import Batch, dropout_layers, engine_layers
+from sk_mlp._network.spec import Blueprint
+from sk_mlp._tables.selection import Inputs, Matrix, dense, to_inputs
+from sk_mlp.engine.last_used import LastUsed
 from sk_mlp.engine.recipe import Recipe, has_data
+from sk_mlp.engine.step import take_columns
+from sk_mlp.layers import ColumnEncoding
 
 BATCH_EVENTS = (
     "on_batch_begin",
@@ -35,7 +47,6 @@ RULES = {
     "RMSprop",
     "SGD",
 }
-STEPS = ("train_step", "test_step", "compute_loss", "compute_metrics")  # of a model, which Keras' `fit` calls
 # Settings of an optimizer that make Keras' `fit` do more than apply the rule.
 OUTSIDE_THE_RULE = ("ema_overwrite_frequency", "gradient_accumulation_steps", "loss_scale_factor")
 
@@ -57,12 +68,10 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
     for callback in callbacks:
         if wants_batches(callback):
             return f"the callback {type(callback).__name__} wants to be called at every batch"
-    if recipe.metric_of_whole_batches:
-        return f"the metric {recipe.metric_of_whole_batches!r} needs whole batches, which are filled up with other rows"
-    for name in STEPS:
-        method = getattr(type(recipe.blueprint.sample), name, None)
-        if method and not str(method.__module__).startswith("keras."):
-            return f"the model's own {name} needs Keras' fit"
+    if recipe.of_whole_batches:
+        return f"{recipe.of_whole_batches} needs whole batches, while the last one is filled up with other rows"
+    if name := own_step(recipe.blueprint.sample):
+        return f"the model's own {name} needs Keras' fit"
     optimizer = recipe.optimizer_class
     if has_data(optimizer) and optimizer.__name__ not in RULES:
         return f"the optimizer {optimizer.__name__} needs Keras' fit"
@@ -72,3 +81,41 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
     if recipe.loss.reduction not in ("sum_over_batch_size", "mean"):
         return f"the loss's reduction {recipe.loss.reduction!r} needs Keras' fit"
     return None
+
+
+MIXING: LastUsed[bool] = LastUsed(size=128)  # whether models do, by their structures
+
+
+def mixes_rows(blueprint: Blueprint, X: Matrix) -> bool:
+    """Whether, in training, what a user's model puts out for a row depends on the rows beside it, or its state does.
+
+    Batch normalization does not count, which the engine runs in its own way.
+    """
+    return MIXING.get(blueprint.structure, lambda: _mixes_rows(blueprint.sample, blueprint.columns, dense(X[:100])))
+
+
+def _mixes_rows(model: keras.Model, columns: Inputs, rows: NDArray) -> bool:
+    first, other = rows[0], rows[np.abs(rows - rows[0]).sum(axis=1).argmax()]
+    try:
+        one, two = (_in_training(model, columns, np.stack([first, other, last])) for last in (first, other))
+    except Exception:  # of a user's code: training will tell
+        return False
+    return not all(np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True) for a, b in zip(one, two, strict=True))
+
+
+def _in_training(model: keras.Model, columns: Inputs, batch: NDArray) -> list[NDArray]:
+    """Output for all rows but the last, which only fills the batch up, and the model's state after that."""
+    real = tf.constant([True] * (len(batch) - 1) + [False])
+    rates = {number: tf.constant(layer.rate, tf.float32) for number, layer in enumerate(dropout_layers(model))}
+    arguments = {"training": True} if model._call_has_training_arg else {}
+    with (
+        seeded(0),
+        engine_layers(model, Batch(real, tf.constant(0), rates)),
+        keras.StatelessScope(collect_losses=True) as scope,
+    ):
+        for layer in model.layers:
+            if isinstance(layer, ColumnEncoding):  # which has not learned the columns yet
+                layer.scale.assign(tf.ones_like(layer.scale))
+        (output,) = keras.tree.flatten(model(to_inputs(tf.constant(batch), columns, take_columns), **arguments))
+        state = [scope.get_current_value(variable) for variable in weights_of(model)]
+    return [np.asarray(output)[:-1], *(np.asarray(value) for value in state if value is not None)]  # that have changed

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import inspect
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from sk_mlp._estimator.messages import CHANGED
+from sk_mlp._estimator.messages import CHANGED, counted
 from sk_mlp._keras.inner import BaseOptimizer, TFOptimizer
 from sk_mlp._network.build import random_variables, seed_states, weights_of
 from sk_mlp._network.layout import State, StateLayout
@@ -59,8 +60,8 @@ class Recipe:
         For sparse X, no row of which has more entries; 0 for dense X.
     frozen : tuple of int
         Numbers of the network's variables that a member's ``frozen_epochs`` is about.
-    metric_of_whole_batches : str
-        Name of a metric that counts the rows that fill a batch up, whatever their weight; "" without any.
+    of_whole_batches : str
+        What depends on the rows that fill a batch up, whatever their weight, in words; "" if nothing does.
     """
 
     blueprint: Blueprint
@@ -74,7 +75,7 @@ class Recipe:
     shuffle: bool
     row_nonzeros: int = 0
     frozen: tuple[int, ...] = ()
-    metric_of_whole_batches: str = ""
+    of_whole_batches: str = ""
 
     @property
     def key(self) -> Hashable:
@@ -133,8 +134,8 @@ def make_optimizer(
     recipe: Recipe, cls: type, variables: list[keras.Variable], exempt: Sequence[keras.Variable] = ()
 ) -> keras.optimizers.Optimizer:
     """The recipe's optimizer, as an object of this class, built on these variables, of which some do not decay."""
-    # A number, not None: the rule must contain the decay, whose size is data.
-    optimizer = cls(**recipe.optimizer_config, weight_decay=0.0)
+    optimizer = cls(**recipe.optimizer_config, **needed_rate(cls))
+    optimizer.weight_decay = 0.0  # a number, not None: the rule must contain the decay, whose size is data
     if exempt:
         optimizer.exclude_from_weight_decay(var_list=list(exempt))
     optimizer.build(variables)
@@ -142,6 +143,18 @@ def make_optimizer(
         if isinstance(value, keras.Variable) and not any(value is v for v in optimizer.variables):
             optimizer._track_variable(value)
     return optimizer
+
+
+def needed_rate(optimizer_class: type) -> dict[str, float]:
+    """A learning rate, no matter which, for a class that cannot be made without."""
+    for base in [cls for cls in optimizer_class.__mro__ if "__init__" in vars(cls)]:
+        parameters = inspect.signature(vars(base)["__init__"]).parameters
+        if "learning_rate" in parameters:
+            rate = parameters["learning_rate"]
+            return {"learning_rate": 1e-3} if rate.default is rate.empty else {}
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break  # which does not pass any on
+    return {}
 
 
 def is_exempt(recipe: Recipe, number: int, shape: tuple[int, ...]) -> bool:
@@ -182,7 +195,10 @@ class Parts:
         self.metrics = recipe.make_metrics()
         trainable = self.model.trainable_variables
         if not trainable:
-            raise ValueError("The model has no trainable weights.")
+            raise ValueError(
+                "The 'model' parameter must build a model with trainable weights. Got one without any, "
+                f"and {counted(len(self.model.non_trainable_variables), 'other variable')}."
+            )
         exempt = [v for i, v in enumerate(trainable) if is_exempt(recipe, i, v.shape)]
         self.optimizer = make_optimizer(recipe, recipe.optimizer_class, trainable, exempt)
         self.n_trainable = len(trainable)

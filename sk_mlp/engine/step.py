@@ -35,6 +35,7 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
         outputs = model(to_inputs(x, parts.columns, take_columns), **arguments)
         if scope.losses:  # of regularizers of activities, or add_loss: they would see the rows that fill up a batch
             raise NotCompilableError("a layer adds a loss of the batch, which needs Keras' fit")
+        _refuse_mask(outputs, "the output")
         penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in model.losses] or [tf.zeros(())])
     outputs = [tf.cast(output, tf.float32) for output in (outputs if parts.n_heads > 1 else [outputs])]
     return outputs, [scope.get_current_value(v) for v in variables[parts.n_trainable :]], penalty
@@ -43,7 +44,13 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
 def row_losses(loss: keras.losses.Loss, y: tf.Tensor, output: tf.Tensor) -> tf.Tensor:
     """Loss of each row, shape (batch,), in the output's precision."""
     losses = loss.call(y, output if goes_with(loss, output) else tf.identity(output))
+    _refuse_mask(losses, "the loss")
     return tf.reduce_mean(tf.reshape(losses, (tf.shape(y)[0], -1)), axis=1)
+
+
+def _refuse_mask(tensor: tf.Tensor, what: str) -> None:
+    if getattr(tensor, "_keras_mask", None) is not None:
+        raise NotCompilableError(f"{what} leaves out some rows by a mask, which needs Keras' fit")
 
 
 def goes_with(loss: keras.losses.Loss, output: tf.Tensor) -> bool:

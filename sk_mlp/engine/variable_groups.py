@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from sk_mlp.engine.recipe import Parts, Recipe, averages_of, is_exempt, make_optimizer, stateless
+from sk_mlp.exceptions import NotCompilableError
 
 SMALL = 4096  # elements; joining and splitting larger ones at each step would cost more time than it saves
 ELEMENTWISE = (
@@ -73,6 +74,11 @@ class Grouping:
         self.n_weights = self.n_groups + parts.n_weights - parts.n_trainable
         others = ([i] for i in range(parts.n_trainable, parts.n_weights))
         slots = _slots(self.optimizer, parts.optimizer, numbers)
+        if not all(id(slot) in slots for slot in self.optimizer.variables):
+            name = recipe.optimizer_class.__name__
+            raise NotCompilableError(
+                f"the state of {name} is not in variables and lists of them, which needs Keras' fit"
+            )
         self.sources = [*numbers, *others]
         self.sources += [[index[id(v)] for v in slots[id(slot)]] for slot in self.optimizer.variables]
         self.averages = [self.index(v) for v in averages_of(self.optimizer)] or list(range(self.n_groups))
