@@ -89,6 +89,47 @@ def test_smoothed_labels_of_a_hinge():
         plain_classifier(**SMALL, loss="hinge", label_smoothing=0.1).fit(X, TWO)
 
 
+def of_numbers(n_outputs):
+    return lambda: keras.Sequential([keras.Input((3,)), keras.layers.Dense(n_outputs)])
+
+
+@pytest.mark.parametrize(
+    ("n_outputs", "y", "loss"),
+    [
+        (1, TWO, "binary_crossentropy"),
+        (2, TWO, "sparse_categorical_crossentropy"),
+        (3, THREE, "sparse_categorical_crossentropy"),
+        (3, LABELS, "binary_crossentropy"),
+    ],
+)
+@pytest.mark.parametrize("params", [{}, {"input_scaling": "standard"}, {"ensemble_size": 2}], ids=str)
+def test_the_default_loss_is_one_of_logits_for_a_model_without_an_activation(n_outputs, y, loss, params):
+    params = {"epochs": 2, "random_state": 0, **params}
+    mlp = plain_classifier(of_numbers(n_outputs), **params).fit(X, y)
+    of_logits = plain_classifier(of_numbers(n_outputs), **params, loss=loss, loss__from_logits=True).fit(X, y)
+    np.testing.assert_array_equal(mlp.predict_proba(X), of_logits.predict_proba(X))
+    assert mlp.model_.evaluate(X, y, verbose=0) == of_logits.model_.evaluate(X, y, verbose=0)
+
+
+def test_a_loss_of_probabilities_for_a_model_without_an_activation_warns():
+    def build():
+        model = of_numbers(1)()
+        model.compile(loss="binary_crossentropy")
+        return model
+
+    for mlp in (
+        plain_classifier(build, epochs=1),
+        plain_classifier(of_numbers(1), epochs=1, loss="binary_crossentropy"),
+    ):
+        with pytest.warns(UserWarning, match=r"'binary_crossentropy' takes probabilities, but .* from_logits=True"):
+            mlp.fit(X, TWO)
+
+
+def test_a_model_that_is_not_compiled_has_the_loss_of_its_width():
+    mlp = plain_classifier(lambda: keras.Sequential([keras.layers.Dense(2, "softmax")]), epochs=1).fit(X, TWO)
+    assert np.isfinite(mlp.model_.evaluate(X, TWO, verbose=0))
+
+
 def test_loss_of_logits_for_a_model_of_probabilities():
     def build():
         return keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])

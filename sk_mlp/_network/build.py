@@ -149,6 +149,16 @@ def ends_in_probabilities(model: keras.Model, of_classes: bool = False) -> bool:
     return activation is keras.activations.sigmoid and not of_classes
 
 
+def ends_in_numbers(model: keras.Model) -> bool:
+    """Whether a model is known to end in a Dense layer without an activation, whose outputs are any numbers."""
+    if not getattr(model, "outputs", None):
+        return False
+    last = model.outputs[0]._keras_history.operation
+    if isinstance(last, keras.Model):
+        return ends_in_numbers(last)
+    return isinstance(last, keras.layers.Dense) and last.activation is keras.activations.linear
+
+
 def with_units(model: keras.Model, mean: np.ndarray, scale: np.ndarray) -> keras.Model:
     """Append a layer that puts a regression network's output into y's units; layers and weights are shared."""
     dtype = exact(model.dtype_policy.name)

@@ -13,7 +13,7 @@ from sk_mlp._network.build import averaged, model_of, weights_of, with_order, wi
 from sk_mlp._network.compiled import compile_like, compiled_by_user, ready_to_save
 from sk_mlp._network.fit_loss import loss_of_fit
 from sk_mlp._network.spec import Fitted
-from sk_mlp._network.user_model import fresh_optimizer
+from sk_mlp._network.user_model import fresh_optimizer, symbolic_output
 from sk_mlp._tables.categories import Categories, as_type, holds_texts
 from sk_mlp._tables.dates import Dates
 from sk_mlp._tables.names import names_of_inputs
@@ -50,22 +50,26 @@ def trained_model(fitted: Fitted, settings: Settings) -> keras.Model:
     model = in_units(model, targets, fitted.shift)
     if compiled := compiled_by_user(own):
         loss, metrics = told_besides(settings, compiled)
-        compile_like(model, own, None if loss is None else _stock_loss(settings, targets), metrics)
+        compile_like(model, own, None if loss is None else _stock_loss(settings, fitted, own), metrics)
     else:
         if settings.model is not None:
             settings = with_compiled(settings, None, has_weights=False)
         arguments = settings.routed["optimizer"]
         optimizer = fresh_optimizer(settings.optimizer, arguments, settings.learning_rate, settings.weight_decay)
         two = fitted.spec is not None and fitted.spec.aux_output
-        losses = losses_of_outputs(_stock_loss(settings, targets), settings.aux_loss_weight if two else None)
+        losses = losses_of_outputs(_stock_loss(settings, fitted, own), settings.aux_loss_weight if two else None)
         model.compile(optimizer, **losses)
     ready_to_save(model)
     return model
 
 
-def _stock_loss(settings: Settings, targets: Targets) -> Any:
+def _stock_loss(settings: Settings, fitted: Fitted, own: keras.Model) -> Any:
     """The loss to save with the model: one that can be loaded without this package."""
-    loss = loss_of_fit(settings, targets, targets.n_outputs, None).keras
+    if fitted.spec:
+        loss = loss_of_fit(settings, fitted.targets, fitted.targets.n_outputs, None).keras
+    else:
+        width = symbolic_output(own, fitted.table.n_features, fitted.columns).shape[1]
+        loss = loss_of_fit(settings, fitted.targets, width, own).keras
     return loss.function if isinstance(loss, FunctionLoss) else loss
 
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sk_mlp._estimator.messages import warn
 from sk_mlp._keras.inner import to_snake_case
 from sk_mlp._keras.loss import (
     HINGES,
@@ -17,7 +18,7 @@ from sk_mlp._keras.loss import (
     is_of_logits,
     resolve_loss,
 )
-from sk_mlp._network.build import ends_in_probabilities
+from sk_mlp._network.build import ends_in_numbers, ends_in_probabilities
 from sk_mlp._network.user_model import has_linear_output
 from sk_mlp._targets.base import Targets
 from sk_mlp.losses import keras_name, label_smoothing, loss_of_frequencies
@@ -86,8 +87,16 @@ class FitLoss:
         check_loss_of_classes(self.keras, self.given, kind, width, self.smoothing)
 
     def check_of_probabilities(self) -> None:
-        """Raise if it takes logits, but the user's model returns probabilities."""
-        if self.of_logits and self.sample is not None and ends_in_probabilities(self.sample):
+        """Raise if it takes logits, but the user's model returns probabilities; warn if it is the other way round."""
+        if self.sample is None:
+            return
+        if not self.of_logits and self.name.endswith("crossentropy") and ends_in_numbers(self.sample):
+            warn(
+                f"The loss {self.keras.name!r} takes probabilities, but the 'model' ends in a Dense layer without an "
+                "activation: what it returns below 0 and above 1 is cut off. End it in a sigmoid or softmax, or take a "
+                "loss with from_logits=True."
+            )
+        if self.of_logits and ends_in_probabilities(self.sample):
             raise ValueError(
                 "The 'loss' parameter must be a loss of probabilities for a 'model' that ends in a sigmoid or softmax. "
                 f"Got {self.keras.name!r} with from_logits=True."
@@ -119,7 +128,7 @@ class FitLoss:
 
 
 def loss_of_fit(settings: "Settings", targets: Targets, width: int, sample: keras.Model | None) -> FitLoss:
-    """The loss that the settings ask for, or the default one of such targets.
+    """The loss that the settings ask for, or the default one of such targets and such a model's output.
 
     Parameters
     ----------
@@ -135,5 +144,9 @@ def loss_of_fit(settings: "Settings", targets: Targets, width: int, sample: kera
     ValueError
         If there is no such loss.
     """
-    loss = resolve_loss(settings.loss, settings.routed["loss"], *targets.default_loss(width, settings.label_smoothing))
+    arguments, defaults = settings.routed["loss"], targets.default_loss(width, settings.label_smoothing)
+    is_ours = settings.loss is None or settings.loss == "focal"
+    if is_ours and defaults[0].endswith("crossentropy") and sample is not None and ends_in_numbers(sample):
+        arguments = {"from_logits": True, **arguments}
+    loss = resolve_loss(settings.loss, arguments, *defaults)
     return FitLoss(loss, settings.loss, settings.label_smoothing, sample)
