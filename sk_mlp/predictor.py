@@ -47,7 +47,7 @@ class Predictor:
 
     It is made by `sk_mlp.load_predictor` from a file, or by `from_estimator`. It takes raw tables in every form that
     `fit` takes, and its predictions are those of the estimator to the last bit, by the same functions. Neither
-    TensorFlow nor Keras is imported: a process that only predicts starts in some tenths of a second, in some 60 MB.
+    TensorFlow nor Keras is imported: a process that only predicts starts in some tenths of a second, in some 70 MB.
 
     It also takes rows as JSON has them, a list of dicts, if X had names of columns in `fit`: each dict has a value for
     each name, None for a missing one, and dates as strings of ISO 8601, such as "2024-05-31T08:00".
