@@ -168,7 +168,9 @@ def test_hidden_layer_sizes_confirmed():
     np.testing.assert_array_equal(mlp.predict_proba(X), classifier().fit(X, LABELS).predict_proba(X))
 
 
-@pytest.mark.parametrize("sizes", [8, np.int64(8), [8], [np.int32(8)], np.array([8]), np.array([8], np.uint8)])
+@pytest.mark.parametrize(
+    "sizes", [8, np.int64(8), [8], [np.int32(8)], np.array([8]), np.array(8), np.array([8], np.uint8)]
+)
 def test_forms_of_hidden_layer_sizes(sizes):
     mlp = classifier(hidden_layer_sizes=sizes, epochs=1).fit(X, LABELS)
     assert [layer.units for layer in mlp.model_.layers if hasattr(layer, "units")] == [8, 1]
@@ -581,6 +583,21 @@ def test_bad_held_out_rows(change, name, fact):
     assert not hasattr(mlp, "n_iter_")
 
 
+@pytest.mark.parametrize("n_classes", [2, 30])
+@pytest.mark.parametrize("are_texts", [True, False])
+def test_a_number_is_not_the_text_of_it(are_texts, n_classes):
+    numbers = np.arange(120) % n_classes * 7
+    y, later = (numbers.astype(str), numbers) if are_texts else (numbers, numbers.astype(str))
+    with pytest.raises(ValueError, match=r"y_val must hold only the classes \["):
+        classifier(epochs=1).fit(X, y, X_val=X, y_val=later)
+    mlp = classifier(epochs=1).partial_fit(X, y)
+    for labels in (later, np.where(np.arange(120) > 60, y.astype(object), later.astype(object))):
+        with pytest.raises(ValueError, match=r"y must hold only the classes \["):
+            mlp.partial_fit(X, labels)
+    with pytest.raises(ValueError, match=r"y must hold only the classes \["):
+        classifier(epochs=1).partial_fit(X, later, classes=np.unique(y))
+
+
 @pytest.mark.parametrize("values", [MULTILABEL[:30] * 5, -MULTILABEL[:30], MULTILABEL[:30] * 0.5])
 def test_held_out_labels_that_are_no_indicators(values):
     with pytest.raises(ValueError, match=r"y_val.*indicator"):
@@ -915,6 +932,13 @@ def test_memory_layouts(order, fitted):
             array.setflags(write=False)
     mlp = regressor().fit(rows, y, sample_weight=weights)
     np.testing.assert_array_equal(mlp.predict(rows), fitted.predict(X))
+
+
+def test_y_that_float32_does_not_hold():
+    with pytest.raises(ValueError, match=r"y and y_val must hold numbers that float32 holds. Got numbers from \["):
+        regressor(normalize_y=False).fit(X, TARGET * 1e39)
+    with pytest.raises(ValueError, match=r"that float32 holds, less \[.*\] and divided by \[.*\]. Got numbers from"):
+        regressor().fit(X, TARGET, X_val=X, y_val=TARGET * 1e300)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ LABELS = (X[:, 0] + RNG.standard_normal(120) > 0.5).astype(int)
 CLASSES = np.array(["low", "middle", "top"])[np.digitize(TARGET, [-2, 2])]
 MULTILABEL = np.column_stack([X[:, 0] > 0, X[:, 1] + X[:, 2] > 0.5]).astype(int)
 TARGETS = np.column_stack([TARGET * 1e6 + 1e9, X[:, 0] * 1e-6])
+POSITIVE = np.exp(TARGET / 4)
 SPLIT = {"X": X[30:], "X_val": X[:30]}
 FULL_BATCH = {"batch_size": 120, "shuffle": False, "early_stopping": False}
 
@@ -110,6 +111,23 @@ def test_partial_fit_with_other_classes_than_before():
     assert mlp.partial_fit(X, LABELS, classes=[1, 0]).n_iter_ == 2
     with pytest.raises(ValueError, match=r"classes.*\[0, 1, 2\]"):
         mlp.partial_fit(X, LABELS, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("y", "classes", "message"),
+    [
+        (LABELS, 3, "classes must hold all labels that may come. Got 3"),
+        (LABELS, [0, 1, np.nan], "classes must hold all labels that may come. Got .*NaN"),
+        (LABELS, [0, 1, "a"], "classes must hold all labels that may come. Got .*Mix"),
+        (LABELS, ["0", "1"], r"y must hold only the classes \['0', '1'\]. Got \[0, 1\] as well|\[1, 0\]"),
+        (MULTILABEL, [1, 2], r"classes must be the numbers of y's columns, \[0, 1\]. Got \[1, 2\]"),
+    ],
+    ids=["a number", "nan", "of two types", "of another type", "of columns"],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast:RuntimeWarning")
+def test_partial_fit_with_classes_that_are_none(y, classes, message):
+    with pytest.raises(ValueError, match=message):
+        classifier().partial_fit(X, y, classes=classes)
 
 
 def test_partial_fit_of_the_regressor_takes_no_classes():
@@ -234,15 +252,46 @@ def test_warm_start_takes_another_learning_rate():
         ({}, {"activation": "tanh"}),
         ({}, {"optimizer": "sgd"}),
         ({}, {"optimizer": "adadelta"}),  # two slots a weight, as adam, but other ones
+        ({}, {"input_scaling": "standard"}),
+        ({"input_scaling": "standard"}, {"input_scaling": None}),
+        ({}, {"handle_missing": "impute"}),
+        ({}, {"loss": "poisson"}),
+        ({"loss": "msle"}, {"loss": "mse"}),
+        ({}, {"loss": "mape"}),  # y less its mean has no ratios
     ],
-    ids=["width", "batch_norm", "as many weights", "activation", "fewer slots", "other slots"],
+    ids=str,
 )
 def test_warm_start_of_another_network(first, then):
-    mlp = regressor(warm_start=True, **first).fit(X, TARGET)
-    predicted = mlp.predict(X)
+    rows = np.where(X > 2, np.nan, X) if "handle_missing" in then else X
+    mlp = regressor(warm_start=True, **first).fit(rows, POSITIVE)
+    predicted = mlp.predict(rows)
     with pytest.raises(ValueError, match="The network or the optimizer has changed since the last fit"):
-        mlp.set_params(**then).fit(X, TARGET)
-    np.testing.assert_array_equal(mlp.predict(X), predicted)
+        mlp.set_params(**then).fit(rows, POSITIVE)
+    np.testing.assert_array_equal(mlp.predict(rows), predicted)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"input_scaling": "standard"}, {"input_scaling": "auto"}),
+        ({}, {"loss": "mae"}),
+        ({"loss": "poisson"}, {"loss": "msle"}),
+        ({"normalize_y": False}, {"loss": "mape"}),
+    ],
+    ids=str,
+)
+def test_warm_start_of_the_same_network(first, then):
+    mlp = regressor(warm_start=True, **first).fit(X, POSITIVE)
+    assert mlp.set_params(**then).fit(X, POSITIVE).n_iter_ == 3
+
+
+def test_a_loss_is_checked_wherever_training_goes_on():
+    counts = regressor(loss="poisson").partial_fit(X, POSITIVE)
+    with pytest.raises(ValueError, match="y must be at least 0 for loss='poisson'"):
+        counts.partial_fit(X, -POSITIVE)
+    numbers = regressor(warm_start=True).fit(X, TARGET)
+    with pytest.raises(ValueError, match="loss"):
+        numbers.set_params(loss="binary_crossentropy").fit(X, TARGET)
 
 
 def test_warm_start_with_other_data():
@@ -418,6 +467,13 @@ def test_several_labels(form):
     assert mlp.n_outputs_ == 2
     assert mlp.score(X, MULTILABEL) > 0.6
     assert np.mean(predicted == MULTILABEL) > 0.85
+
+
+@pytest.mark.parametrize("y", [TARGETS, TARGETS[:, :1]], ids=["columns", "a column"])
+@pytest.mark.filterwarnings("ignore:A column-vector y:sklearn.exceptions.DataConversionWarning")
+def test_numbers_in_a_sparse_matrix(y):
+    of_sparse = regressor().partial_fit(X, sparse.csc_array(y)).partial_fit(X, sparse.csr_matrix(y))
+    np.testing.assert_array_equal(of_sparse.predict(X), regressor().partial_fit(X, y).partial_fit(X, y).predict(X))
 
 
 def test_several_labels_held_out_in_a_sparse_matrix():

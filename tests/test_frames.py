@@ -320,6 +320,18 @@ def test_truth_values_are_numbers_to_what_needs_numbers(make, params):
     assert mlp.categories_ == {}
 
 
+# y
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]", "boolean", "bool[pyarrow]"])
+def test_labels_of_types_that_may_be_missing(dtype):
+    labels = LABELS.astype(bool) if "bool" in dtype else LABELS + 2**60
+    y = pd.Series(labels, dtype=dtype)
+    mlp = plain_classifier(**QUICK).fit(NUMBERS, y, X_val=NUMBERS, y_val=y)
+    np.testing.assert_array_equal(mlp.classes_, np.unique(labels))
+    assert mlp.predict(NUMBERS).dtype == labels.dtype
+
+
 # What comes before, in a pipeline
 
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from optional import pd, pl
 from plain import plain_classifier, plain_regressor, prepared_task
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -128,6 +129,12 @@ def test_rows_held_out():
     near = regressor().fit(X[40:], Y[40:], **held)
     far = regressor().fit(plus(DATE)[40:], Y[40:], **held | {"X_val": plus(DATE)[:40]})
     np.testing.assert_allclose(far.history_["val_loss"], near.history_["val_loss"], rtol=1e-2)
+
+
+def test_rows_held_out_in_a_sparse_matrix():
+    held = [{"X_val": form(plus(DATE)[:40]), "y_val": Y[:40]} for form in (np.asarray, csr_array)]
+    of_dense, of_sparse = (regressor().fit(plus(DATE)[40:], Y[40:], **one).history_ for one in held)
+    assert of_dense == of_sparse
 
 
 def test_a_temperature():

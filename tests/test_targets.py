@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sk_mlp._targets.labels import BinaryTargets, DummyTargets, MulticlassTargets, MultilabelTargets, label_targets
-from sk_mlp._targets.numbers import NumberTargets, number_targets
+from sk_mlp._targets.numbers import NumberTargets, _typical, number_targets
 
 KINDS = [BinaryTargets, MulticlassTargets, DummyTargets, MultilabelTargets, NumberTargets]
 
@@ -77,6 +77,20 @@ def test_constant_target_keeps_scale_one():
     targets = number_targets(np.full(7, 0.1), np.ones(7), standardise=True)
     assert targets.scale == 1
     np.testing.assert_allclose(targets.decode(np.zeros((2, 1))), 0.1)
+
+
+@pytest.mark.parametrize("number", [1e17 + 16, 1e300, -1.7e308])
+def test_a_constant_of_any_size_is_nearly_0(number):
+    targets = number_targets(np.full(7, number), np.linspace(0.1, 1, 7), standardise=True)
+    np.testing.assert_allclose(targets.encode(np.full((7, 1), number)), 0, atol=1)
+    np.testing.assert_allclose(targets.decode(np.full((2, 1), 0.1)), number)
+
+
+def test_ratios_of_integers_of_any_type():
+    small = np.where(np.arange(60) % 2, -128, 100)[:, None]
+    expected = _typical("mean_absolute_percentage_error", small, np.ones(60))
+    of_int8 = _typical("mean_absolute_percentage_error", small.astype(np.int8), np.ones(60))
+    np.testing.assert_array_equal(of_int8, expected)
 
 
 def test_not_standardised():

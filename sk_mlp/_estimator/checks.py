@@ -52,7 +52,7 @@ def learned_table(
         If something is not valid.
     """
     X = _table_of(X, settings.owner.__name__)
-    _refuse_missing(y)
+    y = _as_numpy(y)
     of_numbers = settings.model is not None or settings.pretrain is not None
     categorical, dates = special_columns(X, settings.categorical_features, truths_are_numbers=of_numbers)
     for kind, numbers in (("Categorical", categorical), ("Date", dates)):
@@ -79,7 +79,7 @@ def checked_X_y(estimator: Any, X: Any, y: Any, table: Table, y_checks: dict[str
     """
     name = type(estimator).__name__
     X = _table_of(X, name)
-    _refuse_missing(y)
+    y = _as_numpy(y)
     matrix, y = _numbers_and_y(estimator, X, y, table, y_checks, reset=False)
     return checked_matrix(matrix, table, name), y
 
@@ -98,9 +98,13 @@ def checked_weights(sample_weight: Any, X: Any) -> NDArray:
     return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
-def _refuse_missing(y: Any) -> None:
+def _as_numpy(y: Any) -> Any:
+    """y without missing values. Of types that may have some, numbers and truth values become numpy's: not floats."""
     if has_missing_objects(y):
         raise ValueError("Input y contains NaN or another missing value.")
+    is_extended = hasattr(y, "iloc") and hasattr(y, "dtype") and not isinstance(y.dtype, np.dtype)
+    array = np.asarray(y) if is_extended else None
+    return array if array is not None and array.dtype.kind in "biuf" else y
 
 
 def _numbers_and_y(
@@ -108,11 +112,12 @@ def _numbers_and_y(
 ) -> tuple[Matrix, NDArray]:
     if not table.is_mixed and is_plain(X):
         checks = _checks_of(X, table)
-        return validate_data(estimator, X, y, reset=reset, multi_output=True, **checks, **y_checks)
-    matrix = _coded(estimator, X, table, reset)
-    y = _check_y(y, multi_output=True, estimator=estimator, **y_checks)
-    check_consistent_length(matrix, y)
-    return matrix, y
+        matrix, y = validate_data(estimator, X, y, reset=reset, multi_output=True, **checks, **y_checks)
+    else:
+        matrix = _coded(estimator, X, table, reset)
+        y = _check_y(y, multi_output=True, estimator=estimator, **y_checks)
+        check_consistent_length(matrix, y)
+    return matrix, y.toarray() if issparse(y) else y
 
 
 def checked_X(estimator: Any, X: Any, table: Table, shift: NDArray | None) -> Matrix:

@@ -148,7 +148,8 @@ def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP",
     targets, y = settings.learn_targets(y, given.classes, previous.targets if previous else None, asked)
     as_given = given.X, y, column_of_groups(given.groups, len(y))
     rows = weighed(settings, targets, X, y, own_weights)
-    held_out = held_out_of(settings, given.held_out, estimator, table, targets, rows)
+    as_X = replace(table, is_dense=not issparse(X))  # X decides what held-out rows become
+    held_out = held_out_of(settings, given.held_out, estimator, as_X, targets, rows)
     unlabeled = None if given.X_unlabeled is None else unlabeled_of(settings, given.X_unlabeled, estimator, table)
 
     seed = int(check_random_state(settings.random_state).randint(np.iinfo(np.int32).max))
@@ -159,8 +160,7 @@ def rows_of_fit(settings: Settings, given: GivenRows, estimator: "BaseKerasMLP",
     share = settings.held_out_share
     fraction = settings.validation_fraction if share is None else share
     if held_out is not None:
-        of_X_is_sparse = issparse(rows.X)  # X decides
-        parts.append(held_out.X.toarray() if issparse(held_out.X) and not of_X_is_sparse else held_out.X)
+        parts.append(held_out.X)
         y, weights, counts = (
             np.concatenate(pair) for pair in ((y, held_out.y), (weights, held_out.weights), (counts, held_out.counts))
         )
@@ -197,7 +197,7 @@ def held_out_of(
         raise ValueError(f"X_val and y_val must be given together. Got {missing}=None.")
     try:  # scikit-learn's messages speak of X, y and sample_weight
         X, y = checked_X_y(estimator, X, y, table, settings.owner._y_checks)
-        y = targets.check(y.toarray() if issparse(y) else y, "y_val")  # type: ignore[attr-defined]
+        y = targets.check(y, "y_val")
         given = checked_weights(sample_weight, X)
         together = np.concatenate([training.y, y])
         of_classes = targets.class_weights(settings.class_weight, together, training.own_weights)

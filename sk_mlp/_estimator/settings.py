@@ -3,7 +3,7 @@
 `settings_of` makes it from the estimator, once a fit. `with_compiled` adds what a user's model was compiled with.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -265,7 +265,8 @@ def layer_sizes(values: Mapping[str, Any]) -> tuple[int, ...]:
             for name, default in (("n_hidden", N_HIDDEN), ("n_neurons", N_NEURONS))
         )
         return (n_neurons,) * n_hidden
-    sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
+    sizes = sizes.tolist() if isinstance(sizes, np.ndarray) else sizes  # which is a number itself if it has no axis
+    sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
     for size in sizes:
         if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
             raise ValueError(f"hidden_layer_sizes must hold integers of at least 1. Got {given!r}.")

@@ -165,7 +165,9 @@ def same_paths(fitted: Fitted, blueprint: Blueprint) -> bool:
     """Whether columns still take the same paths as when the state was trained."""
     if fitted.spec is None or blueprint.spec is None:
         return (fitted.spec is None) == (blueprint.spec is None) and fitted.columns == blueprint.columns
-    return all(
-        getattr(fitted.spec, name) == getattr(blueprint.spec, name)
+    before, now = fitted.spec, blueprint.spec
+    are_positive = [spec.output_activation == "exponential" for spec in (before, now)]
+    return are_positive[0] == are_positive[1] and all(
+        getattr(before, name) == getattr(now, name)
         for name in ("wide_columns", "deep_columns", "skip_connection", "aux_output", "activation")
     )

@@ -20,7 +20,7 @@ from sk_mlp._network.build import blueprint_of_spec, ends_in_probabilities
 from sk_mlp._network.builder_arguments import arguments_of, offers_taken
 from sk_mlp._network.compiled import compiled_by_user
 from sk_mlp._network.fit_loss import FitLoss, loss_of_fit
-from sk_mlp._network.names import COLUMNS, WIDE_COLUMNS, variable
+from sk_mlp._network.names import COLUMNS, WIDE_COLUMNS, variable, variables_of
 from sk_mlp._network.spec import Blueprint, Fitted, NetworkSpec
 from sk_mlp._network.user_model import blueprint_of_builder, call_builder, compile_kwargs
 from sk_mlp._tables.matrix import with_features_of_dates
@@ -104,7 +104,7 @@ def built_in_network(settings: Settings, rows: "FitRows", loss: FitLoss, previou
         If X is no X for it.
     """
     targets, before = rows.targets, previous.spec if previous else None
-    if before and not _asks_for(settings, before.deep_plan):
+    if previous and before and not _asks_for(settings, before.deep_plan, _scaling_before(previous)):
         raise ValueError(CHANGED)
     wide, deep = rows.paths["wide_features"], rows.paths["deep_features"]
     plan = partial(_plan, settings, rows)
@@ -242,14 +242,27 @@ def _plan(settings: Settings, rows: "FitRows", columns: tuple[int, ...] | None, 
     )
 
 
-def _asks_for(settings: Settings, plan: ColumnPlan | None) -> bool:
-    """Whether a plan does what the settings ask for; "auto" asks for nothing."""
+def _scaling_before(previous: Fitted) -> str | None:
+    """How the network of the last fit scales numbers."""
+    assert previous.spec is not None
+    plan = previous.spec.deep_plan
+    if plan is None or plan.clip or not plan.numeric:
+        return "robust" if plan and plan.clip else None
+    learned = variables_of(COLUMNS, previous.named_weights(0))
+    is_scaled = learned["center"].any() or not np.isin(learned["scale"], (0, 1)).all()
+    return "standard" if is_scaled else None
+
+
+def _asks_for(settings: Settings, plan: ColumnPlan | None, scaling: str | None) -> bool:
+    """Whether a plan, with this scaling, does what the settings ask for; "auto" asks for nothing."""
     has_numbers = plan is None or bool(plan.numeric)
     embedding = settings.numerical_embedding
+    if settings.handle_missing == "impute" and plan and plan.indicators:
+        return False
     return all(
         asked == "auto" or wanted == found
         for asked, wanted, found in (
-            (settings.input_scaling, settings.input_scaling == "robust", bool(plan and plan.clip)),
+            (settings.input_scaling, settings.input_scaling if has_numbers else scaling, scaling),
             (embedding, embedding if has_numbers else None, plan and plan.embedding),
             (settings.learned_scale, bool(settings.learned_scale), bool(plan and plan.learned_scale)),
         )

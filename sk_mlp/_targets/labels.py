@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 from scipy.special import expit, softmax
 
 from sk_mlp._estimator.messages import counted
@@ -50,7 +49,6 @@ class LabelTargets(Targets, ABC):
 
     def with_units(self, y: NDArray, rows: NDArray, weights: NDArray, loss: LossFacts, standardises: bool) -> Targets:
         """These targets themselves: labels have no units."""
-        loss.check_of_probabilities()
         return self
 
     @abstractmethod
@@ -66,6 +64,7 @@ class LabelTargets(Targets, ABC):
         layout : {"binary", "sparse", "one-hot"}
         """
         layout = self.layout(width, loss)
+        loss.check_of_probabilities()
         loss.check_of_classes(self.kind, width)
         if layout == "sparse" and loss.smoothing:
             raise ValueError(
@@ -317,10 +316,19 @@ def _known_labels(y: NDArray, classes: NDArray, name: str) -> NDArray:
     from sklearn.utils.validation import column_or_1d  # imported only where something is trained
 
     y = column_or_1d(y, warn=True)
-    unseen = np.setdiff1d(y, classes)
-    if len(unseen):
-        raise ValueError(f"{name} must hold only the classes {classes.tolist()}. Got {unseen.tolist()} as well.")
+    unseen = _unseen(y, classes)
+    if unseen:
+        raise ValueError(f"{name} must hold only the classes {classes.tolist()}. Got {unseen} as well.")
     return y
+
+
+def _unseen(y: NDArray, classes: NDArray) -> list:
+    """Labels that are no classes; the number 1 is not the text "1", though numpy takes it for that in large arrays."""
+    kinds = {array.dtype.kind for array in (y, classes)}
+    if "O" not in kinds and ("U" not in kinds or len(kinds) == 1):
+        return np.setdiff1d(y, classes).tolist()
+    known = set(classes.tolist())
+    return [label for label in dict.fromkeys(y.tolist()) if label not in known]
 
 
 def _columns_of_classes(codes: NDArray, width: int, layout: str) -> NDArray:
@@ -368,7 +376,7 @@ def learn_labels(y: Any, classes: Any, previous: Any, asked: LossAsked) -> tuple
 
     Parameters
     ----------
-    y : ndarray or sparse matrix
+    y : ndarray
     classes : array-like or None
         All labels that may come.
     previous : LabelTargets or None
@@ -380,18 +388,29 @@ def learn_labels(y: Any, classes: Any, previous: Any, asked: LossAsked) -> tuple
     ValueError
         If y is no such y.
     """
-    y = y.toarray() if issparse(y) else y
+    if classes is not None:
+        classes = _labels_of(classes)
     targets = previous or label_targets(y, classes)
     may_be_dummies = not previous and isinstance(targets, MultilabelTargets) and are_dummies(y)
     if may_be_dummies and asked.compares_classes(targets):
         targets = DummyTargets(targets.classes)
-    if previous and classes is not None and not np.array_equal(np.unique(classes), previous.classes):
-        raise ValueError(f"classes must be those of the first call, {previous.classes.tolist()}. Got {list(classes)}.")
+    if classes is not None and not np.array_equal(classes, targets.classes):
+        wanted = "those of the first call" if previous else "the numbers of y's columns"
+        raise ValueError(f"classes must be {wanted}, {targets.classes.tolist()}. Got {classes.tolist()}.")
     return targets, targets.check(y)
 
 
+def _labels_of(classes: Any) -> NDArray:
+    from sklearn.utils.multiclass import unique_labels  # imported only where something is trained
+
+    try:
+        return unique_labels(classes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"classes must hold all labels that may come. Got {classes!r}: {error}") from error
+
+
 def label_targets(y: NDArray, classes: NDArray | None = None) -> LabelTargets:
-    """Learn the classes of y, or take those that the caller names.
+    """Learn the classes of y, or take those that the caller names; y itself is left to their `check`.
 
     Raises
     ------
@@ -410,9 +429,6 @@ def label_targets(y: NDArray, classes: NDArray | None = None) -> LabelTargets:
             f"Unknown label type: {target_type}. y must be binary, multiclass or a label indicator matrix; "
             "wrap the estimator in sklearn.multioutput.MultiOutputClassifier for several multiclass columns."
         )
-    y = column_or_1d(y, warn=True)
-    classes = np.unique(y if classes is None else classes)
+    classes = np.unique(column_or_1d(y)) if classes is None else np.unique(classes)
     classes = classes.astype(classes.dtype.newbyteorder("="), copy=False)  # pickles know no other order of bytes
-    targets: LabelTargets = BinaryTargets(classes) if len(classes) <= 2 else MulticlassTargets(classes)
-    targets.check(y)
-    return targets
+    return BinaryTargets(classes) if len(classes) <= 2 else MulticlassTargets(classes)

@@ -11,8 +11,8 @@ from sk_mlp._network.names import Y_MEAN, Y_SCALE, n_columns_of, of_column
 from sk_mlp._targets.base import LossAsked, LossFacts, Targets
 from sk_mlp._targets.dropout import DropoutRule, once_stalled
 
-RATIOS, LOGARITHMS = "mean_absolute_percentage_error", "mean_squared_logarithmic_error"
-POSITIVE = {"poisson", LOGARITHMS}  # for these the built-in network returns positive numbers only
+POISSON, RATIOS, LOGARITHMS = "poisson", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"
+POSITIVE = {POISSON, LOGARITHMS}  # for these the built-in network returns positive numbers only
 
 # A share of y's variance: where less is unexplained, there is next to no noise to learn by heart, and held-out rows are
 # worth more as training rows than for early stopping. And the number of rows that it takes to know that share.
@@ -75,16 +75,10 @@ class NumberTargets(Targets):
 
         Losses of ratios need y's zero: for these y is only divided by its typical size.
         """
-        is_linear = loss.name not in POSITIVE if loss.is_built_in else loss.lets_any_number_through()
-        loss.check_of_numbers(self.n_outputs, is_linear)
-        takes_scale = standardises and (is_linear or loss.is_built_in)
-        if loss.name == "poisson":
+        takes_scale = standardises and (_is_linear(loss) or loss.is_built_in)
+        if loss.name == POISSON:
             mean, scale = np.zeros(len(self.mean)), np.average(y[rows], axis=0, weights=weights)
-            if (y < 0).any() or not np.all(scale):
-                raise ValueError(
-                    "y must be at least 0 for loss='poisson', and not 0 in all training rows of a column. "
-                    f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
-                )
+            _refuse_negative(y, is_zero=not np.all(scale))
         elif takes_scale and (loss.name == RATIOS or (loss.name == LOGARITHMS and loss.is_built_in)):
             mean, scale = np.zeros(len(self.mean)), _typical(loss.name, y[rows], weights)
         else:
@@ -102,12 +96,25 @@ class NumberTargets(Targets):
 
     def encoded(self, y: NDArray, width: int, loss: LossFacts) -> tuple[NDArray, str | None]:
         """y, (n_samples, n_columns), as float32 with mean 0 and variance 1; the layout has no name."""
+        loss.check_of_numbers(self.n_outputs, _is_linear(loss))
         if loss.name == RATIOS and not np.all(y):
             zeros = np.sum(y == 0)
             raise ValueError(f"y must not be 0 for loss={loss.name!r}, which divides by it. Got {zeros} zeros.")
         if loss.name == LOGARITHMS and (y < 0).any():
             raise ValueError(f"y must be at least 0 for loss={loss.name!r}. Got numbers from {y.min(axis=0)}.")
-        return self.encode(y), None
+        if loss.name == POISSON:
+            _refuse_negative(y)
+        if loss.name in (POISSON, RATIOS) and self.mean.any():  # another loss has learned y's units
+            raise ValueError(CHANGED)
+        with np.errstate(over="ignore"):
+            encoded = self.encode(y)
+        if not np.isfinite(encoded).all():
+            units = f", less {self.mean} and divided by {self.scale}" if self.is_standardised else ""
+            raise ValueError(
+                f"y and y_val must hold numbers that float32 holds{units}. Got numbers from {y.min(axis=0)} to "
+                f"{y.max(axis=0)}."
+            )
+        return encoded, None
 
     def encode(self, y: NDArray) -> NDArray:
         """y, (n_samples, n_columns), as float32 with mean 0 and variance 1."""
@@ -130,7 +137,7 @@ class NumberTargets(Targets):
 
     def hyper(self, loss: LossFacts, layout: str | None, width: int) -> dict[str, float]:
         """y's units, for losses that do more than change by a constant factor when y is standardised."""
-        if not self.is_standardised or loss.name in ("poisson", RATIOS) or loss.is_of_differences(self.n_outputs):
+        if not self.is_standardised or loss.name in (POISSON, RATIOS) or loss.is_of_differences(self.n_outputs):
             return {}
         units = {Y_MEAN: self.mean, Y_SCALE: self.scale}
         hyper = {of_column(name, i): float(part) for name, parts in units.items() for i, part in enumerate(parts)}
@@ -208,6 +215,19 @@ def learn_numbers(y: NDArray, classes: Any, previous: Any, asked: LossAsked) -> 
     return targets, targets.check(y)
 
 
+def _is_linear(loss: LossFacts) -> bool:
+    """Whether the network puts out any number."""
+    return loss.name not in POSITIVE if loss.is_built_in else loss.lets_any_number_through()
+
+
+def _refuse_negative(y: NDArray, is_zero: bool = False) -> None:
+    if (y < 0).any() or is_zero:
+        raise ValueError(
+            "y must be at least 0 for loss='poisson', and not 0 in all training rows of a column. "
+            f"Got numbers from {y.min(axis=0)} to {y.max(axis=0)}."
+        )
+
+
 def _refuse_others(y: NDArray, name: str) -> None:
     """Raise an error for a y of strings, dates or durations."""
     if y.dtype.kind not in "biuf":
@@ -228,13 +248,16 @@ def number_targets(y: NDArray, weights: NDArray, standardise: bool) -> NumberTar
         mean = np.average(columns, axis=0, weights=weights)
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights)) * unit
         mean = mean * unit
-        # A constant column keeps scale 1, even where rounding leaves a deviation of some 1e-16 of the mean.
-        scale[scale <= 10 * np.finfo(np.float64).eps * np.abs(mean)] = 1.0
+        # A constant column keeps scale 1, even where rounding leaves a deviation of some 1e-16 of the mean; of huge
+        # numbers that deviation is more than 1.
+        rounding = 10 * np.finfo(np.float64).eps * np.abs(mean)
+        scale = np.where(scale <= rounding, np.maximum(rounding, 1.0), scale)
     return NumberTargets(mean, scale, one_dimensional=y.ndim == 1)
 
 
 def _typical(name: str, y: NDArray, weights: NDArray) -> NDArray:
     """The typical size of each column of y, (n_outputs,), by which losses of ratios have y divided."""
+    y = y.astype(np.float64, copy=False)  # int8 has no 128
     if name == RATIOS:
         return np.exp(np.average(np.log(np.abs(np.where(y == 0, 1, y))), axis=0, weights=weights))
     size = np.expm1(np.average(np.log1p(np.maximum(y, 0)), axis=0, weights=weights))
