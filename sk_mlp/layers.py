@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+import sk_mlp.losses  # noqa: F401  so that Keras knows all that a saved ``model_`` may hold
 from sk_mlp._tables.categories import MISSING, UNKNOWN, known_texts
 from sk_mlp._tables.dates import DateColumn
 from sk_mlp._tables.names import exported_names

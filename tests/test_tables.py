@@ -391,7 +391,8 @@ def test_a_model_of_a_table_for_a_builder_with_several_inputs():
 
 
 def test_keras_loads_a_saved_model_in_another_process(tmp_path):
-    mlp = plain_regressor(**SCALED | {"epochs": 1, "parametric_activation": True}).fit(TABLE[["income"]], TARGET)
+    params = {"epochs": 1, "parametric_activation": True, "loss": "quantile", "loss__quantile": [0.1, 0.9]}
+    mlp = plain_regressor(**SCALED | params).fit(TABLE[["income"]], TARGET)
     mlp.model_.save(tmp_path / "mlp.keras")
     code = f"import keras, sk_mlp.layers; keras.models.load_model({str(tmp_path / 'mlp.keras')!r})"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
