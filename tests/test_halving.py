@@ -250,6 +250,7 @@ class Drawn:
     ("settings", "message"),
     [
         ({"param_distributions": {"kerasmlpregressor__epochs": [3]}}, "must not name 'kerasmlpregressor__epochs'"),
+        ({"param_distributions": []}, r"'param_distributions' parameter must be a dict or a list of them\. Got \[\]"),
         ({"factor": 1}, "The 'factor' parameter"),
         ({"n_candidates": 0}, "The 'n_candidates' parameter"),
         ({"min_epochs": 0}, "The 'min_epochs' parameter"),

@@ -143,7 +143,7 @@ def test_a_classifier():
             "Pipeline that ends in one of them. Got Pipeline",
         ),
         ({"estimator": KerasMLPRegressor}, "The 'estimator' parameter must be .* Got <class"),
-        ({"estimator": regressor(n_neurons=-1)}, "The 'n_neurons' parameter"),
+        ({"estimator": regressor(n_neurons=-1)}, "The 'n_neurons' parameter of KerasMLPRegressor"),
         ({"y": Y[:10]}, "inconsistent numbers of samples"),
         ({"estimator": regressor(handle_missing="error"), "X": np.where(X > 2, np.nan, X)}, "contains NaN"),
         ({"sample_weight": np.zeros(300)}, "at least one non-zero"),

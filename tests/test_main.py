@@ -172,6 +172,12 @@ def test_many_whole_numbers_are_a_quantity(tmp_path):
     assert datasets.read_csv(path, "amount", None).task == "regression"
 
 
+def test_numbers_that_are_too_large_for_integers_are_a_quantity(tmp_path):
+    needed("pandas")
+    path = write(tmp_path, rows_of(amount=lambda i: (-1) ** i * 1e300))
+    assert datasets.read_csv(path, "amount", None).task == "regression"
+
+
 def test_columns_become_scaled_numbers(table):
     data = datasets.read_csv(table[0], "price", None)
     Z = data.prepare.fit_transform(data.X)

@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.utils.fixes import parse_version
 
+from sk_mlp import KerasMLPRegressor
 from sk_mlp.model_selection import PopulationGridSearchCV, PopulationRandomizedSearchCV, _fits
 
 RNG = np.random.default_rng(0)
@@ -540,6 +541,11 @@ def test_the_search_stays_an_ordinary_one():
         failed.fit(X, Y)
     assert failed.estimator is estimator
     assert set(vars(failed)) <= {*before, "param_grid", "_checked_cv_orig", "n_splits_"}
+
+
+def test_a_class_in_place_of_an_estimator_is_refused():
+    with pytest.raises(TypeError, match="provide an instance of scikit-learn estimator instead of a class"):
+        PopulationGridSearchCV(KerasMLPRegressor, {"n_neurons": [4]}).fit(X, Y)
 
 
 def test_bad_settings_are_refused_as_in_scikit_learn():

@@ -112,7 +112,7 @@ def read_csv(path: Path, target: str, task: str | None) -> Data:
     one_hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
     prepare = ColumnTransformer([("numbers", scaled, numbers), ("strings", one_hot, strings)])  # missing: a category
     is_number = pd.api.types.is_numeric_dtype(y) and not pd.api.types.is_bool_dtype(y)
-    is_whole = is_number and bool((y % 1 == 0).all())
+    is_whole = is_number and bool(((y % 1 == 0) & (y.abs() < 2.0**63)).all())  # what int64 holds
     if task is None:
         task = "classification" if not is_number or (is_whole and y.nunique() <= MAX_CLASSES) else "regression"
     if task == "classification":

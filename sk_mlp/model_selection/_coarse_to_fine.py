@@ -142,7 +142,8 @@ class CoarseToFineSearchCV(PopulationSearch, BaseSearchCV):
         Its splits are the same in all rounds.
     verbose : int, default=0
         From 1 on, a bar shows networks, the best monitored figure so far and structures, while this process
-        trains (with ``n_jobs`` from 2 on, others do).
+        trains (with ``n_jobs`` from 2 on, others do). From 2 on, scikit-learn's lines of fits follow, with times of
+        scoring alone.
     error_score : "raise" or number, default=nan
         As in `PopulationRandomizedSearchCV`.
     return_train_score : bool, default=False

@@ -31,6 +31,7 @@ class FittedClones:
     """
 
     def __init__(self, estimator: BaseEstimator):
+        clone(estimator)  # raises scikit-learn's error for a class, or what else it cannot clone
         self._original = estimator
         self._queue: deque[Fit] | None = None
         self.seconds: list[float] = []

@@ -22,9 +22,9 @@ from sk_mlp.model_selection._folds import Folds
 from sk_mlp.model_selection._population import CHECKPOINT_DIR, PopulationSearch
 from sk_mlp.model_selection._rungs import (
     Bracket,
+    check_spaces,
     divided,
     planned,
-    refuse_epochs,
     refuse_epochs_in_fit,
     rungs,
     share_epochs,
@@ -48,7 +48,7 @@ class Rungs(PopulationSearch, BaseSearchCV):
         raise NotImplementedError
 
     def _search(self, evaluate_candidates, callback_ctx):
-        refuse_epochs(self.param_distributions)
+        check_spaces(self.param_distributions)
         X, y, routed, _ = self._data
         refuse_epochs_in_fit(routed.estimator.fit)
         splits = self._splits()
@@ -169,7 +169,8 @@ class PopulationHalvingSearchCV(Rungs):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, the best monitored figure so far and structures.
+        From 1 on, a bar shows networks, the best monitored figure so far and structures. From 2 on, scikit-learn's
+        lines of fits follow, with times of scoring alone.
     error_score : "raise" or number, default=nan
         Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False
@@ -293,7 +294,8 @@ class HyperbandSearchCV(Rungs):
     cv : int, cross-validation generator or iterable, default=None
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
-        From 1 on, a bar shows networks, the best monitored figure so far and structures.
+        From 1 on, a bar shows networks, the best monitored figure so far and structures. From 2 on, scikit-learn's
+        lines of fits follow, with times of scoring alone.
     error_score : "raise" or number, default=nan
         Score of a fit that fails. A fit fails if its loss was not finite after any epoch, for example.
     return_train_score : bool, default=False

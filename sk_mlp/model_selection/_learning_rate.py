@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
 from sk_mlp._estimator.base import BaseKerasMLP
 from sk_mlp._estimator.extras import check_matplotlib
@@ -31,6 +31,16 @@ CLIMB = 0.15  # share of the way from its lowest value back up at which a blow-u
 # What is suggested, as a share of the rate at which the loss blows up: see benchmarks/bench_learning_rate.py. Steps of
 # SGD become shorter where the loss is flat; those of other optimizers do not.
 SHARE, SHARE_OF_SGD = 1 / 20, 1 / 10
+PARAMETERS: dict[str, list] = {
+    "X": ["array-like", "sparse matrix"],
+    "y": ["array-like", "sparse matrix"],
+    "sample_weight": ["array-like", None],
+    "min_lr": [Interval(Real, 0, None, closed="neither")],
+    "max_lr": [Interval(Real, 0, None, closed="neither")],
+    "n_steps": [Interval(Integral, 10, None, closed="left")],
+    "n_sweeps": [Interval(Integral, 1, None, closed="left")],
+    "random_state": ["random_state"],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,19 +102,6 @@ class LearningRateSweep:
         return LearningRateDisplay.from_sweep(self, ax=ax).ax_
 
 
-@validate_params(
-    {
-        "X": ["array-like", "sparse matrix"],
-        "y": ["array-like", "sparse matrix"],
-        "sample_weight": ["array-like", None],
-        "min_lr": [Interval(Real, 0, None, closed="neither")],
-        "max_lr": [Interval(Real, 0, None, closed="neither")],
-        "n_steps": [Interval(Integral, 10, None, closed="left")],
-        "n_sweeps": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
-)
 def find_learning_rate(
     estimator: BaseKerasMLP | Pipeline,
     X: Any,
@@ -175,6 +172,10 @@ def find_learning_rate(
     >>> bool(0.002 < sweep.suggestion < 1)
     True
     """
+    # Not by scikit-learn's decorator, which would name this function in errors of the estimator's own parameters.
+    given = {"X": X, "y": y, "sample_weight": sample_weight, "min_lr": min_lr, "max_lr": max_lr, "n_steps": n_steps}
+    given |= {"n_sweeps": n_sweeps, "random_state": random_state}
+    validate_parameter_constraints(PARAMETERS, given, "find_learning_rate")
     if max_lr <= min_lr:
         raise ValueError(f"max_lr must be greater than min_lr. Got min_lr={min_lr!r} and max_lr={max_lr!r}.")
     mlp = estimator[-1] if isinstance(estimator, Pipeline) else estimator

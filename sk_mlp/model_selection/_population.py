@@ -193,7 +193,8 @@ class PopulationGridSearchCV(PopulationSearch, GridSearchCV):
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
         From 1 on, a bar shows networks, the best monitored figure so far and structures, while this process
-        trains (with ``n_jobs`` from 2 on, others do).
+        trains (with ``n_jobs`` from 2 on, others do). From 2 on, scikit-learn's lines of fits follow, with times of
+        scoring alone.
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     error_score : "raise" or number, default=nan
@@ -305,7 +306,8 @@ class PopulationRandomizedSearchCV(PopulationSearch, RandomizedSearchCV):
         Candidates are all trained on the same splits; None for 5 folds.
     verbose : int, default=0
         From 1 on, a bar shows networks, the best monitored figure so far and structures, while this process
-        trains (with ``n_jobs`` from 2 on, others do).
+        trains (with ``n_jobs`` from 2 on, others do). From 2 on, scikit-learn's lines of fits follow, with times of
+        scoring alone.
     pre_dispatch : int or str, default="2*n_jobs"
         Without effect: every process gets one share.
     random_state : int, RandomState instance or None, default=None

@@ -84,8 +84,10 @@ def planned(
     return plan
 
 
-def refuse_epochs(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
-    """Raise an error where candidates would set the epochs of their networks."""
+def check_spaces(spaces: Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
+    """Raise an error where there are no candidates, or they would set the epochs of their networks."""
+    if isinstance(spaces, list) and not spaces:
+        raise ValueError("The 'param_distributions' parameter must be a dict or a list of them. Got [] instead.")
     for space in [spaces] if isinstance(spaces, Mapping) else spaces:
         for name, values in space.items():
             *before, last = name.split("__")
