@@ -11,7 +11,8 @@ from plain import plain_classifier, plain_regressor
 from sklearn.base import clone
 
 from sk_mlp import KerasMLPRegressor
-from sk_mlp._tables.dates import DateColumn, calendar
+from sk_mlp._tables.columns import columns_of
+from sk_mlp._tables.dates import DateColumn, calendar, seconds_of
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 pytestmark = pytest.mark.usefixtures("no_xla")
@@ -181,12 +182,22 @@ def test_time_zones():
     mlp_of_offset = plain_regressor(**QUICK).fit(fixed, Y)
     objects = fixed.assign(when=pd.Series(list(fixed["when"].dt.tz_convert("UTC")), dtype=object))
     np.testing.assert_array_equal(mlp_of_offset.predict(objects), mlp_of_offset.predict(fixed))
+    for other in (pa.Table.from_pandas(fixed), pl.from_pandas(fixed.assign(when=fixed["when"].dt.tz_convert("UTC")))):
+        np.testing.assert_array_equal(mlp_of_offset.predict(other), mlp_of_offset.predict(fixed))
+    of_objects = plain_regressor(**QUICK).fit(TABLE.assign(when=berlin.astype(object)), Y)
+    np.testing.assert_array_equal(of_objects.predict(TABLE.assign(when=berlin.dt.tz_convert("UTC"))), expected)
+    of_texts = plain_regressor(**QUICK).fit(TABLE.assign(when=[dt.datetime.fromisoformat(str(d)) for d in berlin]), Y)
+    np.testing.assert_array_equal(of_texts.predict(frame), expected)  # +01:00 and +02:00
     by_clock = plain_regressor(**QUICK).fit(TABLE.assign(when=berlin.dt.tz_localize(None)), Y)
     np.testing.assert_array_equal(by_clock.predict(TABLE.assign(when=berlin.dt.tz_localize(None))), expected)
     with pytest.raises(ValueError, match=r"Column 'when' of X must hold dates with a time zone, as in fit. Got none"):
         mlp.predict(TABLE)
     with pytest.raises(ValueError, match=r"Column 'when' of X must hold dates with no time zone.*Got Europe/Berlin"):
         by_clock.predict(frame)
+    with pytest.raises(
+        ValueError, match=r"'when' of X must hold dates that can be given in .*'Mars/Phobos'. Got 'Europe"
+    ):
+        seconds_of(next(columns_of(frame[["when"]])), "Mars/Phobos")
     both = pd.Series([*WHEN[:100], *berlin[100:]], dtype=object)
     with pytest.raises(ValueError, match=r"'when' of X must hold dates that all have a time zone, or none. Got both"):
         plain_regressor(**QUICK).fit(TABLE.assign(when=both), Y)

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -108,24 +108,27 @@ def seconds_of(column: Column, asked: str | None = None) -> tuple[NDArray, str]:
     """
     data = column.data
     if column.zone:
-        own = asked in (None, NAIVE, OWN, column.zone)
-        data = (data if own else data.dt.convert_time_zone(asked)).dt.replace_time_zone(None).to_numpy()
         zone = column.zone
+        try:
+            data = _clock_of(data, zone if asked in (None, NAIVE, OWN) else asked)
+        except Exception as error:  # each library of frames has its own
+            wanted = f"{column} must hold dates that can be given in the time zone of fit, {asked!r}."
+            raise ValueError(f"{wanted} Got {zone!r}: {error!r}") from error
     elif isinstance(data, np.ndarray) and data.dtype.kind == "M":
         zone = NAIVE
     else:
         values, missing = column.values()
         seconds = np.full(len(values), np.nan)
-        clocks = set()
+        zones = set()
         for row in np.flatnonzero(~missing):
             try:
-                seconds[row], is_aware = _by_clock(values[row], asked)
+                seconds[row], zone = _by_clock(values[row], asked)
             except (TypeError, ValueError, KeyError) as error:
                 raise ValueError(f"{column} must hold dates, as in fit. Got {values[row]!r}.") from error
-            clocks.add(OWN if is_aware else NAIVE)
-        if len(clocks) > 1:
+            zones.add(zone)
+        if NAIVE in zones and len(zones) > 1:
             raise ValueError(f"{column} must hold dates that all have a time zone, or none. Got both.")
-        zone = clocks.pop() if clocks else asked or NAIVE
+        zone = OWN if len(zones) > 1 else zones.pop() if zones else asked or NAIVE
         data = None
     if data is not None:
         seconds = data.astype("M8[us]") - np.datetime64(0, "us")
@@ -134,6 +137,15 @@ def seconds_of(column: Column, asked: str | None = None) -> tuple[NDArray, str]:
         wanted = "no time zone" if asked == NAIVE else "a time zone"
         raise ValueError(f"{column} must hold dates with {wanted}, as in fit. Got {zone or 'none'}.")
     return seconds, zone
+
+
+def _clock_of(data: Any, asked: str) -> NDArray:
+    """A series of dates with a time zone, by the clock of the one that is asked for."""
+    zone = _zone(asked) if asked != data.dtype.time_zone else None
+    if not isinstance(zone, timezone):
+        return (data if zone is None else data.dt.convert_time_zone(asked)).dt.replace_time_zone(None).to_numpy()
+    by_utc = data.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
+    return by_utc.astype("M8[us]") + np.timedelta64(zone.utcoffset(None))  # few libraries know names of such zones
 
 
 def _zone(name: str) -> tzinfo:
@@ -145,17 +157,25 @@ def _zone(name: str) -> tzinfo:
     return timezone(timedelta(hours=int(f"{sign}{hours}"), minutes=int(f"{sign}{minutes}")))
 
 
-def _by_clock(value: Any, asked: str | None) -> tuple[float, bool]:
-    """A date as seconds since 1970 by its clock, and whether it has a time zone."""
+def _by_clock(value: Any, asked: str | None) -> tuple[float, str]:
+    """A date as seconds since 1970 by its clock, and its time zone, as in `DateColumn`."""
     if isinstance(value, np.datetime64):
-        return (value.astype("M8[us]") - np.datetime64(0, "us")) / SECOND, False
+        return (value.astype("M8[us]") - np.datetime64(0, "us")) / SECOND, NAIVE
     if hasattr(value, "to_timestamp"):  # pandas.Period
         value = value.to_timestamp()
     if isinstance(value, date) and not isinstance(value, datetime):
-        return (value - date(1970, 1, 1)).days * DAY, False
+        return (value - date(1970, 1, 1)).days * DAY, NAIVE
     if not isinstance(value, datetime):
         raise TypeError(f"no date: {type(value)}")
-    is_aware = value.tzinfo is not None
-    if is_aware and asked not in (None, NAIVE, OWN):
+    zone = NAIVE if value.tzinfo is None else _name_of(value.tzinfo)
+    if value.tzinfo is not None and asked not in (None, NAIVE, OWN):
         value = value.astimezone(_zone(asked))
-    return (value.replace(tzinfo=None) - datetime(1970, 1, 1)).total_seconds(), is_aware
+    return (value.replace(tzinfo=None) - datetime(1970, 1, 1)).total_seconds(), zone
+
+
+def _name_of(zone: tzinfo) -> str:
+    """The name of a place's time zone, or UTC; `OWN` for one that is only some hours away, as in texts of dates."""
+    if zone is UTC:
+        return "UTC"
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)  # of zoneinfo and of pytz
+    return name if isinstance(name, str) else OWN
