@@ -70,7 +70,8 @@ class Quantile(keras.losses.Loss):
             raise ValueError(
                 f"The loss of {len(self.several)} quantiles needs as many outputs. Got outputs of shape {y_pred.shape}."
             )
-        error = (ops.reshape(y_true, (-1, 1)) if self.several else y_true) - y_pred
+        is_flat = len(y_true.shape) < len(y_pred.shape)  # as Keras' own losses take it
+        error = (ops.expand_dims(y_true, -1) if is_flat else y_true) - y_pred
         above = ops.cast(self.quantile, error.dtype)
         below = ops.cast(np.asarray(self.quantile) - 1, error.dtype)
         return ops.mean(ops.maximum(above * error, below * error), axis=-1)

@@ -55,6 +55,12 @@ class Schedule(ABC):
         """
 
 
+def _checked_factor(factor: float) -> float:
+    if not 0 <= factor < np.inf:
+        raise ValueError(f"lr_schedule__factor must be a finite number of at least 0. Got {factor!r}.")
+    return factor
+
+
 class Constant(Schedule):
     """The same rate throughout."""
 
@@ -75,7 +81,7 @@ class Step(Schedule):
     """
 
     def __init__(self, factor: float = 0.5, every: float = 10):
-        self.factor, self.every = factor, every
+        self.factor, self.every = _checked_factor(factor), every
         if not every > 0:
             raise ValueError(f"lr_schedule__every must be a number > 0. Got {every!r}.")
 
@@ -96,7 +102,7 @@ class Exponential(Schedule):
     """
 
     def __init__(self, factor: float = 0.1, over: float = 20):
-        self.factor, self.over = factor, over
+        self.factor, self.over = _checked_factor(factor), over
         if not over > 0:
             raise ValueError(f"lr_schedule__over must be a number > 0. Got {over!r}.")
 
@@ -175,7 +181,9 @@ class Plateau(Schedule):
     """
 
     def __init__(self, factor: float = 0.5, patience: int = 5):
-        self.factor, self.patience = factor, patience
+        self.factor, self.patience = _checked_factor(factor), patience
+        if not patience >= 1:
+            raise ValueError(f"lr_schedule__patience must be a number of at least 1. Got {patience!r}.")
         self._now, self._best, self._waited = 1.0, np.inf, 0
 
     def factors(self, times: NDArray) -> NDArray:
@@ -237,8 +245,18 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
-def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> Schedule:
+def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int, last_epoch: int | None = None) -> Schedule:
     """A fresh schedule from a name and its arguments, or from a function of the epoch; checked over all epochs.
+
+    Parameters
+    ----------
+    schedule : str, callable, Schedule or None
+    arguments : dict
+        Of a name.
+    epochs : int
+        That the fit takes at most.
+    last_epoch : int or None
+        The last epoch's number + 1, where a fit of single epochs has gone beyond that.
 
     Raises
     ------
@@ -264,11 +282,13 @@ def resolve_schedule(schedule: Any, arguments: dict[str, Any], epochs: int) -> S
     else:
         resolved = Constant() if schedule is None else ByEpoch(schedule)
     resolved.total = epochs
-    factors = resolved.factors(np.arange(epochs, dtype=float))
+    n_epochs = max(epochs, last_epoch or 0)
+    times = np.append(np.arange(n_epochs, dtype=float), np.nextafter(n_epochs, 0))  # some change within the last one
+    factors = resolved.factors(times)
     wrong = np.flatnonzero(~np.isfinite(factors) | (factors < 0))
     if len(wrong):
         raise ValueError(
             f"The 'lr_schedule' parameter must give finite factors of at least 0. Got {factors[wrong[0]]} in epoch "
-            f"{wrong[0]}."
+            f"{int(times[wrong[0]])}."
         )
     return resolved

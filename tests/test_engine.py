@@ -275,6 +275,7 @@ def test_which_networks_train_as_parts_of_a_wider_one():
     assert n_cohorts((5, 9), (16,), ()) == 3, "of different depth"
     assert n_cohorts((5,), (16,), activation="sigmoid") == 2, "0.5 at 0"
     assert n_cohorts((5,), (16,), optimizer="Lamb") == 2, "its rule looks at whole layers"
+    assert n_cohorts((5,), (16,), epsilon=0.0) == 2, "0 / 0, for neurons without a gradient"
     assert n_cohorts((4,), (8,), (500,), (510,), epochs=1_000_000) == 4, "much to train"
     assert n_cohorts((4,), (8,), (500,), (510,), epochs=20_000) == 2
     assert n_cohorts((4,), (8,), (500,), (510,), epochs=20_000, share=0.001) == 1

@@ -184,6 +184,18 @@ def test_partial_fit_learns_after_the_schedules_end(schedule, epochs):
     assert np.abs(mlp.predict(X) - before).max() > 1e-3 * np.ptp(before)
 
 
+def test_partial_fit_remembers_a_plateau(no_xla):
+    """The loss stands still, at such a rate: so it does not fall for an epoch, each time."""
+    mlp = regressor(lr_schedule="plateau", lr_schedule__patience=1, learning_rate=1e-12)
+    for _ in range(6):
+        mlp.partial_fit(X, TARGET)
+    rates = mlp.history_["learning_rate"]
+    assert rates[-1] < rates[0]
+    loss = mlp.history_["loss"]
+    n_halved = sum(now >= min(loss[:i]) for i, now in enumerate(loss[:-1]) if i)
+    np.testing.assert_allclose(rates[-1], 1e-12 * 0.5**n_halved)
+
+
 def test_partial_fit_follows_a_schedule_to_its_end():
     mlp = regressor(lr_schedule="cosine", epochs=2)
     for _ in range(2):

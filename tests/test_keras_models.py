@@ -98,6 +98,12 @@ class Following(keras.layers.Layer):
         return inputs - self.mean
 
 
+def looking_up():
+    inputs = keras.Input((4,))
+    found = keras.layers.IntegerLookup(vocabulary=[0, 1, 2], output_mode="multi_hot")(keras.ops.cast(inputs, "int64"))
+    return keras.Model(inputs, keras.layers.Dense(1)(found))
+
+
 LEFT_TO_KERAS = {
     "activity_regularizer": sequential(dense(6, activity_regularizer="l2"), dense()),
     "add_loss": sequential(dense(6), batch_loss, dense()),
@@ -109,6 +115,8 @@ LEFT_TO_KERAS = {
     "operation that compares rows": sequential(
         lambda: keras.layers.Lambda(lambda x: x - keras.ops.mean(x, 0)), dense()
     ),
+    "spectral normalization": sequential(lambda: keras.layers.SpectralNormalization(keras.layers.Dense(3)), dense()),
+    "lookup table": looking_up,
     "masked rows": sequential(lambda: keras.layers.Masking(0.0), dense()),
 }
 
@@ -117,7 +125,9 @@ LEFT_TO_KERAS = {
 def test_what_is_left_to_keras(builder):
     fits = [plain_regressor(builder, engine=engine, **SETTINGS).fit(X0, Y) for engine in ("auto", "keras")]
     assert fits[0].history_ == fits[1].history_
-    with pytest.raises(exceptions.NotCompilableError, match=r"needs Keras' fit|fill up a batch|needs whole batches"):
+    with pytest.raises(
+        exceptions.NotCompilableError, match=r"needs Keras' fit|fill up a batch|needs whole batches|XLA"
+    ):
         plain_regressor(builder, engine="compiled", **SETTINGS).fit(X0, Y)
 
 

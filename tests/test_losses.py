@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from plain import plain_classifier, plain_regressor
 
+from sk_mlp.losses import Quantile
+
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (200, 3)).astype(np.float32)
 TWO, THREE, LABELS = (X[:, 0] > 0).astype(int), np.argmax(X, axis=1), (X > 0).astype(int)
@@ -247,3 +249,10 @@ def test_loss_of_ratios_that_a_builder_has_compiled():
     settings = {"epochs": 40, "random_state": 0, "learning_rate": 5e-3, "normalize_y": True}
     predicted = plain_regressor(build, **settings).fit(X, 3e5 * POSITIVE).predict(X)
     assert np.mean(np.abs(predicted / (3e5 * POSITIVE) - 1)) < 0.15
+
+
+@pytest.mark.parametrize("quantile", [0.9, [0.1, 0.9]])
+def test_quantile_loss_in_keras_of_a_y_without_columns(quantile):
+    loss, y = Quantile(quantile), np.array([1.0, 2.0, 4.0], np.float32)
+    output = np.column_stack([y - 1] * np.size(quantile))
+    assert float(loss(y, output)) == float(loss(y[:, None], output)) == pytest.approx(np.mean(quantile))

@@ -40,8 +40,21 @@ def test_plateau_falls_after_patience():
         (lambda epoch: np.nan, {}, "finite factors of at least 0. Got nan in epoch 0"),
         (lambda epoch: 1 - epoch, {}, r"finite factors of at least 0. Got -1.0 in epoch 2"),
         (abs, {"x": 1}, "takes no further arguments"),
+        ("one_cycle", {"final": -5.0}, r"finite factors of at least 0. Got -\d.\d+ in epoch 4"),
+        ("cosine", {"final": -0.01}, r"finite factors of at least 0. Got -0.0\d+ in epoch 4"),
+        ("step", {"factor": -1.0}, r"lr_schedule__factor must be a finite number of at least 0. Got -1.0"),
+        ("exponential", {"factor": np.nan}, "lr_schedule__factor must be a finite number of at least 0. Got nan"),
+        ("plateau", {"factor": -1.0}, r"lr_schedule__factor must be a finite number of at least 0. Got -1.0"),
+        ("plateau", {"factor": "a"}, r"The arguments {'factor': 'a'} of lr_schedule='plateau' are not valid"),
+        ("plateau", {"patience": 0}, "lr_schedule__patience must be a number of at least 1. Got 0"),
+        ("plateau", {"patience": "5"}, r"The arguments {'patience': '5'} of lr_schedule='plateau' are not valid"),
     ],
 )
 def test_bad_schedules(schedule, arguments, message):
     with pytest.raises(ValueError, match=message):
         resolve_schedule(schedule, arguments, 5)
+
+
+def test_epochs_beyond_those_of_the_fit_are_checked():
+    with pytest.raises(ValueError, match=r"finite factors of at least 0. Got -1.0 in epoch 6"):
+        resolve_schedule(lambda epoch: 5 - epoch, {}, 5, last_epoch=7)

@@ -127,9 +127,9 @@ def schedule_of(settings: Settings, n_steps: int, n_epochs: int) -> Schedule:
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         by_step = partial(keras.ops.vectorized_map, schedule)
         schedule = ByStep(lambda steps: np.asarray(by_step(steps)), float(settings.learning_rate), n_steps)
-    resolved = resolve_schedule(schedule, settings.routed["lr_schedule"], n_epochs)
-    # Nobody knows how many single epochs there will be, and a schedule would reach 0 after the last one.
     last = settings.last_epoch
+    resolved = resolve_schedule(schedule, settings.routed["lr_schedule"], n_epochs, last)
+    # Nobody knows how many single epochs there will be, and a schedule would reach 0 after the last one.
     has_no_end = last is not None and (settings.epochs == "auto" or last > n_epochs)
     return Constant() if has_no_end and resolved.ends_with_fit else resolved
 

@@ -1,6 +1,7 @@
 """A fit that is ready to run, and the recipe that it follows."""
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -74,12 +75,22 @@ class Task:
         return self.settings.first_epoch
 
     def runs(self) -> list[Run]:
-        """The members' runs, about to begin."""
-        states = self.previous.states if self.previous else [None] * len(self.members)
+        """The members' runs, about to begin, with schedules of their own that know the epochs before."""
+        previous, n = self.previous, len(self.members)
+        states = previous.states if previous else [None] * n
+        histories = previous.member_histories if previous and self.first_epoch else [{}] * n
         return [
-            Run.begin(self.recipe, member, self.first_epoch, state)
-            for member, state in zip(self.members, states, strict=True)
+            Run.begin(self.recipe, _with_own_schedule(member, history), self.first_epoch, state)
+            for member, state, history in zip(self.members, states, histories, strict=True)
         ]
+
+
+def _with_own_schedule(member: Member, history: dict[str, Any]) -> Member:
+    """The member with a copy of its schedule, which a run changes, after the epochs of its history."""
+    schedule = copy(member.schedule)
+    for value in history.get(member.monitor, []):
+        schedule.observe(member.sign * value)
+    return replace(member, schedule=schedule)
 
 
 def make_recipe(network: Network, X: Matrix, n_rows: int, frozen: tuple[int, ...]) -> Recipe:

@@ -34,6 +34,7 @@ def family(recipe: Recipe) -> Hashable:
         or spec.activation not in THROUGH_ZERO
         or spec.skip_connection  # the padding would lie between the weights rather than at their end
         or recipe.optimizer_class not in ELEMENTWISE  # others look at a whole variable
+        or recipe.optimizer_config.get("epsilon") == 0  # by which zero gradients are divided
         or recipe.frozen
     ):
         return recipe.key

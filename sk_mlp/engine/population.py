@@ -275,7 +275,7 @@ class CompiledPopulation(Population):
                 tf.constant(sizes),
                 *data.X,
             )
-        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as error:
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError) as error:
             raise NotCompilableError(f"XLA does not compile the training step: {error.message}") from error
         return logs.numpy()
 

@@ -32,9 +32,12 @@ def forward(parts: Parts, weights: list, x: tf.Tensor, training: bool) -> tuple[
     variables = parts.variables[: parts.n_weights]
     arguments = {"training": training} if model._call_has_training_arg else {}
     with keras.StatelessScope(state_mapping=zip(variables, weights, strict=True), collect_losses=True) as scope:
+        trained = [scope.get_current_value(v) for v in variables[: parts.n_trainable]]
         outputs = model(to_inputs(x, parts.columns, take_columns), **arguments)
         if scope.losses:  # of regularizers of activities, or add_loss: they would see the rows that fill up a batch
             raise NotCompilableError("a layer adds a loss of the batch, which needs Keras' fit")
+        if any(scope.get_current_value(v) is not w for v, w in zip(variables, trained, strict=False)):
+            raise NotCompilableError("a layer sets weights that are trained, which needs Keras' fit")
         _refuse_mask(outputs, "the output")
         penalty = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in model.losses] or [tf.zeros(())])
     outputs = [tf.cast(output, tf.float32) for output in (outputs if parts.n_heads > 1 else [outputs])]

@@ -128,6 +128,8 @@ class _Structure:
             return ("variable", tuple(value.shape), value.dtype, value.trainable) if is_input else value._value.ref()
         if isinstance(value, tf.Variable):
             return value.ref()
+        if isinstance(value, tf.Tensor) and value.dtype in (tf.resource, tf.variant):
+            return value.ref()  # of a lookup table, say
         if isinstance(value, (np.ndarray, tf.Tensor)):
             array = np.asarray(value)
             return "array", array.shape, array.dtype.str, array.tobytes() if array.dtype != object else repr(array)
