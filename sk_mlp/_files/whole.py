@@ -51,7 +51,7 @@ def write_whole(path: Path, content: bytes) -> None:
     path = Path(os.path.realpath(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {os.fspath(path.parent)!r} does not exist; make it first.")
-    beside = path.with_name(f".{secrets.token_hex(8)}")  # short: the name itself may be as long as names may be
+    beside = path.with_name(f".{path.name[:20]}.{secrets.token_hex(4)}")  # the name may be as long as names may be
     try:
         with open(beside, "xb") as file:
             with contextlib.suppress(OSError):  # there was no file, or the disk knows no permissions
