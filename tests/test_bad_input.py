@@ -227,6 +227,75 @@ def test_names_of_scikit_learn_are_translated_at_once():
         KerasMLPClassifier(alpha=1e-4, max_iter=10)
 
 
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [
+        ("lr", "lr is learning_rate"),
+        ("max_epochs", "max_epochs is epochs"),
+        ("run_eagerly", "run_eagerly is nothing; engine='keras'"),
+        ("predict__batch_size", "predict__batch_size is nothing"),
+        ("validation_data", "validation_data is an argument of fit"),
+    ],
+)
+def test_names_of_other_packages_are_translated(name, meaning):
+    with pytest.raises(TypeError, match=f"{name!r}. Of the names of other packages: {meaning}"):
+        KerasMLPClassifier(build, **{name: 1})
+    with pytest.raises(ValueError, match=f"Invalid parameter {name!r} .* names of other packages: {meaning}"):
+        KerasMLPClassifier(build).set_params(**{name: 1})
+    taken = KerasMLPRegressor(lambda lr=0.1, seed=0: build(1), lr=0.2, seed=3)  # a builder may have such names
+    assert (taken.lr, taken.seed) == (0.2, 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "meaning"),
+    [
+        ({"activation": "logistic"}, "is activation='sigmoid'"),
+        ({"activation": "identity"}, "is n_hidden=0"),
+        ({"learning_rate": "adaptive"}, "is lr_schedule='plateau'"),
+        ({"batch_size": -1}, "is a number as large as the table"),
+        ({"validation_split": 0.0}, "is early_stopping=False"),
+        ({"model": (30, 20)}, "are the parameter hidden_layer_sizes"),
+        ({"early_stopping": keras.callbacks.EarlyStopping()}, "are the parameter callbacks"),
+    ],
+    ids=lambda value: next(iter(value), "") if isinstance(value, dict) else "",
+)
+def test_values_of_other_packages_are_translated(params, meaning):
+    with pytest.raises(ValueError, match=rf"parameter .* must be .* instead\. .* {meaning}"):
+        KerasMLPClassifier(**params).fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ({"nb_epoch": 3}, "nb_epoch is epochs"),
+        ({"eval_set": [(X, LABELS)]}, "eval_set is validation_data of fit"),
+        ({"early_stopping_rounds": 3}, "early_stopping_rounds is patience"),
+        ({"sample_weights": LABELS}, "Did you mean 'sample_weight'"),
+    ],
+)
+def test_words_of_other_packages_are_translated(words, hint):
+    with pytest.raises(TypeError, match=f"fit got an unexpected keyword argument .*{hint}"):
+        KerasMLPClassifier().fit(X, LABELS, **words)
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"), [("loss_curve_", "history_"), ("coefs_", "get_weights"), ("predict_classes", "'predict'")]
+)
+def test_attributes_of_other_packages_are_translated(name, instead, fitted):
+    assert not hasattr(fitted, name)
+    with pytest.raises(AttributeError, match=rf"no attribute {name!r}\. Did you mean .*{instead}"):
+        getattr(fitted, name)
+
+
+def test_arguments_of_earlier_optimizers():
+    with pytest.raises(ValueError, match=r"takes no 'lr', .* it is optimizer__learning_rate"):
+        KerasMLPClassifier(optimizer__lr=0.1).fit(X, LABELS)
+    with pytest.raises(TypeError, match=r"callbacks__0__patience=\.\.\. in place of fit__callbacks"):
+        KerasMLPClassifier(fit__callbacks__0__patience=3).fit(X, LABELS)
+    with pytest.raises(TypeError, match=r"any other argument by its prefix: model__units\."):
+        KerasMLPClassifier(lambda **others: build(1), units=3)
+
+
 def test_names_are_judged_when_it_is_known_what_a_model_takes():
     def build(units=3):
         return keras.Sequential([keras.layers.Dense(units), keras.layers.Dense(1)])

@@ -5,10 +5,12 @@ from numbers import Real
 from typing import Any
 
 from sk_mlp._estimator.messages import did_you_mean
+from sk_mlp._estimator.other_names import translated
 
 # Words that are also parameters of the estimator.
 PARAMETERS = ("epochs", "batch_size", "verbose", "class_weight", "shuffle")
 WORDS = (*PARAMETERS, "callbacks", "validation_data", "validation_split")
+OTHERS = ("sample_weight", "X_val", "y_val", "sample_weight_val", "X_unlabeled", "groups")  # that `fit` has
 # Arguments of `Model.fit` that a fit here does not have, and what to use in their place.
 REFUSED = {
     "initial_epoch": "call partial_fit, or fit again with warm_start=True, to go on",
@@ -54,9 +56,12 @@ def refuse_unknown(words: dict[str, Any], by_prefix: dict[str, Any]) -> None:
             if name in REFUSED:
                 raise TypeError(f"{prefix}{name} of Keras' Model.fit is not supported: {REFUSED[name]}. Got {value!r}.")
             if not prefix or name not in WORDS:
+                hint = translated([name]) or did_you_mean(name, (*WORDS, *OTHERS, *REFUSED))
+                if prefix and name.startswith("callbacks__"):
+                    hint = f" Set callbacks=... and {name}=... in place of fit__callbacks=... and fit__{name}=... ."
                 raise TypeError(
                     f"fit got an unexpected keyword argument {prefix + name!r}. "
-                    f"Keras' words that it knows are {sorted(WORDS)}.{did_you_mean(name, (*WORDS, *REFUSED))}"
+                    f"Keras' words that it knows are {sorted(WORDS)}.{hint}"
                 )
 
 

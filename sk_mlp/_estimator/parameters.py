@@ -10,9 +10,9 @@ from operator import attrgetter
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_parameter_constraints
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sk_mlp._estimator.other_names import ALIASES, IN_SCIKIT_LEARN, OTHER_ATTRIBUTES, translated
+from sk_mlp._estimator.other_names import ALIASES, OTHER_ATTRIBUTES, check_values, translated
 from sk_mlp._network.activations import HIDDEN_ACTIVATIONS
 from sk_mlp._network.builder_arguments import (
     OF_TRAINING,
@@ -278,7 +278,7 @@ class Parameters(BaseEstimator, ABC):
     def _validate_names(self) -> None:
         """Raise an error for parameters of unknown names."""
         arguments = arguments_of(self.model)
-        self._refuse_scikit_learns(name for name in self._routed if name not in arguments)
+        self._refuse_foreign(name for name in self._routed if name not in arguments)
         for name, value in self._routed.items():
             destination = name.split("__")[0]
             if destination in ("model", "metrics", "callbacks", "pretrain") and getattr(self, destination) is None:
@@ -290,13 +290,12 @@ class Parameters(BaseEstimator, ABC):
             if not is_routed(name) and name not in arguments:
                 raise self._unknown(name, self.model)
 
-    def _refuse_scikit_learns(self, names: Iterable[str]) -> None:
-        """Raise an error for names of scikit-learn's MLP, with the translation of each."""
-        theirs = [name for name in names if name in IN_SCIKIT_LEARN]
+    def _refuse_foreign(self, names: Iterable[str]) -> None:
+        """Raise an error for names of other packages, with the translation of each."""
+        theirs = [name for name in names if translated([name])]
         if theirs:
-            raise ValueError(
-                f"Invalid parameter {theirs[0]!r} for estimator {type(self).__name__}.{translated(theirs)}"
-            )
+            wrong = f"Invalid parameter {theirs[0]!r} for estimator {type(self).__name__}."
+            raise ValueError(f"{wrong}{translated(theirs)}")
 
     def _unknown(self, name: str, model: Any) -> ValueError:
         """The error for a name that is no parameter, nor an argument of the model's builder."""
@@ -306,7 +305,7 @@ class Parameters(BaseEstimator, ABC):
     @classmethod
     def _check_values(cls, values: dict[str, Any]) -> None:
         """Raise scikit-learn's error for a value that is not valid."""
-        validate_parameter_constraints(_constraints(cls), values, caller_name=cls.__name__)
+        check_values(_constraints(cls), values, cls.__name__)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters, routed ones (``optimizer__beta_1=0.95``) and a builder's arguments too.
@@ -336,7 +335,7 @@ class Parameters(BaseEstimator, ABC):
         passed_on = {name: value for name, value in params.items() if is_routed(name) or name in arguments}
         known = {*self._get_param_names(), *passed_on}
         unknown = {name.split("__")[0]: name for name in params if not {name, name.split("__")[0]} & known}
-        self._refuse_scikit_learns(unknown)
+        self._refuse_foreign(unknown.values())
         for name in unknown.values():
             raise self._unknown(name, model)
         BaseEstimator.set_params(self, **{name: value for name, value in params.items() if name not in passed_on})

@@ -12,6 +12,11 @@ from sk_mlp._estimator.messages import did_you_mean
 from sk_mlp._keras.compat import route_params, unflatten_params
 
 Leaf = tuple[tuple[str, ...], Any]
+# Arguments that optimizers of earlier versions of Keras had.
+EARLIER_ARGUMENTS = {
+    "optimizer__lr": "optimizer__learning_rate, or learning_rate",
+    "optimizer__decay": "lr_schedule, or a schedule of Keras as learning_rate",
+}
 
 
 def plain(value: Any) -> Any:
@@ -89,10 +94,12 @@ def unknown_argument(owner: str, classes: list, name: str, arguments: Mapping[st
     known = sorted(set().union(*(arguments_of(cls)[0] for cls in classes)))
     if owner == "optimizer":  # its other numbers are the estimator's own parameters
         known = [name for name in known if name not in ("learning_rate", "weight_decay", "name")]
+    earlier = EARLIER_ARGUMENTS.get(f"{owner}__{name}")
+    hint = f" In this Keras it is {earlier}." if earlier else did_you_mean(name, known)
     of_whom = " or ".join(dict.fromkeys(cls.__name__ for cls in classes))
     return ValueError(
         f"{_possessive(owner)} arguments {dict(arguments)} are not valid: {of_whom} takes no {name!r}, but {known}."
-        f"{did_you_mean(name, known)}"
+        f"{hint}"
     )
 
 

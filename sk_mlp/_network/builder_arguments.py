@@ -94,6 +94,8 @@ def known_names(name: str, own: Iterable[str], model: Any) -> str:
     """Sentences that help with an unknown name: like names among ``own`` and the builder's, and all prefixes."""
     arguments = arguments_of(model)
     of_model = f" {name_of(model)} takes {list(arguments)}." if arguments else ""
+    if takes_any(model) and not is_routed(name):
+        of_model += f" {name_of(model)} gets any other argument by its prefix: model__{name}."
     return (
         f"{did_you_mean(name, [*own, *arguments])}{of_model}"
         f" Arguments that are passed on are named {'__..., '.join(ROUTED)}__... ."
