@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor
-from sk_mlp.inspection import Finding, Findings, diagnose
+from sk_mlp.inspection import Finding, Findings, _of_rows, diagnose
 from sk_mlp.inspection._of_histories import course_of, failed_member, findings_of_histories
 
 RNG = np.random.default_rng(0)
@@ -157,6 +157,17 @@ def test_where_the_loss_of_a_constant_is_not_known(loss):
     assert re.search(in_words, only(diagnose(mlp), "overfitting").message)
 
 
+def test_odd_histories():
+    """Losses that stand still below 0, are never finite, or have rates of 0."""
+    flat = {"loss": [-1.0] * 9, "learning_rate": [1.0] * 9, "best_epoch": 8, "stopped_by": "epochs"}
+    frozen = flat | {"loss": np.linspace(1, 0.5, 9), "learning_rate": [1.0, *[0.0] * 8]}
+    assert not findings_of_histories([course_of(flat, None)], False)
+    assert not findings_of_histories([course_of(frozen, 1.0)], False)
+    infinite = flat | {"loss": [np.inf] * 9, "stopped_by": "non-finite"}
+    courses = [course_of(history, 1.0) for history in (infinite, frozen, frozen)]
+    assert [finding.name for finding in findings_of_histories(courses, True)] == ["diverging"]
+
+
 def test_losses_below_zero_are_no_shares_of_others():
     def likelihood(y, predicted):
         return keras.ops.square(y - predicted) - 5.0
@@ -251,6 +262,21 @@ def test_leaks(y):
 
 
 # What is returned, and what is not taken
+
+
+def test_columns_that_cannot_leak_are_not_looked_at_twice(monkeypatch):
+    """A tree for each of the many columns of a sparse table would take minutes."""
+    looked_at = []
+    tree = _of_rows.DecisionTreeClassifier
+    monkeypatch.setattr(_of_rows, "DecisionTreeClassifier", lambda **k: looked_at.append(k) or tree(**k))
+    rare = (RNG.random(200) < 0.1).astype(float)
+    table = np.c_[(RNG.random((200, 30)) < 0.05), rare, X[:, 0]]
+    (finding,) = _of_rows.leaks(table, rare.astype(int), True, [f"x{n}" for n in range(32)])
+    assert "'x30'" in finding.message
+    assert len(looked_at) == 2 * 2
+    numbers = np.c_[(RNG.random((200, 30)) < 0.05), Y]
+    (finding,) = _of_rows.leaks(numbers, Y, False, [f"x{n}" for n in range(31)])
+    assert "'x30'" in finding.message
 
 
 def test_findings_print_well_and_do_not_change():

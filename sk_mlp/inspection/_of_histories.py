@@ -85,9 +85,9 @@ class Course:
     def fall_in_last(self, share: float) -> tuple[float, float]:
         """The part of the training loss's fall in the last epochs, of this share; and their part of the sum of rates.
 
-        nan for a loss that has not fallen.
+        nan for a loss that has not fallen, or with rates of 0.
         """
-        if self.fall <= SOME * self.base:
+        if not self.fall > SOME * self.base or not self.rate[1:].any():
             return np.nan, np.nan
         first = min(self.n_epochs - 2, int(np.floor((1 - share) * (self.n_epochs - 1))))
         return float(self.loss[first] - self.loss[-1]) / self.fall, float(
@@ -99,7 +99,7 @@ def course_of(history: dict[str, Any], base: float | None) -> Course:
     """The course of a member's history; ``base`` is the loss of a constant prediction, None where that is not known."""
     finite = np.isfinite(history["loss"])
     n = len(finite) if all(finite) else int(np.argmin(finite))
-    loss = np.array(history["loss"][: max(n, 1)], dtype=float)
+    loss = np.array(history["loss"][:n] if n else [np.nan], dtype=float)
     held_out = np.array(history["val_loss"], dtype=float)[: len(loss)] if "val_loss" in history else None
     first = float(loss[0]) if loss.min() > 0 else np.nan  # a loss that may be negative is not a share of another one
     return Course(

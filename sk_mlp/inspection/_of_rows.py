@@ -143,6 +143,20 @@ def lost_digits(X: NDArray, shift: NDArray | None, names: Sequence[str]) -> Iter
         )
 
 
+def _may_tell(column: NDArray, y: NDArray, is_classifier: bool) -> bool:
+    """Whether a column may explain nearly all of y. It cannot where its commonest value has rows of all kinds.
+
+    A tree takes a hundred times as long, and sparse tables have many columns that are mostly 0.
+    """
+    _, codes, counts = np.unique(column, return_inverse=True, return_counts=True)
+    of_commonest = y[codes == counts.argmax()]
+    if not is_classifier:
+        return bool(np.var(of_commonest) * len(of_commonest) < 10 * (1 - LEAK) * np.var(y) * len(y))
+    missed = np.array([np.mean(of_commonest == label) for label in np.unique(y)]) * len(of_commonest)
+    shares = missed / np.unique(y, return_counts=True)[1]
+    return bool(shares.sum() - shares.max() < 10 * (1 - LEAK) * (len(shares) - 1))
+
+
 def leaks(X: NDArray, y: NDArray, is_classifier: bool, names: Sequence[str]) -> Iterator[Finding]:
     """Columns that alone explain next to all of y, by a tree of one half of the rows, judged on the other half."""
     counts = np.unique(y, return_counts=True)[1] if is_classifier else np.array([len(y)])
@@ -156,6 +170,8 @@ def leaks(X: NDArray, y: NDArray, is_classifier: bool, names: Sequence[str]) -> 
     make = DecisionTreeClassifier if is_classifier else DecisionTreeRegressor
     for number in range(X.shape[1]):
         column = np.nan_to_num(X[:, [number]].astype(np.float64), nan=float(np.finfo(np.float32).min))
+        if not _may_tell(column.ravel(), y, is_classifier):
+            continue
         scores = []
         for part in (halves, ~halves):
             tree = make(max_leaf_nodes=256, random_state=0).fit(column[part], y[part])
