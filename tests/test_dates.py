@@ -311,6 +311,18 @@ def test_init_from_an_estimator_that_makes_something_else_of_dates_is_refused(fi
         plain_regressor(**QUICK, init_from=fitted).fit(days, Y)
 
 
+def test_init_from_an_estimator_of_earlier_dates(fitted):
+    later = TABLE.assign(when=WHEN + pd.Timedelta(days=400))
+    mlp = plain_regressor(**QUICK, init_from=fitted).fit(later, Y)
+    centers = [one.column_statistics_[0]["center"][1] + one._fitted.table.dates[1].first[0] for one in (fitted, mlp)]
+    np.testing.assert_allclose(*centers, rtol=0, atol=10)  # seconds, float32
+    unscaled = QUICK | {"input_scaling": None}
+    earlier = plain_regressor(**unscaled).fit(TABLE, Y)
+    plain_regressor(**unscaled, init_from=earlier).fit(TABLE, Y)
+    with pytest.raises(ValueError, match=r"init_from must .* without scaling over the same time"):
+        plain_regressor(**unscaled, init_from=earlier).fit(later, Y)
+
+
 def test_dates_that_are_categories_by_name_stay_categories():
     days = pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"] * (N // 3)))
     frame = pd.DataFrame({"day": days})

@@ -172,7 +172,7 @@ def initial_weights(
     else:
         source, trained = source.estimator if isinstance(source, FrozenEstimator) else source, None
         _check_same_columns(source, rows.table)
-    weights = _lower_layers(source, parameter, blueprint, settings.init_layers, shift)
+    weights = _lower_layers(source, parameter, blueprint, settings.init_layers, shift, rows.table)
     return weights, tuple(weights) if settings.frozen_epochs else (), trained
 
 
@@ -186,16 +186,27 @@ def _check_same_columns(source: Any, table: Table) -> None:
             "init_from must have been fitted on the same categories, since its weights belong to their codes. Got "
             f"{theirs.categories} instead of {table.categories}."
         )
-    ours, others = _features_of_dates(table), _features_of_dates(theirs)
+    ours, others = _kinds_of_dates(table), _kinds_of_dates(theirs)
     if ours != others:
         raise ValueError(
-            "init_from must have been fitted on the same columns of dates, with the same parts that vary. Got "
-            f"{others} instead of {ours}."
+            "init_from must have been fitted on the same columns of dates, with the same parts that vary, and without "
+            f"scaling over the same time. Got {others} instead of {ours}."
         )
 
 
-def _features_of_dates(table: Table) -> dict[int, tuple[str, ...]]:
-    return {number: date.features for number, date in table.dates.items()}
+def _kinds_of_dates(table: Table) -> dict[int, tuple]:
+    """What is made of each column of dates; `_first_seconds` tells where seconds in their units begin."""
+    return {
+        number: (date.features, *(() if date.is_in_units else (date.first, date.scale)))
+        for number, date in table.dates.items()
+    }
+
+
+def _first_seconds(plan: ColumnPlan | None, table: Table) -> NDArray | float:
+    """Of the columns of numbers, the seconds from which dates count; 0 for other columns."""
+    if plan is None:
+        return 0.0
+    return np.array([table.dates[number].first[0] if number in table.dates else 0.0 for number in plan.numeric])
 
 
 def start_of(sample: keras.Model, source: keras.Model | None = None) -> dict[int, NDArray]:
@@ -250,7 +261,7 @@ def _lower_variables(model: keras.Model, n_layers: int) -> list[int]:
 
 
 def _lower_layers(
-    source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, shift: NDArray | None
+    source: Any, parameter: str, blueprint: Blueprint, n_layers: int | None, shift: NDArray | None, table: Table
 ) -> dict[int, NDArray]:
     """The lowest layers of a fitted estimator's network."""
     spec: Any = blueprint.spec
@@ -286,6 +297,7 @@ def _lower_layers(
     numbers = _lower_variables(blueprint.make(), n)
     weights, names = fitted.weights(), fitted.layout.names
     between = _shifts_of(theirs.deep_plan, fitted.shift) - _shifts_of(spec.deep_plan, shift)
+    between += _first_seconds(theirs.deep_plan, fitted.table) - _first_seconds(spec.deep_plan, table)
     shifted = [variable(COLUMNS, name) for name in ("fill", "center")]
     arrays = [
         (weights[i] + between).astype(np.float32) if names[i] in shifted else weights[i]

@@ -34,6 +34,11 @@ class DateColumn:
     first: tuple[float, ...]
     scale: tuple[float, ...]
 
+    @property
+    def is_in_units(self) -> bool:
+        """Whether features keep their units; seconds count from the first date."""
+        return {1.0}.issuperset(self.scale) and {0.0}.issuperset(self.first[1:])
+
     def encode(self, seconds: Any) -> list[Any]:
         """The features of dates as seconds since 1970, an array of float64 or a tensor."""
         columns = {"seconds": seconds, **calendar(seconds)}
