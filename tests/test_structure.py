@@ -316,6 +316,36 @@ def test_what_has_changed_in_place_counts(thing, changed, monkeypatch):
     assert structure_of(thing) != before
 
 
+class Computed:
+    """A configuration whose parts, and their parts, are made when they are asked for."""
+
+    def __init__(self, **numbers):
+        self.numbers = numbers
+
+    def __getattr__(self, name):
+        if name.startswith("_") or name == "numbers":
+            raise AttributeError(name)
+        return self.numbers.get(name) or Computed(**self.numbers)
+
+
+computed = Computed(first=1.0, second=2.0)
+
+
+def of_two_parts(y, output):
+    def other(error):
+        return computed.second * error
+
+    return computed.first * computed.a.b.c.d.e.f.g.h.i.j.k(y) + other(output)
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_attributes_that_are_computed(name, monkeypatch):
+    key = structure_of(of_two_parts)
+    assert structure_of(of_two_parts) == key
+    monkeypatch.setitem(computed.numbers, name, 3.0)
+    assert structure_of(of_two_parts) != key
+
+
 def test_static_methods_count(monkeypatch):
     before = structure_of(Settings)
     monkeypatch.setitem(globals(), "FACTOR", 2.0)

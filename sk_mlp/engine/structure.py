@@ -7,6 +7,7 @@ Values of a model's variables are inputs of a program, and so are dropout rates:
 
 import contextlib
 import functools
+import inspect
 import json
 import sys
 import types
@@ -32,6 +33,7 @@ NOT_IN_PROGRAMS = {
 }
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype)
 NAMESPACES = (type, types.ModuleType)
+_MISSING = object()
 CONSTANTS = (*PLAIN, list, tuple, dict, set, frozenset, np.ndarray, tf.Tensor, tf.Variable, keras.Variable)
 
 
@@ -119,6 +121,7 @@ class _Structure:
         self._numbers = numbers or {}
         self._inputs = {id(variable) for variable in inputs}
         self._done: dict[int, tuple[Any, Hashable]] = {}  # with the objects, so that no id is given to another one
+        self._known: dict[tuple, Any] = {}  # what functions find under names of their code
 
     def of(self, value: Any) -> Hashable:
         if isinstance(value, PLAIN):
@@ -220,11 +223,28 @@ class _Structure:
             return _itself(value)
         if isinstance(value, (types.FunctionType, types.MethodType)):
             return self.of(value)
+        key = id(value), frozenset(names)
+        if key in self._known:
+            return _itself(value)
+        self._known[key] = value
+        if any(_is_computed(value, name) for name in names):  # from whatever the object holds
+            return self._of_object(value)
         found = []
         for name in sorted(names):
-            with contextlib.suppress(Exception):  # there is none; or a property raises
-                found.append((name, self._of_known(getattr(value, name), names - {name})))
+            with contextlib.suppress(Exception):  # there is none
+                found.append((name, self._of_known(getattr(value, name), names)))
         return _itself(value), *found
+
+
+def _is_computed(value: Any, name: str) -> bool:
+    """Whether an object's class computes an attribute, rather than that the object or the class holds it."""
+    cls = type(value)
+    if isinstance(value, NAMESPACES):
+        return False
+    if cls.__getattribute__ is not object.__getattribute__:
+        return True
+    held = inspect.getattr_static(value, name, _MISSING)
+    return hasattr(cls, "__getattr__") if held is _MISSING else isinstance(held, (property, functools.cached_property))
 
 
 def _itself(value: Any) -> Hashable:
