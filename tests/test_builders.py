@@ -556,6 +556,13 @@ def test_what_subclasses_of_other_wrappers_override_is_not_passed_over(name, adv
         Subclass(epochs=1).fit(X, Y)
 
 
+@pytest.mark.parametrize("ensemble_size", [1, 2])
+def test_a_builder_of_another_network_at_each_call(ensemble_size):
+    widths = iter(range(3, 99))
+    with pytest.raises(ValueError, match=r"must be a function that builds the same network at each call .* sizes"):
+        regressor(lambda: build_plain(next(widths)), ensemble_size=ensemble_size).fit(X, Y)
+
+
 def test_random_search_over_the_rate_of_the_builder():
     search = RandomizedSearchCV(regressor(), {"learning_rate": loguniform(1e-5, 1e-3)}, n_iter=2, cv=2, random_state=0)
     search.fit(X, Y)

@@ -248,6 +248,12 @@ class Parts:
             if name in member.learned:
                 arrays[i] = member.learned[name]
         for i, array in member.initial.items():
+            if i >= self.n_weights or np.size(array) != np.size(arrays[i]):
+                raise ValueError(
+                    "The 'model' parameter must be a function that builds the same network at each call with the same "
+                    f"arguments. Got variables of the sizes {[np.size(a) for a in member.initial.values()]} and then "
+                    f"{[np.size(a) for a in arrays[: self.n_weights]]}; sizes that vary are arguments of the function."
+                )
             arrays[i] = array
         for i, average in enumerate(self.layout.averages):
             arrays[average] = arrays[i]
