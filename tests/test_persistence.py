@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import enum
 import errno
 import json
 import os
@@ -104,6 +105,11 @@ def build_with_own_parts():
 
 def squares(y_true, y_pred):
     return keras.ops.mean((y_true - y_pred) ** 2, axis=-1)
+
+
+class Tone(enum.StrEnum):
+    LOW = "low"
+    HIGH = "high"
 
 
 class Builder:
@@ -346,6 +352,13 @@ def test_parameters_that_cannot_be_kept(path, params, message):
     with pytest.raises(ValueError, match=message):
         save_model(mlp, path)
     assert not path.exists()
+
+
+def test_categories_that_cannot_be_kept(path):
+    tones = pd.Series([Tone.LOW, Tone.HIGH] * 30, dtype=object)
+    mlp = KerasMLPRegressor(ensemble_size=1, **SMALL).fit(pd.DataFrame({"tone": tones}), Y)
+    with pytest.raises(ValueError, match=r"A category of X, or .* cannot be kept in a file: <Tone.HIGH: 'high'> of"):
+        save_model(mlp, path)
 
 
 def test_a_model_without_an_input(path):

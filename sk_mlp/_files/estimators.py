@@ -112,7 +112,9 @@ def _written(values: Mapping[str, Any], writer: Writer, what: str) -> dict[str, 
         try:
             written[name] = writer.of(value)
         except (NotKept, ModelFileError) as error:
-            raise ValueError(f"{what.format(name)} cannot be kept in a file: {str(error).rstrip('.')}.") from error
+            learned = "A category of X, or another value that fit has learned,"
+            named = learned if name == "_fitted" else what.format(name)
+            raise ValueError(f"{named} cannot be kept in a file: {str(error).rstrip('.')}.") from error
     return written
 
 
