@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sk_mlp._estimator.given import GivenRows
+from sk_mlp._tables.plan import LARGEST_SCALE
 from sk_mlp.model_selection import PopulationGridSearchCV
 
 RNG = np.random.default_rng(0)
@@ -289,6 +290,13 @@ def test_narrow_numbers_are_used_as_they_are():
         rows = np.abs(X).astype(dtype)
         assert prepared_task(plain_regressor(), GivenRows(rows, Y), early_stopping=True).members[0].rows.X is rows
         assert prepared_task(regressor(), GivenRows(rows, Y), early_stopping=True).members[0].rows.X is rows
+
+
+@pytest.mark.parametrize("scaling", ["robust", "standard"])
+def test_numbers_too_small_to_divide_by(scaling):
+    mlp = regressor(input_scaling=scaling, epochs=2).fit(X * 1e-310, Y)
+    assert np.isfinite(mlp.predict(X * 1e-310)).all()
+    assert mlp.column_statistics_[0]["scale"].max() <= 1.0001 * LARGEST_SCALE
 
 
 # y

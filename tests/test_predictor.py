@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from optional import pa, pd, pl
 from plain import plain_classifier, plain_regressor
-from scipy.sparse import coo_array, csc_matrix, csr_array
+from scipy.sparse import coo_array, csc_matrix, csr_array, dok_array
 
 from sk_mlp import KerasMLPClassifier, KerasMLPRegressor, Predictor, load_predictor, save_model
 
@@ -72,6 +72,7 @@ def test_arrays_and_frames_of_numbers(classifier):
             csr_array(whole),
             csc_matrix(whole.astype(np.int64)),
             coo_array(X.astype(np.float32)),
+            dok_array(whole),
             pd.DataFrame(X),
             pd.DataFrame(X.astype(np.float32)).assign(**{"2": 1}).iloc[:, [0, 1, 3]].set_axis([0, 1, 2], axis=1),
             pd.DataFrame(whole).astype({0: "Int64", 1: bool}),
@@ -223,6 +224,13 @@ def test_the_shape_of_a_table_without_rows_or_columns(of_frame):
             one.predict(mixed()[:0])
     with pytest.raises(ValueError, match=r"0 feature\(s\) \(shape=\(60, 0\)\) while .* required by KerasMLPRegressor"):
         plain_regressor(**SMALL).fit(mixed()[[]], X[:, 0])
+
+
+def test_without_scikit_learn_too_numbers_are_refused_by_their_column(classifier, monkeypatch):
+    predictor = Predictor.from_estimator(classifier)
+    monkeypatch.setitem(sys.modules, "sklearn.utils", None)
+    with pytest.raises(ValueError, match="contains NaN, infinity or a number that is too large, in the column 1"):
+        predictor.predict(np.where([False, True, False], np.inf, X))
 
 
 def test_names_of_other_columns(of_frame):

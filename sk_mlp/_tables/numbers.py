@@ -110,19 +110,19 @@ def check_finite(X: NDArray, allow_nan: bool, names: Iterable, estimator_name: s
     ValueError
         For infinite numbers; for nan too, unless it is allowed.
     """
-    if not (np.isinf(X) if allow_nan else ~np.isfinite(X)).any():
+    wrong = np.isinf(X) if allow_nan else ~np.isfinite(X)
+    if not wrong.any():
         return
     try:
         from sklearn.utils import assert_all_finite  # importing it takes half a second
     except ImportError:  # where only what the predictor needs is installed
-        raise ValueError("Input X contains NaN, infinity or a number that is too large.") from None
+        what = "Input X contains NaN, infinity or a number that is too large"
+        raise ValueError(f"{what}{_in_columns(wrong, names)}.") from None
     try:
         assert_all_finite(X, allow_nan=allow_nan, estimator_name=estimator_name, input_name="X")
     except ValueError as error:
         first, *others = str(error).split("\n")
-        wrong = ~np.isfinite(X)
-        if allow_nan or "NaN" not in first:
-            wrong &= ~np.isnan(X)
+        wrong = wrong if "NaN" in first else np.isinf(X)
         raise ValueError("\n".join([f"{first.rstrip('.')}{_in_columns(wrong, names)}.", *others])) from None
 
 

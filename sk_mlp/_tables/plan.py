@@ -178,7 +178,6 @@ def learn_columns(
             continue  # all missing: 0 in every row
         values, value_weights = values[order], weights[order]
         learned[:, j] = _location_and_scale(values, value_weights, scaling, exactness)
-        learned[2, j] = min(learned[2, j], LARGEST_SCALE)
         if plan.embedding == "ple":
             scaled = smooth_clip((values - learned[1, j]) * learned[2, j], plan.clip)
             boundaries[j] = boundaries_of_bins(scaled, y[rows[order]], value_weights, counts[order])
@@ -215,7 +214,7 @@ def drawn_rows(rows: NDArray, weights: NDArray, counts: NDArray) -> tuple[NDArra
 def _location_and_scale(
     values: NDArray, weights: NDArray, scaling: str | None, exactness: float
 ) -> tuple[float, float, float]:
-    """Of sorted values: what replaces a missing one, the center, and one over the scale.
+    """Of sorted values: what replaces a missing one, the center, and one over the scale, at most `LARGEST_SCALE`.
 
     Where the spread is below ``exactness`` times the values' size it is rounding, and the values are constant.
     """
@@ -226,12 +225,12 @@ def _location_and_scale(
         if spread <= CONSTANT * largest:
             return median, median, 0.0
         differ = high - low > CONSTANT * max(abs(low), abs(high))
-        return median, median, 1 / (high - low) if differ else 2 / spread
+        return median, median, 1 / max(high - low if differ else spread / 2, 1 / LARGEST_SCALE)
     mean = np.average(values, weights=weights)
     if scaling is None:
         return mean, 0.0, 1.0
     deviation = np.sqrt(np.average((values - mean) ** 2, weights=weights))
-    return mean, mean, 0.0 if deviation <= exactness * abs(mean) else 1 / deviation
+    return mean, mean, 0.0 if deviation <= exactness * abs(mean) else 1 / max(deviation, 1 / LARGEST_SCALE)
 
 
 def smooth_clip(z: NDArray, clip: bool) -> NDArray:

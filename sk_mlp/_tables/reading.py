@@ -45,7 +45,7 @@ def read_table(X: Any, table: Table, shift: NDArray | None) -> Matrix:
         columns = _columns_of_records(X, table)
         shape = len(X), table.n_features
         return _in_float32(numbers_of(columns, shape, table.categories, table.dates, warns=True), table, shift)
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not issparse(X):  # some sparse matrices are dicts, too
         raise ValueError(f"X must be a list of dicts, one for each row. Got a single {type(X).__name__} instead.")
     X = dense_frame(as_table(X))
     if len(X.shape) != 2:  # of a sparse array
