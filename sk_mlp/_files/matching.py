@@ -17,6 +17,7 @@ def matches(value: Any, hint: Any) -> bool:
     hint : type, or what `typing` makes of types
         Of None, plain types, classes, arrays, tuples, lists, dicts, callables and unions of them.
     """
+    hint = getattr(hint, "__value__", hint)  # of an alias, as NumPy's NDArray is from 2.5 on
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
