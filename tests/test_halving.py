@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_mlp import PLAIN_MLP, KerasMLPRegressor
 from sk_mlp.engine import train
 from sk_mlp.model_selection import HyperbandSearchCV, PopulationHalvingSearchCV
 from sk_mlp.model_selection._rungs import rungs
@@ -102,6 +103,19 @@ def test_automatic_epochs_are_the_same_for_all(cv):
     )
     search.fit(X[:200], Y[:200])
     assert epochs == [search.n_epochs_[0]] * 3 * cv + [search.max_epochs_] * cv
+
+
+class Narrow(KerasMLPRegressor):
+    """Has no parameter for its epochs."""
+
+    def __init__(self, batch_size=2):
+        super().__init__(**PLAIN_MLP | {"n_neurons": 2, "epochs": "auto", "random_state": 0, "batch_size": batch_size})
+
+
+def test_automatic_epochs_of_a_subclass():
+    search = PopulationHalvingSearchCV(Narrow(), {"batch_size": [1, 2]}, n_candidates=2, factor=2, cv=2, random_state=0)
+    search.fit(X[:200], Y[:200])
+    assert search.n_epochs_ == [24, 48]
 
 
 def test_a_candidate_with_epochs_of_its_own_is_refused():

@@ -109,7 +109,7 @@ def share_epochs(candidate: BaseEstimator, estimator: BaseEstimator, epochs: int
     own = {name: mlp.epochs for name, mlp in networks_of(estimator).items()}
     for name, mlp in networks_of(candidate).items():
         if mlp.epochs == "auto":
-            mlp.set_params(epochs=epochs)
+            mlp.epochs = epochs  # which a subclass may lack as a parameter
         elif mlp.epochs not in (epochs, own.get(name)):
             raise ValueError(
                 f"The epochs of {name!r} must be those of the search's estimator, {epochs}, which all candidates "
