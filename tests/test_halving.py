@@ -115,7 +115,7 @@ class Narrow(KerasMLPRegressor):
 def test_automatic_epochs_of_a_subclass():
     search = PopulationHalvingSearchCV(Narrow(), {"batch_size": [1, 2]}, n_candidates=2, factor=2, cv=2, random_state=0)
     search.fit(X[:200], Y[:200])
-    assert search.n_epochs_ == [24, 48]
+    assert search.n_epochs_ == [27, 54]
 
 
 def test_a_candidate_with_epochs_of_its_own_is_refused():

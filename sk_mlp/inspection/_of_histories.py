@@ -242,11 +242,10 @@ def overfitting(courses: list[Course]) -> Iterator[Finding]:
     if courses[0].base_is == CONSTANT:
         yield overfitting_to(len(courses), of_training, of_held_out, "held-out rows")
     else:
-        figures = {"loss_over_first": 1 - of_training, "held_out_loss_over_first": 1 - of_held_out}
         yield _overfitting(
             f"The loss is {1 - of_training:.2g} times {FIRST} in the training rows, but {1 - of_held_out:.2g} times in "
             "the held-out rows.",
-            figures,
+            {"loss_over_first": 1 - of_training, "held_out_loss_over_first": 1 - of_held_out},
         )
 
 

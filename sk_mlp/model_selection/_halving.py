@@ -63,9 +63,8 @@ class Rungs(PopulationSearch, BaseSearchCV):
         together = [fit for bracket in fits for of_candidate in bracket for fit in of_candidate]
         for fit in together:
             share_epochs(fit.estimator, self.estimator, self.max_epochs_)
-        session = Session(
-            together, data, self._share(brackets), self._kept(together, splits)
-        )  # all brackets share programs
+        kept = self._kept(together, splits)
+        session = Session(together, data, self._share(brackets), kept)  # all brackets share programs
         survivors = [np.arange(len(candidates)) for candidates, _ in brackets]
         n_rungs = max(len(rungs) for _, rungs in brackets)
         with subtask(callback_ctx, self, "search", max_subtasks=n_rungs) as search:
