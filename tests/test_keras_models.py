@@ -121,6 +121,7 @@ LEFT_TO_KERAS = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:The 'model' parameter should build a model that predicts each row by itself")
 @pytest.mark.parametrize("builder", LEFT_TO_KERAS.values(), ids=LEFT_TO_KERAS)
 def test_what_is_left_to_keras(builder):
     fits = [plain_regressor(builder, engine=engine, **SETTINGS).fit(X0, Y) for engine in ("auto", "keras")]
@@ -150,7 +151,14 @@ def test_layers_that_do_not_compare_rows(layer):
 
 def test_layers_are_judged_by_columns_that_are_scaled():
     with pytest.raises(exceptions.NotCompilableError, match="the model, which compares rows, needs whole batches"):
-        plain_regressor(sequential(Centred, dense()), engine="compiled", input_scaling="robust", **SETTINGS).fit(X, Y)
+        plain_regressor(sequential(Following, dense()), engine="compiled", input_scaling="robust", **SETTINGS).fit(X, Y)
+
+
+def test_a_model_that_compares_rows_in_prediction():
+    with pytest.warns(
+        UserWarning, match="should build a model that predicts each row by itself. Got one that compares"
+    ):
+        plain_regressor(sequential(Centred, dense()), **SETTINGS | {"epochs": 1}).fit(X, Y)
 
 
 def test_scaling_before_a_model_of_its_own_steps():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from sk_mlp._estimator.messages import warn
 from sk_mlp._estimator.network import Network
 from sk_mlp._estimator.settings import Settings
 from sk_mlp._keras.loss import mixes_rows as loss_mixes_rows
@@ -163,8 +164,15 @@ def of_whole_batches(network: Network, metrics: list[keras.metrics.Metric], outp
     loss = network.loss.keras
     if loss_mixes_rows(loss, *output.example()):
         return f"the loss {loss.name!r}, which compares rows,"
-    is_mixing = network.blueprint.sample is not None and mixes_rows(network.blueprint, X)
-    return "the model, which compares rows," if is_mixing else ""
+    if network.blueprint.sample is None:
+        return ""
+    in_training, in_prediction = mixes_rows(network.blueprint, X)
+    if in_prediction:
+        warn(
+            "The 'model' parameter should build a model that predicts each row by itself. Got one that compares rows: "
+            "what it predicts for a row depends on the rows that are predicted with it."
+        )
+    return "the model, which compares rows," if in_training else ""
 
 
 def automatic_batch_size(n_rows: int) -> int:

@@ -2,9 +2,8 @@
 
 An epoch's last batch is padded to full size, so batch normalization must not count the padding; in the built-in network
 it counts rows by their weights, as the loss does. Dropout must draw its noise by arithmetic that can be mapped over
-members, with the rate as data. `engine_layers` turns a model's stock
-layers into these while a step is traced, and back: models of any kind (Sequential, functional, subclassed) are served
-alike and nothing remains of it in the user's model.
+members, with the rate as data. `engine_layers` turns a model's stock layers into these while a step is traced, and
+back. So models of any kind (Sequential, functional, subclassed) are served alike, and the user's model stays as it was.
 """
 
 import threading
@@ -32,7 +31,7 @@ class Batch:
         By which rows count in batch normalization: 0 or False for padding.
     noise : Tensor of shape (), int32, or None
         Different for every member and step; None if there is no dropout.
-    rates : dict of str to Tensor of shape (), float32
+    rates : dict of int to Tensor of shape (), float32
         Dropout rates by the layer's number, as in `dropout_layers`.
     """
 

@@ -83,31 +83,39 @@ def why_not_compilable(recipe: Recipe, callbacks: list[keras.callbacks.Callback]
     return None
 
 
-MIXING: LastUsed[bool] = LastUsed(size=128)  # whether models do, by their structures
+MIXING: LastUsed[tuple[bool, bool]] = LastUsed(size=32)  # of models, by their structures
 
 
-def mixes_rows(blueprint: Blueprint, X: Matrix) -> bool:
-    """Whether, in training, what a user's model puts out for a row depends on the rows beside it, or its state does.
+def mixes_rows(blueprint: Blueprint, X: Matrix) -> tuple[bool, bool]:
+    """Whether what a user's model puts out for a row, or its state, depends on the rows beside it.
 
     Batch normalization does not count, which the engine runs in its own way.
+
+    Returns
+    -------
+    in_training, in_prediction : bool
     """
-    return MIXING.get(blueprint.structure, lambda: _mixes_rows(blueprint.sample, blueprint.columns, dense(X[:100])))
+    model, columns = blueprint.sample, blueprint.columns
+    return MIXING.get(
+        blueprint.structure,
+        lambda: (_mixes_rows(model, columns, dense(X[:100]), True), _mixes_rows(model, columns, dense(X[:100]), False)),
+    )
 
 
-def _mixes_rows(model: keras.Model, columns: Inputs, rows: NDArray) -> bool:
+def _mixes_rows(model: keras.Model, columns: Inputs, rows: NDArray, training: bool) -> bool:
     first, other = rows[0], rows[np.abs(rows - rows[0]).sum(axis=1).argmax()]
     try:
-        one, two = (_in_training(model, columns, np.stack([first, other, last])) for last in (first, other))
+        one, two = (_called(model, columns, np.stack([first, other, last]), training) for last in (first, other))
     except Exception:  # of a user's code: training will tell
         return False
     return not all(np.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True) for a, b in zip(one, two, strict=True))
 
 
-def _in_training(model: keras.Model, columns: Inputs, batch: NDArray) -> list[NDArray]:
+def _called(model: keras.Model, columns: Inputs, batch: NDArray, training: bool) -> list[NDArray]:
     """Output for all rows but the last, which only fills the batch up, and the model's state after that."""
     real = tf.constant([True] * (len(batch) - 1) + [False])
     rates = {number: tf.constant(layer.rate, tf.float32) for number, layer in enumerate(dropout_layers(model))}
-    arguments = {"training": True} if model._call_has_training_arg else {}
+    arguments = {"training": training} if model._call_has_training_arg else {}
     with (
         seeded(0),
         engine_layers(model, Batch(real, tf.constant(0), rates)),
