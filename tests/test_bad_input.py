@@ -434,9 +434,10 @@ def test_monitored_metric_that_does_not_exist(callback, engine, tmp_path, monkey
 
 
 def test_monitored_validation_loss_without_validation():
-    callback = keras.callbacks.EarlyStopping(monitor="val_loss")
-    with pytest.raises(ValueError, match=r"EarlyStopping must monitor one of \[.*'loss'\]\. Got 'val_loss' instead"):
-        regressor(callbacks=[callback], early_stopping=False).fit(X, TARGET)
+    for callback in (keras.callbacks.EarlyStopping(), keras.callbacks.ReduceLROnPlateau()):
+        wanted = rf"{type(callback).__name__} must monitor one of \[.*'loss'.*\]\. Got 'val_loss' instead"
+        with pytest.raises(ValueError, match=rf"{wanted}\. No rows are held out; pass validation_data or"):
+            regressor(callbacks=[callback], early_stopping=False).fit(X, TARGET)
 
 
 # Data

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from sk_mlp._estimator.messages import did_you_mean
 from sk_mlp._keras.metrics import sign_of
-from sk_mlp._keras.resolve import direct_monitors, resolve_callbacks
+from sk_mlp._keras.resolve import direct_monitors, hint_at_figure, resolve_callbacks
 
 if TYPE_CHECKING:
     from sk_mlp._estimator.settings import Settings
@@ -73,7 +72,7 @@ def rule_of(stopper: keras.callbacks.EarlyStopping, figures: list[str], metrics:
         If it watches a figure that there is not.
     """
     if stopper.monitor not in figures:
-        hint = did_you_mean(stopper.monitor, figures)
+        hint = hint_at_figure(stopper.monitor, figures)
         raise ValueError(
             f"The callback EarlyStopping must monitor one of {sorted(figures)}. Got {stopper.monitor!r} instead.{hint}"
         )

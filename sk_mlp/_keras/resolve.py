@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from sk_mlp._estimator.messages import unknown_name
+from sk_mlp._estimator.messages import did_you_mean, unknown_name
 from sk_mlp._keras.copies import copied
 from sk_mlp._keras.inner import BaseOptimizer
 from sk_mlp._keras.metrics import sign_of
@@ -124,6 +124,13 @@ def _folder_of_this_fit(log_dir: str) -> str:
     return os.path.join(log_dir, f"fit-{datetime.now():%Y%m%d-%H%M%S-%f}-{os.getpid()}")
 
 
+def hint_at_figure(monitor: str, names: list[str]) -> str:
+    """What to say where there is no figure of the monitored name: the nearest one, or that no rows are held out."""
+    if monitor.startswith("val_") and not any(name.startswith("val_") for name in names):
+        return " No rows are held out; pass validation_data or validation_split to fit."
+    return did_you_mean(monitor, names)
+
+
 def direct_monitors(
     callbacks: list[keras.callbacks.Callback], names: list[str], metrics: list[keras.metrics.Metric]
 ) -> None:
@@ -142,6 +149,7 @@ def direct_monitors(
         if monitor not in names:
             raise ValueError(
                 f"The callback {type(callback).__name__} must monitor one of {sorted(names)}. Got {monitor!r} instead."
+                f"{hint_at_figure(monitor, names)}"
             )
         if getattr(callback, "mode", None) == "auto":
             callback.mode = "min" if sign_of(monitor, metrics, names) == 1 else "max"
