@@ -1,5 +1,7 @@
 """What Keras' `fit` does with a model of the user's own is done by the compiled engine as well, or left to Keras."""
 
+import importlib
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from plain import plain_classifier, plain_regressor, prepared_task
 
 from sk_mlp import exceptions
 from sk_mlp._estimator.given import GivenRows
+from sk_mlp._keras import inner
 from sk_mlp.engine.compilable import why_not_compilable
 from sk_mlp.inspection import LossCurveDisplay
 
@@ -334,3 +337,11 @@ def test_the_curve_of_a_fit_that_went_on():
     mlp = plain_regressor(**SETTINGS | {"early_stopping": True}).fit(X, Y)
     display = LossCurveDisplay.from_estimator(mlp.partial_fit(X, Y))
     assert "nan" not in display.best_.get_label()
+
+
+def test_another_backend_of_keras(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "torch")
+    with pytest.raises(
+        ImportError, match=r"must have the backend 'tensorflow', by which .* Got 'torch'; set the environ"
+    ):
+        importlib.reload(inner)
