@@ -70,8 +70,11 @@ class Quantile(keras.losses.Loss):
             raise ValueError(
                 f"The loss of {len(self.several)} quantiles needs as many outputs. Got outputs of shape {y_pred.shape}."
             )
-        is_flat = len(y_true.shape) < len(y_pred.shape)  # as Keras' own losses take it
-        error = (ops.expand_dims(y_true, -1) if is_flat else y_true) - y_pred
+        if self.several:  # of one column; a graph may not know how many axes it has
+            y_true = ops.reshape(y_true, (-1, 1))
+        elif len(y_true.shape) < len(y_pred.shape):  # flat, as Keras' own losses take it
+            y_true = ops.expand_dims(y_true, -1)
+        error = y_true - y_pred
         above = ops.cast(self.quantile, error.dtype)
         below = ops.cast(np.asarray(self.quantile) - 1, error.dtype)
         return ops.mean(ops.maximum(above * error, below * error), axis=-1)
