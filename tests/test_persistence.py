@@ -9,6 +9,7 @@ import os
 import pickle
 import zipfile
 
+import joblib
 import keras
 import numpy as np
 import pytest
@@ -158,6 +159,12 @@ def regressor():
 def reloaded(estimator, path, **given):
     save_model(estimator, path)
     return load_model(path, given)
+
+
+def test_an_estimator_whose_arrays_lie_in_a_file(classifier, path):
+    joblib.dump(classifier, path.with_suffix(".joblib"))
+    mapped = joblib.load(path.with_suffix(".joblib"), mmap_mode="r")
+    np.testing.assert_array_equal(reloaded(mapped, path).predict_proba(X), classifier.predict_proba(X))
 
 
 def test_what_is_loaded_is_what_was_saved(classifier, path):

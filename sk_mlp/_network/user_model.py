@@ -140,11 +140,12 @@ def call_builder(
         output = symbolic_output(model, n_features, columns)
     if not isinstance(output, keras.KerasTensor) or len(output.shape) != 2 or output.shape[1] not in widths:
         outputs = [getattr(tensor, "shape", tensor) for tensor in keras.tree.flatten(output)]
-        got = outputs[0] if len(outputs) == 1 else f"outputs of the shapes {outputs}; join them by a Concatenate layer,"
+        several = f"outputs of the shapes {outputs}"
+        got, advice = (outputs[0], "") if len(outputs) == 1 else (several, " Join them by a Concatenate layer.")
         raise ValueError(
             f"The model that the 'model' parameter builds must return an output of shape (None, {widths[0]})"
             + "".join(f" or (None, {width})" for width in widths[1:])
-            + f" for this y. Got {got} instead."
+            + f" for this y. Got {got} instead.{advice}"
         )
     return model if plan is None else with_scaling(model, plan, n_features, columns)
 

@@ -201,7 +201,7 @@ class _Structure:
     def _of_function(self, function: types.FunctionType) -> Hashable:
         if _is_keras(function):
             return function
-        names = _names(function.__code__)
+        names = names_in(function.__code__)
         cells = [cell.cell_contents for cell in function.__closure__ or () if is_filled(cell)]
         known = {name: function.__globals__[name] for name in sorted(names & set(function.__globals__))}
         return (
@@ -282,10 +282,10 @@ def is_filled(cell: types.CellType) -> bool:
     return True
 
 
-def _names(code: types.CodeType) -> set[str]:
+def names_in(code: types.CodeType) -> set[str]:
     """Names that a function's code and the functions within it look up."""
     nested = (constant for constant in code.co_consts if isinstance(constant, types.CodeType))
-    return set(code.co_names).union(*(_names(constant) for constant in nested))
+    return set(code.co_names).union(*(names_in(constant) for constant in nested))
 
 
 def structure_of_user_model(model: keras.Model, columns: Inputs) -> Hashable:

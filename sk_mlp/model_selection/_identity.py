@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from sk_mlp._estimator.base import BaseKerasMLP
-from sk_mlp.engine.structure import is_filled
+from sk_mlp.engine.structure import is_filled, names_in
 
 GENERATORS = (np.random.RandomState, np.random.Generator)
 CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
@@ -59,7 +59,7 @@ def described(value: Any, within: tuple[int, ...] = ()) -> str:
     if isinstance(value, types.CodeType):
         return f"{value.co_code.hex()} {value.co_names} {of(value.co_consts)}"
     if isinstance(value, types.FunctionType):
-        known = {name: value.__globals__.get(name) for name in _names_in(value.__code__)}
+        known = {name: value.__globals__.get(name) for name in names_in(value.__code__)}
         used = {name: item for name, item in known.items() if _is_of_user(item, value.__module__)}
         cells = [cell.cell_contents for cell in value.__closure__ or () if is_filled(cell)]
         parts = value.__code__, value.__defaults__, value.__kwdefaults__, cells, used
@@ -84,12 +84,6 @@ def _of_pandas(value: Any) -> str:
 
     columns = [value.iloc[:, number] for number in range(value.shape[1])] if value.ndim > 1 else [value]
     return f"{type(value).__name__} {[words(column) for column in columns]}"
-
-
-def _names_in(code: types.CodeType) -> set[str]:
-    """Names that code looks up, that of inner functions too."""
-    inner = (_names_in(part) for part in code.co_consts if isinstance(part, types.CodeType))
-    return set(code.co_names).union(*inner)
 
 
 def _is_of_user(value: Any, module: str) -> bool:
