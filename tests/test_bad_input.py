@@ -771,7 +771,7 @@ def build_two_outputs():
             TARGET,
             build_two_outputs,
             ValueError,
-            r"output of shape \(None, 1\) .* Got outputs of the shapes \[\(None, 1\), \(None, 1\)\]; join them",
+            r"output of shape \(None, 1\) .* Got outputs of the shapes \[\(None, 1\), \(None, 1\)\] instead\. Join",
         ),
         (KerasMLPRegressor, TARGET, compile_as_keras_2, ValueError, r"loss_weights.* compile with metrics=\['mae'\]"),
         (KerasMLPRegressor, TARGET, lambda: build(1, inputs=7), ValueError, r"expected shape=\(None, 7\)"),
